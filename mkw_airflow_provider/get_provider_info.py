@@ -1,14 +1,82 @@
-"""What Airflow reads of this package: the connection form and the modules it offers."""
+"""What Airflow reads of this package: its modules and the connection form. The only description of the form."""
 
 from __future__ import annotations
 
 from typing import Any
 
+CONNECTION_TYPE = "metakraftwerk"
+
+
+def connection_fields() -> dict[str, dict[str, Any]]:
+    """Return the extra fields of a connection, as ``conn-fields`` of the provider's metadata wants them."""
+    return {
+        "token": _field("Access token", "A ready access token, used instead of logging in.", format="password"),
+        "project": _field("Project", "Name of the project for tasks that name none."),
+        "connect_timeout": _field("Connect time-out", "Seconds. Default 10.", "number"),
+        "read_timeout": _field("Read time-out", "Seconds that the server may be silent. Default 60.", "number"),
+        "outage_tolerance": _field(
+            "Outage tolerance",
+            "Seconds for which an unreachable or overloaded server is waited out. Default 900.",
+            "number",
+        ),
+        "verify": _field("Verify", "true, false, or the path of a CA bundle to check the server's certificate with."),
+        "client_cert": _field("Client certificate", "Path of a PEM file with certificate and key."),
+        "proxy": _field("Proxy", "URL of a proxy. Empty: as the environment says."),
+        "allow_http": _field(
+            "Allow http", "Send the password in clear to a host that is not this machine.", "boolean", default=False
+        ),
+    }
+
+
+def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
+def field_behaviour() -> dict[str, Any]:
+    """Return names and placeholders of the form's standard fields, as ``ui-field-behaviour`` wants them."""
+    return {
+        "hidden-fields": [],
+        "relabeling": {"login": "E-mail", "schema": "Scheme (https or http)"},
+        "placeholders": {
+            "host": "app.metakraftwerk.com",
+            "login": "your.email@example.com",
+            "schema": "https",
+        },
+    }
+
+
+def _modules(kind: str, *names: str) -> list[dict[str, Any]]:
+    modules = [f"mkw_airflow_provider.{kind}.{name}" for name in names]
+    return [{"integration-name": "MetaKraftwerk", "python-modules": modules}]
+
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's description, as `airflow/provider_info.schema.json` wants it."""
+    """Return the provider's description, as ``airflow/provider_info.schema.json`` wants it."""
+    from mkw_airflow_provider import __version__
+
     return {
         "package-name": "mkw-airflow-provider",
         "name": "MetaKraftwerk",
         "description": "Start MetaKraftwerk builds, wait for them in the triggerer, download and deploy their results.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "MetaKraftwerk",
+                "external-doc-url": "https://app.metakraftwerk.com",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": _modules("hooks", "metakraftwerk"),
+        "operators": _modules("operators", "build", "deployment"),
+        "sensors": _modules("sensors", "build"),
+        "triggers": _modules("triggers", "build"),
+        "connection-types": [
+            {
+                "connection-type": CONNECTION_TYPE,
+                "hook-name": "MetaKraftwerk",
+                "hook-class-name": "mkw_airflow_provider.hooks.metakraftwerk.MetaKraftwerkHook",
+                "conn-fields": connection_fields(),
+                "ui-field-behaviour": field_behaviour(),
+            }
+        ],
     }

@@ -1,0 +1,146 @@
+"""Deploying a build's results exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from mkw_airflow_provider.client.deployments import (
+    BuildDeployment,
+    check_choice,
+    create_build_deployment,
+    find_build_deployments,
+)
+from mkw_airflow_provider.client.flows.conversation import Conversation, Flow
+from mkw_airflow_provider.client.flows.lost_answers import send_blindly, send_once
+from mkw_airflow_provider.client.wire import Call
+from mkw_airflow_provider.exceptions import AlreadyDeployedError, DeploymentFailedError, DeploymentUncertainError
+
+#: What to do about a deployment that the API lists for the build already.
+IF_DEPLOYED = ("skip", "deploy", "fail")
+
+
+@dataclass(frozen=True)
+class DeploymentOrder:
+    """What to deploy, where to and by whom: the arguments of ``POST /build_deployments``."""
+
+    build_id: int
+    pattern: str | None = None
+    pattern_id: int | None = None
+    deployment: str | None = None
+    deployment_id: int | None = None
+    agent: str | None = None
+    agent_id: int | None = None
+    agent_group: str | None = None
+    agent_group_id: int | None = None
+
+    def check(self) -> None:
+        """Check the one-of rules.
+
+        :raises ConfigurationError: naming what is missing or too much.
+        """
+        arguments = dict(vars(self))
+        del arguments["build_id"]
+        check_choice(**arguments)
+
+    def call(self) -> Call[BuildDeployment]:
+        """Return the call that deploys."""
+        return create_build_deployment(**vars(self))
+
+    def __str__(self) -> str:
+        deployment = self.deployment or f"deployment {self.deployment_id}"
+        return f"{deployment} of {self.pattern or f'pattern {self.pattern_id}'} for build {self.build_id}"
+
+
+def listed(talk: Conversation, order: DeploymentOrder) -> Flow[list[BuildDeployment]]:
+    """List what the API has of the same build, pattern and deployment, oldest first."""
+    call = find_build_deployments(
+        build_id=order.build_id,
+        pattern=order.pattern,
+        pattern_id=order.pattern_id,
+        deployment=order.deployment,
+        deployment_id=order.deployment_id,
+    )
+    found: list[BuildDeployment] = yield from talk.request(call)
+    return sorted(found, key=lambda deployment: deployment.id)
+
+
+def decide(
+    talk: Conversation, order: DeploymentOrder, there: Collection[BuildDeployment], if_deployed: str
+) -> BuildDeployment | None:
+    """Return the deployment to leave it at, or None to make one.
+
+    :param there: what the API lists already.
+    :param if_deployed: one of :data:`IF_DEPLOYED`.
+    :raises AlreadyDeployedError: for ``fail``.
+    """
+    if not there:
+        return None
+    newest = max(there, key=lambda deployment: deployment.id)
+    if if_deployed == "fail":
+        raise AlreadyDeployedError(
+            f"{order} is listed already as build deployment {newest.id}, and `if_deployed` is 'fail'. Nothing was sent"
+        )
+    if if_deployed == "deploy":
+        talk.log.info("%s is listed already as build deployment %s; deploying again.", order, newest.id)
+        return None
+    talk.log.info("%s is listed already as build deployment %s; not deploying again.", order, newest.id)
+    return newest
+
+
+def deploy(talk: Conversation, order: DeploymentOrder, known: Collection[int]) -> Flow[BuildDeployment]:
+    """Send ``POST /build_deployments`` once.
+
+    :param known: ids of the deployments listed before, so that a new one can be told from them.
+    :raises DeploymentUncertainError: if the answer was lost and no new one is listed within ``outage_tolerance``.
+    :raises ApiError: what the server said; nothing was deployed.
+    """
+
+    def find() -> Flow[BuildDeployment | None]:
+        there: list[BuildDeployment] = yield from listed(talk, order)
+        new = [deployment for deployment in there if deployment.id not in known]
+        if not new:
+            return None
+        talk.log.info("Build deployment %s is the one that the lost answer was about.", new[-1].id)
+        return new[-1]
+
+    def uncertain(what: str) -> DeploymentUncertainError:
+        return DeploymentUncertainError(
+            f"{what}: {order} may run at the server. "
+            "The next try of this task looks first, and deploys only if none is listed"
+        )
+
+    return (yield from send_once(talk, order.call(), find=find, uncertain=uncertain))
+
+
+def create(talk: Conversation, order: DeploymentOrder) -> Flow[BuildDeployment]:
+    """Send ``POST /build_deployments`` once, without knowing what was listed before.
+
+    :raises DeploymentUncertainError: if the answer was lost.
+    """
+
+    def uncertain(what: str) -> DeploymentUncertainError:
+        return DeploymentUncertainError(
+            f"{what}: {order} may run at the server. List the build's deployments before deploying again"
+        )
+
+    return (yield from send_blindly(talk, order.call(), uncertain=uncertain))
+
+
+def check_outcome(talk: Conversation, deployment: BuildDeployment) -> BuildDeployment:
+    """Report what the server says of a deployment, which is no more than that it has taken it, unless it sends more.
+
+    :raises DeploymentFailedError: if it sends the undocumented status FAILED.
+    """
+    said = f": {deployment.message}" if deployment.message else ""
+    if (deployment.status or "").upper() == "FAILED":
+        raise DeploymentFailedError(
+            f"build deployment {deployment.id} FAILED{said}. Clear the task to deploy again; a retry does not"
+        )
+    if deployment.status or deployment.message:
+        talk.log.info("Build deployment %s is accepted; the server says %s%s.", deployment.id, deployment.status, said)
+    else:
+        talk.log.info(
+            "Build deployment %s is accepted. How it ends the API does not tell: see the build's page.", deployment.id
+        )
+    return deployment

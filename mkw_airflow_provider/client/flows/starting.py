@@ -1,0 +1,119 @@
+"""Starting a build exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mkw_airflow_provider.client.builds import Build, BuildStatus, CreatedBuild, create_build, find_builds
+from mkw_airflow_provider.client.flows.conversation import Conversation, Flow
+from mkw_airflow_provider.client.flows.lost_answers import send_blindly, send_once
+from mkw_airflow_provider.client.identity import Identity, choose
+from mkw_airflow_provider.client.wire import Call
+from mkw_airflow_provider.exceptions import BuildStartUncertainError
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to build: the arguments of ``POST /builds``, as :func:`create_build` takes them."""
+
+    project: str | None
+    project_id: int | None
+    instances: Sequence[Mapping[str, Any]]
+    releases: Mapping[str, str] | None = None
+    description: str | None = None
+    wait: bool = False
+    restore: bool = False
+
+
+def start(talk: Conversation, order: Order, identity: Identity | None, *, is_retry: bool = False) -> Flow[CreatedBuild]:
+    """Start a build, or take up the one that an earlier try of the same series started.
+
+    :param identity: None: start one whatever happened before, and leave no trace to find it by.
+    :param is_retry: whether an earlier try of the series may have started one: then it is looked for first.
+    :raises BuildStartUncertainError: if the answer was lost and no build appears within ``outage_tolerance``.
+    :raises ApiError: what the server said; no build was started.
+    """
+    if identity is None:
+        return (yield from create(talk, order))
+    if is_retry:
+        found = choose(identity, (yield from _listed(talk, order)))
+        if found is not None:
+            talk.log.info(
+                "Build %s was started by an earlier try of this task and is %s: going on with it.",
+                found.id,
+                found.status,
+            )
+            return CreatedBuild(found, [])
+        talk.log.info("No build of an earlier try of this task goes on or has finished: starting one.")
+    elif identity.first_try > 1:
+        yield from _warn_of_earlier(talk, order, identity)
+    return (yield from _start_once(talk, order, identity))
+
+
+def create(talk: Conversation, order: Order) -> Flow[CreatedBuild]:
+    """Send ``POST /builds`` once.
+
+    :raises BuildStartUncertainError: if the answer was lost: nobody knows whether a build goes on.
+    """
+
+    def uncertain(what: str) -> BuildStartUncertainError:
+        return BuildStartUncertainError(
+            f"{what}: whether a build was started is unknown. It carries no mark to look it up by; "
+            "look for it in the web application before starting another"
+        )
+
+    return (yield from send_blindly(talk, _call(order, order.description), uncertain=uncertain))
+
+
+def _start_once(talk: Conversation, order: Order, identity: Identity) -> Flow[CreatedBuild]:
+    def find() -> Flow[CreatedBuild | None]:
+        builds: list[Build] = yield from _listed(talk, order)
+        # What the lost answer was about may have failed already; that, too, is how its start ended.
+        mine = [build for build in builds if identity.marks(build)]
+        found = choose(identity, mine) or max(mine, key=lambda build: build.id, default=None)
+        if found is None:
+            return None
+        talk.log.info("Build %s is the one that the lost answer was about: going on with it.", found.id)
+        return CreatedBuild(found, [])
+
+    def uncertain(what: str) -> BuildStartUncertainError:
+        return BuildStartUncertainError(
+            f"{what}. A build with {identity.marker} in its description may go on at the server. "
+            "The next try of this task looks for it first, and starts one only if there is none"
+        )
+
+    call = _call(order, identity.describe(order.description))
+    return (yield from send_once(talk, call, find=find, uncertain=uncertain))
+
+
+def _call(order: Order, description: str | None) -> Call[CreatedBuild]:
+    return create_build(
+        project=order.project,
+        project_id=order.project_id,
+        instances=order.instances,
+        releases=order.releases,
+        description=description,
+        wait=order.wait,
+        restore=order.restore,
+    )
+
+
+def _listed(talk: Conversation, order: Order) -> Flow[list[Build]]:
+    """List the builds of the order's project that this user started."""
+    token = yield from talk.token()
+    call = find_builds(project=order.project, project_id=order.project_id, user_id=token.user_id)
+    return (yield from talk.request(call))
+
+
+def _warn_of_earlier(talk: Conversation, order: Order, identity: Identity) -> Flow[None]:
+    """Say so if the build of an earlier series, before the task was cleared, still goes on."""
+    builds: list[Build] = yield from _listed(talk, order)
+    markers = identity.earlier()
+    for build in builds:
+        if build.status == BuildStatus.BUILDING and any(earlier.marks(build) for earlier in markers):
+            talk.log.warning(
+                "Build %s, started before this task was cleared, still goes on at the server. Starting another one.",
+                build.id,
+            )

@@ -1,0 +1,113 @@
+"""Objects of the API as frozen dataclasses: lenient where the API's pages leave room, strict about identity."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pendulum
+
+from mkw_airflow_provider.exceptions import ProtocolError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class Record:
+    """An object of the API. Subclasses declare the documented fields; only ``id`` must be there.
+
+    A field that is missing, null or of another type than documented reads as None; :attr:`raw` has it as it came.
+
+    :param id: as given by the server.
+    :param raw: the whole JSON object as it came, with fields that no page documents.
+    """
+
+    id: int
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
+
+    #: What the object is called in messages.
+    noun: ClassVar[str] = "object"
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read a JSON object.
+
+        :raises ProtocolError: where it is no object, or what must be there is not.
+        """
+        if not isinstance(value, Mapping):
+            raise ProtocolError(f"a {cls.noun} must be a JSON object, not {value!r:.200}")
+        columns = _columns(cls)  # type: ignore[arg-type]  # a class is hashable
+        values = {name: read(value.get(name)) for name, (read, _) in columns.items()}
+        missing = [name for name, (_, needed) in columns.items() if needed and values[name] is None]
+        if missing:
+            raise ProtocolError(f"a {cls.noun} came without {' and '.join(missing)}: {dict(value)!r:.200}")
+        return cls(**values, raw=dict(value))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: every documented field, and the others as they came."""
+        documented = {name: _plain(getattr(self, name)) for name in _columns(type(self))}  # type: ignore[arg-type]
+        return {**self.raw, **documented}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, pendulum.DateTime):
+        return value.to_iso8601_string()
+    return str(value) if isinstance(value, str) else value
+
+
+def _integer(value: Any) -> int | None:
+    """Read a number; flags may come as numbers (documented) or as booleans."""
+    if isinstance(value, (bool, int)):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+        return int(value)
+    return None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _moment(value: Any) -> pendulum.DateTime | None:
+    """Read an ISO 8601 timestamp (documented) as UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = pendulum.parse(value)
+    except (ValueError, OverflowError):
+        return None
+    return moment.in_timezone("UTC") if isinstance(moment, pendulum.DateTime) else None
+
+
+def _integers(value: Any) -> tuple[int, ...]:
+    numbers = map(_integer, value) if isinstance(value, (list, tuple)) else ()
+    return tuple(number for number in numbers if number is not None)
+
+
+_READERS: dict[str, Any] = {
+    "int": _integer,
+    "int | None": _integer,
+    "str | None": _text,
+    "pendulum.DateTime | None": _moment,
+    "tuple[int, ...]": _integers,
+}
+
+
+@cache
+def _columns(kind: Any) -> dict[str, tuple[Any, bool]]:
+    """Return how to read each documented field, by its ``metadata`` or its annotation, and whether it must be there."""
+    return {
+        item.name: (item.metadata.get("read") or _READERS[str(item.type)], item.default is dataclasses.MISSING)
+        for item in dataclasses.fields(kind)
+        if item.name != "raw"
+    }

@@ -1,0 +1,182 @@
+"""All files of a build in one folder, with a manifest: each fetched once, whatever happens in between."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import Any
+
+from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.client.catalogue import find_patterns
+from mkw_airflow_provider.client.downloads import Download, DownloadedFile, find_downloads
+from mkw_airflow_provider.client.flows import Conversation, Flow
+from mkw_airflow_provider.client.flows.downloading import fetch
+from mkw_airflow_provider.client.flows.waiting import look
+from mkw_airflow_provider.client.storage import Folder, IncomingFile, safe_name
+from mkw_airflow_provider.client.sync import Client
+from mkw_airflow_provider.exceptions import DownloadError
+
+MANIFEST = "manifest.json"
+#: The files that are whole already, as long as not all are: a try that breaks off leaves it for the next one.
+JOURNAL = ".manifest.json"
+
+
+def download_file(client: Client, talk: Conversation, download_id: int, folder: Folder, name: str) -> DownloadedFile:
+    """Fetch one file and put it under its final name.
+
+    :raises DownloadError: if it cannot be fetched or stored.
+    :raises IntegrityError: if it is not whole.
+    """
+    incoming = IncomingFile(folder, name)
+    try:
+        client.run(fetch(talk, download_id, incoming))
+        size, sha256 = incoming.finish()
+    except BaseException:
+        incoming.discard()
+        raise
+    return DownloadedFile(folder.shown(name), size, sha256)
+
+
+def build_with_downloads(talk: Conversation, build_id: int) -> Flow[Build]:
+    """Read a FINISHED build with its downloads, each with the name of its pattern.
+
+    :raises BuildFailedError: if the build ended FAILED.
+    :raises BuildCanceledError: if it was CANCELED.
+    :raises DownloadError: if it has not ended, or has no downloads.
+    """
+    build: Build = yield from look(talk, build_id)
+    if not build.has_ended:
+        raise DownloadError(
+            f"build {build.id} is {build.status}: it has no files before it is FINISHED; wait for it first"
+        )
+    build.require_finished()
+    downloads: Sequence[Download] = build.downloads
+    if not downloads:
+        downloads = yield from talk.request(find_downloads(build_id=build.id))
+    if not downloads:
+        raise DownloadError(f"build {build.id} is FINISHED, but has no downloads: nothing was changed by it, perhaps")
+    if any(download.pattern is None for download in downloads):
+        # The list of downloads has ids of patterns only (documented).
+        names = {pattern.id: pattern.name for pattern in (yield from talk.request(find_patterns()))}
+        downloads = [replace(d, pattern=d.pattern or names.get(d.pattern_id or -1)) for d in downloads]
+    return replace(build, downloads=tuple(sorted(downloads, key=lambda download: download.id)))
+
+
+def final_names(downloads: Sequence[Download]) -> dict[int, str]:
+    """Return the file name of each download: two with one name both survive."""
+    taken = {MANIFEST, JOURNAL}
+    names: dict[int, str] = {}
+    for download in downloads:
+        names[download.id] = safe_name(download.name, download.id, taken)
+        taken.add(names[download.id].lower())
+    return names
+
+
+class Results:
+    """The results of one build on their way into a folder.
+
+    :param client: sends the requests.
+    :param talk: its settings and token.
+    :param build: with its downloads, as :func:`build_with_downloads` gives it.
+    :param folder: where to.
+    """
+
+    def __init__(self, client: Client, talk: Conversation, build: Build, folder: Folder) -> None:
+        self._client = client
+        self._talk = talk
+        self._build = build
+        self._folder = folder
+        self._files: dict[int, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    def fetch(self, patterns: Sequence[str] | None = None, max_parallel: int = 4) -> dict[str, Any]:
+        """Bring the files into the folder, and write the manifest when all are there.
+
+        :param patterns: names of the patterns whose files are wanted; None: all.
+        :param max_parallel: how many files are fetched at once.
+        :return: the manifest.
+        :raises DownloadError: if a pattern has no file, or a file cannot be fetched or stored.
+        """
+        wanted = self._wanted(patterns)
+        names = final_names(self._build.downloads)
+        self._folder.make()
+        self._take_stock(wanted, names)
+        missing = [download for download in wanted if download.id not in self._files]
+        if missing:
+            # From here on the folder is not what a manifest in it says.
+            self._folder.write_json(JOURNAL, self._manifest(wanted))
+            self._folder.remove(MANIFEST)
+            self._fetch_all(missing, names, wanted, max_parallel)
+        manifest = self._manifest(wanted)
+        self._folder.write_json(MANIFEST, manifest)
+        self._folder.remove(JOURNAL)
+        return manifest
+
+    def _wanted(self, patterns: Sequence[str] | None) -> list[Download]:
+        downloads = list(self._build.downloads)
+        if patterns is None:
+            return downloads
+        there = sorted({download.pattern or "(unknown)" for download in downloads})
+        absent = [pattern for pattern in patterns if pattern not in there]
+        if absent or not patterns:
+            raise DownloadError(
+                f"build {self._build.id} has no files of {', '.join(map(repr, absent)) or 'no pattern at all'}; "
+                f"it has files of {', '.join(there)}"
+            )
+        return [download for download in downloads if download.pattern in patterns]
+
+    def _take_stock(self, wanted: Sequence[Download], names: dict[int, str]) -> None:
+        """Find what an earlier try brought: a download may count at the server, so none is asked for twice."""
+        recorded: dict[Any, dict[str, Any]] = {}
+        for name in (MANIFEST, JOURNAL):
+            earlier = self._folder.read_json(name)
+            if isinstance(earlier, dict) and earlier.get("build_id") == self._build.id:
+                files = earlier.get("files")
+                recorded.update({file.get("download_id"): file for file in files or () if isinstance(file, dict)})
+        for download in wanted:
+            file = recorded.get(download.id, {})
+            name = names[download.id]
+            if file.get("path") != self._folder.shown(name) or self._folder.size(name) != file.get("size"):
+                continue
+            if self._folder.digest(name) == (file.get("size"), file.get("sha256")):
+                self._files[download.id] = file
+                self._talk.log.info("%s stands already, as it was downloaded: not asked for again.", file["path"])
+
+    def _fetch_all(
+        self, missing: Sequence[Download], names: dict[int, str], wanted: Sequence[Download], max_parallel: int
+    ) -> None:
+        with ThreadPoolExecutor(min(max_parallel, len(missing)), "download") as pool:
+            try:
+                futures = [pool.submit(self._fetch_one, download, names[download.id], wanted) for download in missing]
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            except BaseException:
+                # One file is missing, or the task is being killed: the others need not go on.
+                self._client.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _fetch_one(self, download: Download, name: str, wanted: Sequence[Download]) -> None:
+        file = download_file(self._client, self._talk, download.id, self._folder, name)
+        with self._lock:
+            self._files[download.id] = {
+                "download_id": download.id,
+                "pattern": download.pattern,
+                "name": download.name,
+                "path": file.path,
+                "size": file.size,
+                "sha256": file.sha256,
+            }
+            self._folder.write_json(JOURNAL, self._manifest(wanted))
+        self._talk.log.info("%s: %s bytes, SHA-256 %s.", file.path, file.size, file.sha256)
+
+    def _manifest(self, wanted: Sequence[Download]) -> dict[str, Any]:
+        return {
+            "build_id": self._build.id,
+            "project_id": self._build.project_id,
+            "status": str(self._build.status),
+            "files": [self._files[download.id] for download in wanted if download.id in self._files],
+        }

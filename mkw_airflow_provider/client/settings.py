@@ -1,0 +1,226 @@
+"""A connection's fields, checked: all faults are reported at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from mkw_airflow_provider.exceptions import ConfigurationError
+
+DEFAULT_HOST = "app.metakraftwerk.com"
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to reach one MetaKraftwerk account. Hashable, so that what is shared can be kept by it.
+
+    :param base_url: scheme, host and port, without a slash at the end.
+    :param login: e-mail address for ``POST /authentication`` (documented: not the user name).
+    :param password: password for it.
+    :param token: a ready access token, used instead of logging in.
+    :param project: project for tasks that name none.
+    :param connect_timeout: seconds.
+    :param read_timeout: seconds that the server may be silent.
+    :param outage_tolerance: seconds for which an unreachable or overloaded server is waited out.
+    :param verify: whether to check the server's certificate, or the path of a CA bundle to check it with.
+    :param client_cert: path of a PEM file with certificate and key.
+    :param proxy: URL of a proxy; None: the environment's.
+    """
+
+    base_url: str
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    project: str | None = None
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    outage_tolerance: float = 900.0
+    verify: bool | str = True
+    client_cert: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_fields(
+        cls,
+        *,
+        name: str,
+        host: str | None = None,
+        port: int | str | None = None,
+        schema: str | None = None,
+        login: str | None = None,
+        password: str | None = None,
+        extra: Mapping[str, Any] | str | None = None,
+    ) -> Settings:
+        """Check a connection's fields.
+
+        :param name: the connection's id, for messages.
+        :param extra: the extra fields, as a mapping or as the JSON text that Airflow keeps.
+        :raises ConfigurationError: with every missing or malformed field in one message, without any secret.
+        """
+        faults: list[str] = []
+        more = _Extra(extra, faults)
+        base_url = _base_url(host, port, schema, more.flag("allow_http", default=False), faults)
+        settings = cls(
+            base_url=base_url,
+            login=login or None,
+            password=password or None,
+            token=more.text("token"),
+            project=more.text("project"),
+            connect_timeout=more.seconds("connect_timeout", 10.0, least=0.001),
+            read_timeout=more.seconds("read_timeout", 60.0, least=0.001),
+            outage_tolerance=more.seconds("outage_tolerance", 900.0, least=0.0),
+            verify=more.verify(),
+            client_cert=more.file("client_cert"),
+            proxy=more.url("proxy"),
+        )
+        if not settings.token:
+            faults += [
+                f"{label} is missing (or give an access token in extra `token`)"
+                for label, value in (("login, the e-mail address,", login), ("password", password))
+                if not value
+            ]
+        if faults:
+            raise ConfigurationError(f"connection {name!r} cannot be used: " + "; ".join(faults))
+        return settings
+
+
+class _Extra:
+    """Reads the extra fields one by one and collects their faults."""
+
+    def __init__(self, extra: Mapping[str, Any] | str | None, faults: list[str]) -> None:
+        self._faults = faults
+        self._fields: Mapping[str, Any] = {}
+        if isinstance(extra, str) and extra.strip():
+            try:
+                extra = json.loads(extra)
+            except (ValueError, RecursionError):
+                faults.append("extra is not valid JSON")
+                return
+        if isinstance(extra, Mapping):
+            self._fields = extra
+        elif extra:
+            faults.append("extra is not a JSON object")
+
+    def _get(self, name: str) -> Any:
+        value = self._fields.get(name)
+        return None if isinstance(value, str) and not value.strip() else value
+
+    def text(self, name: str) -> str | None:
+        value = self._get(name)
+        if value is None or isinstance(value, str):
+            return value
+        self._faults.append(f"extra `{name}` must be text")
+        return None
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = self._get(name)
+        if value is None or isinstance(value, bool):
+            return default if value is None else value
+        known = _WORDS.get(str(value).strip().lower())
+        if known is None:
+            self._faults.append(f"extra `{name}` must be true or false")
+        return default if known is None else known
+
+    def seconds(self, name: str, default: float, *, least: float) -> float:
+        value = self._get(name)
+        if value is None:
+            return default
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if math.isfinite(number) and number >= least:
+            return number
+        bound = "not below 0" if least == 0 else "above 0"
+        self._faults.append(f"extra `{name}` must be a number of seconds {bound}")
+        return default
+
+    def file(self, name: str) -> str | None:
+        value = self.text(name)
+        if value and not os.path.exists(value):
+            self._faults.append(f"extra `{name}` names {value!r}, which does not exist here")
+        return value
+
+    def verify(self) -> bool | str:
+        value = self._get("verify")
+        if value is None or isinstance(value, bool):
+            return True if value is None else value
+        word = _WORDS.get(str(value).strip().lower())
+        return word if word is not None else self.file("verify") or True
+
+    def url(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is None:
+            return None
+        parts = _split(value if "://" in value else f"http://{value}")
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            self._faults.append(f"extra `{name}` must be a URL such as http://proxy:3128")
+        return value if "://" in value else f"http://{value}"
+
+
+def _base_url(host: str | None, port: int | str | None, schema: str | None, allow_http: bool, faults: list[str]) -> str:
+    host = (host or DEFAULT_HOST).strip()
+    scheme = (schema or "").strip().lower()
+    if "://" not in host:
+        bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
+        host = f"{scheme or 'https'}://[{host}]" if bare_ipv6 else f"{scheme or 'https'}://{host}"
+    parts = _split(host)
+    if parts is None or not parts.hostname:
+        faults.append("host is not a host name or a URL")
+        return ""
+    if parts.username or parts.password:
+        faults.append("host must not hold a login: put it into the fields login and password")
+    if parts.query or parts.fragment:
+        faults.append("host must end with the path: it has a query or a fragment")
+    if scheme and scheme != parts.scheme:
+        faults.append(f"schema {scheme!r} contradicts the URL in host, which says {parts.scheme!r}")
+    if parts.scheme not in ("http", "https"):
+        faults.append(f"schema must be https or http, not {parts.scheme!r}")
+    elif parts.scheme == "http" and not (allow_http or is_loopback(parts.hostname)):
+        faults.append(
+            f"http would send the password to {parts.hostname} in clear: use https, or set extra `allow_http` to true"
+        )
+    number = _port(port, parts, faults)
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{name}{f':{number}' if number else ''}{parts.path.rstrip('/')}"
+
+
+def _port(port: int | str | None, parts: SplitResult, faults: list[str]) -> int | None:
+    if port is None or port == "":
+        return parts.port
+    try:
+        number = int(port)
+    except (TypeError, ValueError):
+        number = 0
+    if not 0 < number < 65_536:
+        faults.append("port must be a number from 1 to 65535")
+    elif parts.port not in (None, number):
+        faults.append(f"port {number} contradicts the URL in host, which says {parts.port}")
+    return number
+
+
+def _split(url: str) -> SplitResult | None:
+    """Split a URL; None where it cannot be one, e.g. with a port that is no number."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself, so that what is sent to it does not cross a network."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,210 @@
+"""The transport on requests: sends one call, runs one flow, streams a body."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, TypeVar
+
+import requests
+import requests.adapters
+import urllib3
+
+from mkw_airflow_provider.client.flows import Alone, Flow, Pause, Secret
+from mkw_airflow_provider.client.network import proxy_for, tls_context
+from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.wire import PIECE, SLOWEST_ANSWER, Call, Reply, TransportError
+from mkw_airflow_provider.exceptions import ProtocolError
+
+T = TypeVar("T")
+
+POOL = 10
+#: A file that comes slower than this many bytes within a read time-out counts as broken off.
+SLOWEST_FILE = 1024
+
+_turns: dict[Any, threading.Lock] = {}
+_turns_lock = threading.Lock()
+
+
+class StoppedError(Exception):
+    """A flow was ended from outside by :meth:`Client.stop`."""
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Uses one TLS context, the same that the other transport uses."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(pool_maxsize=POOL)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """Leave the connection as it is: the context has the certificates."""
+
+
+class Client:
+    """Sends calls and runs flows in the calling thread. May be used by several threads at once.
+
+    :param settings: of the connection.
+    :param user_agent: what the client calls itself.
+    :param mask: keeps a text out of every log.
+    """
+
+    def __init__(self, settings: Settings, user_agent: str, mask: Callable[[str], object]) -> None:
+        self._settings = settings
+        self._user_agent = user_agent
+        self._mask = mask
+        self._stopped = threading.Event()
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        # The environment's proxies are looked up in one place for both transports, and no .netrc replaces the token.
+        session.trust_env = False
+        if self._settings.base_url.startswith("https:"):
+            session.mount("https://", _Adapter(tls_context(self._settings)))
+        return session
+
+    def stop(self) -> None:
+        """End every flow of this client at its next pause or piece, whatever thread it runs in."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        session = self.__dict__.pop("_session", None)
+        if session is not None:
+            session.close()
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end and return what it returns, or raise what it raises."""
+        outcome: Any = None
+        failure: Exception | None = None
+        while True:
+            try:
+                step = flow.send(outcome) if failure is None else flow.throw(failure)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            try:
+                outcome, failure = self._do(step), None
+            except Exception as error:  # the flow knows what to make of it
+                outcome, failure = None, error
+
+    def _do(self, step: Any) -> Any:
+        if isinstance(step, Call):
+            return self.send(step)
+        if isinstance(step, Pause):
+            return self._go_on(after=step.seconds)
+        if isinstance(step, Secret):
+            return self._mask(step.value)
+        if isinstance(step, Alone):
+            with _turns_lock:
+                turn = _turns.setdefault(step.key, threading.Lock())
+            with turn:
+                return self.run(step.flow)
+        raise TypeError(f"a flow yielded {step!r}")
+
+    def _go_on(self, after: float = 0.0) -> None:
+        if self._stopped.wait(after):
+            raise StoppedError
+
+    def send(self, call: Call[Any]) -> Reply:
+        """Send one request.
+
+        :raises TransportError: if no whole answer came.
+        :raises ProtocolError: if the answer is larger than it may be.
+        """
+        url = call.url(self._settings.base_url)
+        request = requests.Request(
+            call.method, url, headers=call.request_headers(self._user_agent), data=call.content
+        ).prepare()
+        request.url = url  # as it is: the path is quoted already
+        proxy = proxy_for(self._settings, url)
+        try:
+            response = self._session.send(
+                request,
+                stream=True,
+                allow_redirects=False,
+                timeout=(self._settings.connect_timeout, self._settings.read_timeout),
+                verify=self._settings.verify is not False,
+                proxies={"http": proxy, "https": proxy} if proxy else {},
+            )
+            with response:
+                return self._receive(call, response)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise TransportError(_in_words(error), sent=_may_have_arrived(error)) from error
+
+    def _receive(self, call: Call[Any], response: requests.Response) -> Reply:
+        reply = Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()})
+        if call.sink is not None and reply.ok:
+            call.sink.begin(reply)
+            for piece in self._stream(response):
+                self._go_on()
+                call.sink.write(piece)
+            return reply
+        limit = call.body_limit(reply.status)
+        return Reply(reply.status, reply.headers, self._body(call, response, reply, limit))
+
+    def _body(self, call: Call[Any], response: requests.Response, reply: Reply, limit: int) -> bytes:
+        ends = time.monotonic() + SLOWEST_ANSWER * self._settings.read_timeout
+        body = bytearray()
+        while piece := response.raw.read1(64 * 1024, decode_content=True):
+            body += piece
+            if len(body) > limit:
+                # What follows is left unread, and the connection with it.
+                response.raw.close()
+                if reply.ok:
+                    raise ProtocolError(f"the answer to {call} is larger than {limit} bytes")
+                return bytes(body[:limit])
+            if time.monotonic() > ends:
+                raise TransportError(f"the answer was not whole after {SLOWEST_ANSWER} read time-outs", sent=True)
+        return bytes(body)
+
+    def _stream(self, response: requests.Response) -> Iterator[bytes]:
+        patience = self._settings.read_timeout
+        began, size = time.monotonic(), 0
+        while piece := response.raw.read1(PIECE, decode_content=True):
+            yield piece
+            size += len(piece)
+            now = time.monotonic()
+            if now - began > patience:
+                if size < SLOWEST_FILE:
+                    raise TransportError(f"only {size} bytes came within {now - began:.0f} s", sent=True)
+                began, size = now, 0
+
+
+def _may_have_arrived(error: Exception) -> bool:
+    """Whether a request may have reached the server, so that nobody knows what the server did."""
+    never = (
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        urllib3.exceptions.ProxyError,
+        ssl.SSLCertVerificationError,
+    )
+    return not any(isinstance(cause, never) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what is wrapped in it, which these libraries do by arguments, ``reason`` and ``__cause__``."""
+    seen: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        cause = waiting.pop()
+        if isinstance(cause, BaseException) and cause not in seen:
+            seen.append(cause)
+            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
+            yield cause
+
+
+def _in_words(error: Exception) -> str:
+    """Return the innermost error's own words: the outer ones repeat the address and the objects' names."""
+    *_, innermost = (cause for cause in _causes(error) if str(cause))
+    kind = type(innermost).__name__
+    return f"{kind}: {str(innermost)[:300]}"

@@ -1,0 +1,259 @@
+"""One request and its answer, as values. The only place that encodes or decodes JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import quote, urlencode
+
+from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ProtocolError, api_error
+
+MAX_JSON_BODY = 64 * 1024 * 1024
+MAX_ERROR_BODY = 64 * 1024
+MAX_ERROR_TEXT = 2_000
+#: Bytes of a file that are held at once: smaller pieces cost more CPU, larger ones more memory.
+PIECE = 1024 * 1024
+#: A JSON answer must be whole within this many times ``read_timeout``, however its bytes are spread.
+SLOWEST_ANSWER = 10
+
+API = "/api/v1"
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Sink(Protocol):
+    """Where a transport puts a body that must not be held in memory."""
+
+    @property
+    def received(self) -> int:
+        """How many bytes it has, over all tries."""
+
+    def headers(self) -> dict[str, str]:
+        """Return request headers that ask for the part that is missing yet."""
+
+    def begin(self, reply: Reply) -> None:
+        """Take the status and headers of a 2xx answer whose body follows; may refuse by raising."""
+
+    def write(self, piece: bytes) -> None:
+        """Take the next piece of the body."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a server answered.
+
+    :param status: the HTTP status.
+    :param headers: names in lower case.
+    :param body: the whole body; of an error at most :data:`MAX_ERROR_BODY` bytes; empty where a sink took it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def ok(self) -> bool:
+        """Whether this is any 2xx: which one the API sends is not documented."""
+        return 200 <= self.status < 300
+
+    @property
+    def redirects_to(self) -> str | None:
+        """Where a redirect leads; None where the answer is none."""
+        return self.headers.get("location") if self.status in (301, 302, 303, 307, 308) else None
+
+    def json(self) -> Any:
+        """Decode the body.
+
+        :raises ProtocolError: where it is no JSON, e.g. a gateway's HTML page.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            kind = self.headers.get("content-type", "no content type")
+            raise ProtocolError(
+                f"the answer ({self.status}, {kind}, {len(self.body)} bytes) is not the documented JSON: "
+                f"{excerpt(self.body, 200)}"
+            ) from error
+
+    def retry_after(self, now: float) -> float | None:
+        """Return the seconds that ``Retry-After`` asks for, given as seconds or as an HTTP date; None without it.
+
+        :param now: epoch seconds, used for a date where the answer has no ``Date`` of its own to count from.
+        """
+        value = self.headers.get("retry-after", "").strip()
+        if not value:
+            return None
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            moment = _epoch(value)
+        if moment is None:
+            return None
+        return max(0.0, moment - (_epoch(self.headers.get("date", "")) or now))
+
+
+def _epoch(http_date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(http_date)
+    except (ValueError, TypeError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.timestamp()
+
+
+@dataclass(frozen=True)
+class Call(Generic[R]):
+    """One request and how to read its answer. A value: making one sends nothing.
+
+    :param method: in upper case.
+    :param path: from the server's root, quoted; or a whole URL where a redirect led elsewhere.
+    :param read: turns the answer into a value, or raises :class:`ProtocolError`.
+    :param query: pairs; values as they are, quoted when sent.
+    :param body: the JSON object to send.
+    :param repeatable: whether sending it twice does no harm. None: by its method.
+    :param authenticated: whether it needs a token.
+    :param sees_redirects: whether ``read`` takes a redirect too; else one is an error, as any other 3xx.
+    :param sink: takes the body of a 2xx instead of the reply.
+    :param token: the access token to send.
+    """
+
+    method: str
+    path: str
+    read: Callable[[Reply], R]
+    query: tuple[tuple[str, str], ...] = ()
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    repeatable: bool | None = None
+    authenticated: bool = True
+    sees_redirects: bool = False
+    sink: Sink | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a lost answer may be met by sending the same again."""
+        return self.method == "GET" if self.repeatable is None else self.repeatable
+
+    @property
+    def target(self) -> str:
+        """Path and query, encoded once for every transport."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    def url(self, base_url: str) -> str:
+        """Return the whole address of the request at a server."""
+        return self.target if "://" in self.path else base_url + self.target
+
+    @property
+    def content(self) -> bytes | None:
+        """The body as it is sent."""
+        return None if self.body is None else json.dumps(self.body, separators=(",", ":")).encode()
+
+    def request_headers(self, user_agent: str) -> dict[str, str]:
+        """Return every header of the request, the same for every transport."""
+        headers = {
+            # Feathers, which the API resembles, may answer in HTML unless JSON is asked for.
+            "Accept": "*/*" if self.sink else "application/json",
+            # What is counted is what is sent: sizes, limits and ranges are those of the file.
+            "Accept-Encoding": "identity",
+            "User-Agent": user_agent,
+        }
+        if self.body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if self.sink is not None:
+            headers.update(self.sink.headers())
+        return headers
+
+    def with_token(self, token: str | None) -> Call[R]:
+        """Return the same call with a token."""
+        return replace(self, token=token)
+
+    def body_limit(self, status: int) -> int:
+        """Return how many bytes of an answer's body may be read."""
+        return MAX_JSON_BODY if 200 <= status < 300 else MAX_ERROR_BODY
+
+    def accepts(self, reply: Reply) -> bool:
+        """Whether ``read`` can make a value of an answer."""
+        return reply.ok or (self.sees_redirects and reply.redirects_to is not None)
+
+    def __str__(self) -> str:
+        # The query of an address that a redirect led to may hold a signature.
+        return f"{self.method} {self.path.partition('?')[0]}"
+
+    def error(self, reply: Reply, note: str = "") -> ApiError:
+        """Return the error that an answer outside 2xx stands for, in the server's own words."""
+        return api_error(reply.status, _words(reply), self.method, self.path.partition("?")[0], note)
+
+
+class TransportError(Exception):
+    """A transport could not bring an answer. Internal: flows turn it into an error of the public tree.
+
+    :param text: what happened, in words.
+    :param sent: whether the request may have reached the server: then nobody knows what the server did.
+    """
+
+    def __init__(self, text: str, *, sent: bool) -> None:
+        super().__init__(text)
+        self.sent = sent
+
+
+def api_path(*segments: str | int) -> str:
+    """Return the quoted path of an API resource.
+
+    :raises ConfigurationError: for a segment that would change the path's shape.
+    """
+    quoted = [quote(str(segment), safe="") for segment in segments]
+    if any(segment in ("", ".", "..") for segment in quoted):
+        raise ConfigurationError(f"{segments!r} is no resource of the API")
+    return "/".join((API, *quoted))
+
+
+def query(**filters: Any) -> tuple[tuple[str, str], ...]:
+    """Return the filters that are set as query pairs: objects as JSON, booleans as the API's pages write them."""
+    return tuple((name, _query_value(value)) for name, value in filters.items() if value is not None)
+
+
+def _query_value(value: Any) -> str:
+    if isinstance(value, (bool, Mapping)):
+        return json.dumps(value, separators=(",", ":"))
+    return str(value)
+
+
+def read_list(read: Callable[[Any], T]) -> Callable[[Reply], list[T]]:
+    """Return a reader of arrays, which is what every find endpoint answers with (documented)."""
+
+    def read_all(reply: Reply) -> list[T]:
+        value = reply.json()
+        if not isinstance(value, list):
+            raise ProtocolError(f"the answer is not the documented array: {excerpt(reply.body, 200)}")
+        return [read(item) for item in value]
+
+    return read_all
+
+
+def read_one(read: Callable[[Any], T]) -> Callable[[Reply], T]:
+    """Return a reader of a single object."""
+    return lambda reply: read(reply.json())
+
+
+def _words(reply: Reply) -> str:
+    """Return an error body's ``message`` if it is JSON with one, else its text. The form is not documented."""
+    try:
+        value = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict) and isinstance(value.get("message"), str):
+        return str(value["message"])[:MAX_ERROR_TEXT]
+    return excerpt(reply.body, MAX_ERROR_TEXT) or "(no text)"
+
+
+def excerpt(body: bytes, limit: int) -> str:
+    """Return the beginning of a body as printable text on one line."""
+    text = body[: limit * 4].decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]

@@ -1,0 +1,241 @@
+"""What can go wrong, as classes. The client raises nothing else; it knows no Airflow.
+
+.. code-block:: text
+
+    MetaKraftwerkError
+    ├── ConfigurationError          a connection or an argument is wrong; nothing was sent (also a ValueError)
+    ├── ConnectionFailedError       nothing was heard within the tolerance: the state is unknown, not failed
+    ├── ProtocolError               an answer that makes no sense
+    ├── ApiError                    the server said no; .status and .message are its own
+    │   ├── BadRequestError         400
+    │   ├── NotAuthenticatedError   401, also after a new login
+    │   ├── ForbiddenError          403
+    │   ├── NotFoundError           404
+    │   ├── RateLimitedError        429, for longer than the tolerance
+    │   └── ServerError             5xx, for longer than the tolerance
+    ├── BuildError                  the build ended, but not FINISHED; .build has it
+    │   ├── BuildFailedError        FAILED
+    │   └── BuildCanceledError      CANCELED: somebody stopped it in the web application
+    ├── BuildTimeoutError           the waiting ended, the build did not
+    ├── BuildStartUncertainError    the answer to POST /builds was lost and no build can be found
+    ├── DeploymentError
+    │   ├── AlreadyDeployedError    refused by ``if_deployed="fail"``
+    │   ├── DeploymentFailedError   the server reports FAILED
+    │   └── DeploymentUncertainError  the answer to POST /build_deployments was lost and none is listed
+    └── DownloadError               a file could not be fetched or stored
+        └── IntegrityError          a file arrived, but not whole
+
+Each of them survives pickling, and :meth:`MetaKraftwerkError.to_dict`, by which the triggerer hands one to the worker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from mkw_airflow_provider.client.builds import Build
+
+__all__ = [
+    "AlreadyDeployedError",
+    "ApiError",
+    "BadRequestError",
+    "BuildCanceledError",
+    "BuildError",
+    "BuildFailedError",
+    "BuildStartUncertainError",
+    "BuildTimeoutError",
+    "ConfigurationError",
+    "ConnectionFailedError",
+    "DeploymentError",
+    "DeploymentFailedError",
+    "DeploymentUncertainError",
+    "DownloadError",
+    "ForbiddenError",
+    "IntegrityError",
+    "MetaKraftwerkError",
+    "NotAuthenticatedError",
+    "NotFoundError",
+    "ProtocolError",
+    "RateLimitedError",
+    "ServerError",
+    "api_error",
+]
+
+
+class MetaKraftwerkError(Exception):
+    """Root of everything that this package raises by itself.
+
+    The positional arguments are the whole state of an error, so that it can be pickled and written as JSON.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as JSON: its class's name and its arguments."""
+        return {"class": type(self).__name__, "arguments": [_plain(argument) for argument in self.args]}
+
+    @staticmethod
+    def from_dict(value: dict[str, Any]) -> MetaKraftwerkError:
+        """Make the error again that :meth:`to_dict` wrote.
+
+        :raises ProtocolError: where ``value`` is not of that form.
+        """
+        kind = globals().get(str(value.get("class")))
+        arguments = value.get("arguments")
+        if not (isinstance(kind, type) and issubclass(kind, MetaKraftwerkError) and isinstance(arguments, list)):
+            return ProtocolError(f"an error of an unknown form came out of the triggerer: {value!r:.500}")
+        return kind(*arguments)
+
+
+def _plain(argument: Any) -> Any:
+    return argument.to_dict() if hasattr(argument, "to_dict") else argument
+
+
+class ConfigurationError(MetaKraftwerkError, ValueError):
+    """A connection or an argument is missing, malformed or contradicts another. Nothing was sent."""
+
+
+class ConnectionFailedError(MetaKraftwerkError):
+    """Nothing was heard from the server within ``outage_tolerance``. What it does at the moment is unknown."""
+
+
+class ProtocolError(MetaKraftwerkError):
+    """The server, or something in between, gave an answer that makes no sense."""
+
+
+class ApiError(MetaKraftwerkError):
+    """The server answered, and said no.
+
+    :param status: the HTTP status.
+    :param message: the server's own words, at most 2,000 characters.
+    :param method: of the request.
+    :param path: of the request, without the host.
+    :param note: what the reader must know besides, e.g. for how long the request was repeated.
+    """
+
+    def __init__(self, status: int, message: str, method: str = "", path: str = "", note: str = "") -> None:
+        super().__init__(status, message, method, path, note)
+        self.status = status
+        self.message = message
+        self.method = method
+        self.path = path
+        self.note = note
+
+    def __str__(self) -> str:
+        asked = f"{self.method} {self.path} was" if self.method else "the request was"
+        text = f"{asked} answered with {self.status}: {self.message}"
+        return f"{text} ({self.note})" if self.note else text
+
+
+class BadRequestError(ApiError):
+    """400: the server does not accept the request as it is."""
+
+
+class NotAuthenticatedError(ApiError):
+    """401: the login is wrong, or a fresh token was refused as well."""
+
+
+class ForbiddenError(ApiError):
+    """403: the user may not do this."""
+
+
+class NotFoundError(ApiError):
+    """404: a project, instance, build, download or deployment does not exist."""
+
+
+class RateLimitedError(ApiError):
+    """429: the server asked to slow down for longer than ``outage_tolerance``."""
+
+
+class ServerError(ApiError):
+    """5xx: the server or a gateway before it failed; where asking again does no harm, for the whole tolerance."""
+
+
+_CLASS_OF_STATUS: dict[int, type[ApiError]] = {
+    400: BadRequestError,
+    401: NotAuthenticatedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    429: RateLimitedError,
+}
+
+
+def api_error(status: int, message: str, method: str, path: str, note: str = "") -> ApiError:
+    """Return the error of the class that belongs to a status."""
+    kind = _CLASS_OF_STATUS.get(status, ServerError if status >= 500 else ApiError)
+    return kind(status, message, method, path, note)
+
+
+class BuildError(MetaKraftwerkError):
+    """A build ended otherwise than FINISHED.
+
+    :param build: the build as the server last showed it; its JSON form is accepted too.
+    """
+
+    _ending: ClassVar[str] = "ended"
+
+    def __init__(self, build: Build | dict[str, Any]) -> None:
+        if isinstance(build, dict):
+            from mkw_airflow_provider.client.builds import Build
+
+            build = Build.from_json(build)
+        super().__init__(build)
+        self.build = build
+
+    def __str__(self) -> str:
+        said = f" The server says: {self.build.message}" if self.build.message else ""
+        return f"build {self.build.id} {self._ending}.{said}"
+
+
+class BuildFailedError(BuildError):
+    """The build ended FAILED."""
+
+    _ending = "FAILED"
+
+
+class BuildCanceledError(BuildError):
+    """The build ended CANCELED. Only a person in the web application can do that; the API has no cancel."""
+
+    _ending = "was CANCELED in the web application"
+
+
+class BuildTimeoutError(MetaKraftwerkError):
+    """The time for waiting was over before the build. The build goes on at the server.
+
+    :param build_id: of the build.
+    :param message: the whole message.
+    """
+
+    def __init__(self, build_id: int, message: str) -> None:
+        super().__init__(build_id, message)
+        self.build_id = build_id
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BuildStartUncertainError(MetaKraftwerkError):
+    """The answer to ``POST /builds`` was lost, and no build of this task can be found (yet)."""
+
+
+class DeploymentError(MetaKraftwerkError):
+    """A build deployment was not made, or not made well."""
+
+
+class AlreadyDeployedError(DeploymentError):
+    """The deployment is listed for this build already, and ``if_deployed`` is ``"fail"``."""
+
+
+class DeploymentFailedError(DeploymentError):
+    """The server reports the deployment as FAILED, in a field that its API does not document."""
+
+
+class DeploymentUncertainError(DeploymentError):
+    """The answer to ``POST /build_deployments`` was lost, and the deployment is not listed (yet)."""
+
+
+class DownloadError(MetaKraftwerkError):
+    """A build's files could not be fetched or stored."""
+
+
+class IntegrityError(DownloadError):
+    """A file arrived, but its size or its content is not what it must be."""

@@ -1,0 +1,58 @@
+"""From an Airflow connection to settings, a user agent and masked secrets: the same for hook and trigger."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+from mkw_airflow_provider import __version__
+from mkw_airflow_provider.client.settings import Settings
+
+
+def settings_of(connection: Any) -> Settings:
+    """Check a connection's fields.
+
+    :param connection: an Airflow connection of any supported version.
+    :raises ConfigurationError: with every missing or malformed field in one message.
+    """
+    return Settings.from_fields(
+        name=connection.conn_id,
+        host=connection.host,
+        port=connection.port,
+        schema=connection.schema,
+        login=connection.login,
+        password=connection.password,
+        # Not `extra_dejson`: in a triggerer before Airflow 3.3.2 it can block the event loop.
+        extra=connection.extra,
+    )
+
+
+def user_agent() -> str:
+    """Return what this package calls itself towards the server."""
+    from airflow import __version__ as airflow_version
+
+    return f"mkw-airflow-provider/{__version__} apache-airflow/{airflow_version}"
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Return the secrets of a connection's extra fields: Airflow masks the password, but not what stands in a URL."""
+    proxy = urlsplit(settings.proxy or "").password
+    return [secret for secret in (settings.token, settings.password, proxy) if secret]
+
+
+def mask(secret: str) -> None:
+    """Keep a text out of every log of this task."""
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    mask_secret(secret)
+
+
+async def mask_in_triggerer(secret: str) -> None:
+    """Keep a text out of every log of this triggerer, without blocking its event loop."""
+    try:
+        from airflow.sdk.log import amask_secret
+    except ImportError:
+        await asyncio.to_thread(mask, secret)
+    else:
+        await amask_secret(secret)

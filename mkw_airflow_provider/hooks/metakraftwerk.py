@@ -1,0 +1,282 @@
+"""The hook: every documented call of the API, for Python callables in a DAG and for the operators of this package."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from mkw_airflow_provider.client import builds, deployments, downloads
+from mkw_airflow_provider.client.authentication import Wallet, wallet_of
+from mkw_airflow_provider.client.builds import Build, BuildStatus, CreatedBuild
+from mkw_airflow_provider.client.catalogue import find_projects
+from mkw_airflow_provider.client.deployments import BuildDeployment
+from mkw_airflow_provider.client.downloads import Download, DownloadedFile
+from mkw_airflow_provider.client.flows import Conversation, Flow
+from mkw_airflow_provider.client.flows.deploying import DeploymentOrder
+from mkw_airflow_provider.client.flows.deploying import create as create_deployment
+from mkw_airflow_provider.client.flows.starting import Order
+from mkw_airflow_provider.client.flows.starting import create as create_build
+from mkw_airflow_provider.client.flows.waiting import look, wait
+from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.exceptions import DownloadError, MetaKraftwerkError
+from mkw_airflow_provider.hooks.connection import mask, secrets_of, settings_of, user_agent
+
+if TYPE_CHECKING:
+    from mkw_airflow_provider.client.sync import Client
+
+__all__ = [
+    "Build",
+    "BuildDeployment",
+    "BuildStatus",
+    "CreatedBuild",
+    "Download",
+    "DownloadedFile",
+    "MetaKraftwerkHook",
+]
+
+T = TypeVar("T")
+
+
+class MetaKraftwerkHook(BaseHook):
+    """Talks to MetaKraftwerk over one connection: login, retry, time-outs.
+
+    Every method raises :class:`~mkw_airflow_provider.exceptions.ApiError` with the server's own words if it says no,
+    and :class:`~mkw_airflow_provider.exceptions.ConnectionFailedError` if it is not heard for ``outage_tolerance``.
+
+    :param metakraftwerk_conn_id: id of the Airflow connection.
+    """
+
+    conn_name_attr = "metakraftwerk_conn_id"
+    default_conn_name = "metakraftwerk_default"
+    conn_type = "metakraftwerk"
+    hook_name = "MetaKraftwerk"
+
+    def __init__(self, metakraftwerk_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.metakraftwerk_conn_id = metakraftwerk_conn_id
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the extra fields of the connection form; used before Airflow 3.2."""
+        from mkw_airflow_provider.hooks.form import widgets
+
+        return widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return names and placeholders of the connection form; used before Airflow 3.2."""
+        from mkw_airflow_provider.hooks.form import field_behaviour
+
+        return field_behaviour()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The connection's fields, checked.
+
+        :raises ConfigurationError: with every missing or malformed field in one message.
+        """
+        settings = settings_of(self.get_connection(self.metakraftwerk_conn_id))
+        for secret in secrets_of(settings):
+            mask(secret)
+        return settings
+
+    @cached_property
+    def talk(self) -> Conversation:
+        """What the flows of this connection share."""
+        return Conversation(self.settings, wallet_of(self.settings), log=self.log)
+
+    def get_conn(self) -> Client:
+        """Return the client that runs this hook's flows."""
+        return self._client
+
+    @cached_property
+    def _client(self) -> Client:
+        # Here and not above: reading a DAG file must not load requests.
+        from mkw_airflow_provider.client.sync import Client
+
+        return Client(self.settings, user_agent(), mask)
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow of :mod:`mkw_airflow_provider.client.flows` to its end."""
+        return self.get_conn().run(flow)
+
+    def find_builds(
+        self,
+        *,
+        project: str | None = None,
+        project_id: int | None = None,
+        user: str | None = None,
+        user_id: int | None = None,
+        pattern: str | None = None,
+        pattern_id: int | None = None,
+        releases: Mapping[str, str] | None = None,
+    ) -> list[Build]:
+        """List builds (``GET /builds``). All filters are optional; name and id of the same thing exclude each other.
+
+        :param user: name of the user who started the build.
+        :param releases: release group name to release name.
+        """
+        call = builds.find_builds(
+            project=project,
+            project_id=project_id,
+            user=user,
+            user_id=user_id,
+            pattern=pattern,
+            pattern_id=pattern_id,
+            releases=releases,
+        )
+        return self.run(self.talk.request(call))
+
+    def get_build(self, build_id: int) -> Build:
+        """Read one build (``GET /builds/:id``).
+
+        :raises NotFoundError: if there is none.
+        """
+        return self.run(look(self.talk, build_id))
+
+    def create_build(
+        self,
+        *,
+        project: str | None = None,
+        project_id: int | None = None,
+        instances: Sequence[Mapping[str, Any]],
+        releases: Mapping[str, str] | None = None,
+        description: str | None = None,
+        wait: bool = False,
+        restore: bool = False,
+    ) -> CreatedBuild:
+        """Start a build (``POST /builds``). Each one commits its instances, so it is never sent twice.
+
+        :param project: name; without it and ``project_id`` the connection's own.
+        :param instances: each ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}``.
+        :param releases: release group name to release name.
+        :param description: free text, shown in the web application.
+        :param wait: answer only when the build has ended; after more than the read time-out, the answer is lost.
+        :param restore: restore deleted instances first.
+        :raises ConfigurationError: for arguments that the API rules out; nothing is sent.
+        :raises BuildStartUncertainError: if the answer was lost: whether a build was started is unknown.
+        """
+        order = Order(*self.project_or_default(project, project_id), instances, releases, description, wait, restore)
+        return self.run(create_build(self.talk, order))
+
+    def project_or_default(self, project: str | None, project_id: int | None) -> tuple[str | None, int | None]:
+        """Return the project to use: the given one, else the connection's."""
+        if project is None and project_id is None:
+            return self.settings.project, None
+        return project, project_id
+
+    def wait_for_build(self, build_id: int, *, poll_interval: float = 30.0, timeout: float | None = None) -> Build:
+        """Look at a build until it is FINISHED.
+
+        :param poll_interval: the longest pause between two looks, in seconds.
+        :param timeout: seconds to wait; None: as long as it takes.
+        :raises BuildFailedError: if it ended FAILED.
+        :raises BuildCanceledError: if it was CANCELED.
+        :raises BuildTimeoutError: if the time is over; the build goes on.
+        """
+        deadline = None if timeout is None else time.time() + timeout
+        return self.run(wait(self.talk, build_id, poll_interval=poll_interval, deadline=deadline)).require_finished()
+
+    def find_downloads(
+        self, *, build_id: int | None = None, pattern: str | None = None, pattern_id: int | None = None
+    ) -> list[Download]:
+        """List downloads (``GET /downloads``). All filters are optional."""
+        call = downloads.find_downloads(build_id=build_id, pattern=pattern, pattern_id=pattern_id)
+        return self.run(self.talk.request(call))
+
+    def download(self, download_id: int, destination: str | PurePath | Any) -> DownloadedFile:
+        """Fetch one file (``GET /downloads/:id``): streamed, hashed, and under its final name only when it is whole.
+
+        :param destination: path or URL of the file to write; or a folder, ending in ``/`` or existing locally, in which
+            the file gets the name that the API gives.
+        :raises DownloadError: if it cannot be fetched or stored.
+        :raises IntegrityError: if it is not whole.
+        """
+        from mkw_airflow_provider.client.results import download_file
+        from mkw_airflow_provider.client.storage import safe_name
+        from mkw_airflow_provider.hooks.storage import folder_of, is_folder
+
+        if is_folder(destination):
+            known = {download.id: download for download in self.find_downloads()}
+            name = safe_name(known[download_id].name if download_id in known else None, download_id)
+            folder = folder_of(destination)
+        else:
+            parent, _, name = str(destination).rpartition("/")
+            folder = folder_of(parent or ("/" if str(destination).startswith("/") else "."))
+        if not name:
+            raise DownloadError(f"{destination} names no file")
+        folder.make()
+        return download_file(self.get_conn(), self.talk, download_id, folder, name)
+
+    def find_build_deployments(
+        self,
+        *,
+        build_id: int | None = None,
+        pattern: str | None = None,
+        pattern_id: int | None = None,
+        deployment: str | None = None,
+        deployment_id: int | None = None,
+    ) -> list[BuildDeployment]:
+        """List build deployments (``GET /build_deployments``). All filters are optional."""
+        call = deployments.find_build_deployments(
+            build_id=build_id,
+            pattern=pattern,
+            pattern_id=pattern_id,
+            deployment=deployment,
+            deployment_id=deployment_id,
+        )
+        return self.run(self.talk.request(call))
+
+    def get_build_deployment(self, build_deployment_id: int) -> BuildDeployment:
+        """Read one build deployment (``GET /build_deployments/:id``).
+
+        :raises NotFoundError: if there is none.
+        """
+        return self.run(self.talk.request(deployments.get_build_deployment(build_deployment_id)))
+
+    def create_build_deployment(
+        self,
+        *,
+        build_id: int,
+        pattern: str | None = None,
+        pattern_id: int | None = None,
+        deployment: str | None = None,
+        deployment_id: int | None = None,
+        agent: str | None = None,
+        agent_id: int | None = None,
+        agent_group: str | None = None,
+        agent_group_id: int | None = None,
+    ) -> BuildDeployment:
+        """Deploy a build's results (``POST /build_deployments``). Never sent twice.
+
+        Exactly one of pattern and pattern_id, exactly one of deployment and deployment_id, at most one of the four that
+        name an agent or a group; with none of those the server's default executes it.
+
+        :raises ConfigurationError: for arguments that the API rules out; nothing is sent.
+        :raises DeploymentUncertainError: if the answer was lost: whether it was deployed is unknown.
+        """
+        order = DeploymentOrder(
+            build_id, pattern, pattern_id, deployment, deployment_id, agent, agent_id, agent_group, agent_group_id
+        )
+        return self.run(create_deployment(self.talk, order))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Log in anew and read the projects; behind the button of the connection form.
+
+        :return: whether it works, and a sentence for the user.
+        """
+        try:
+            # The button must answer while somebody looks at it, and must not be content with a token of before.
+            patience = replace(self.settings, outage_tolerance=0.0)
+            talk = Conversation(patience, Wallet(), log=self.log)
+            projects = self.run(talk.request(find_projects()))
+        except MetaKraftwerkError as error:
+            return False, str(error)
+        names = ", ".join(sorted(str(project.name) for project in projects)[:10])
+        return True, f"Logged in at {self.settings.base_url}; {len(projects)} projects are visible: {names}"

@@ -1,0 +1,279 @@
+"""Operators that start a build and fetch its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
+
+from mkw_airflow_provider.client.arguments import (
+    at_most_one,
+    flag,
+    instance_list,
+    optional_number,
+    optional_text,
+    release_mapping,
+    whole_number,
+)
+from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError
+from mkw_airflow_provider.operators.literals import check_literal, is_literal
+from mkw_airflow_provider.operators.series import series_of
+from mkw_airflow_provider.operators.waiting import UsesMetaKraftwerk, WaitsForBuild
+
+if TYPE_CHECKING:
+    from mkw_airflow_provider.client.builds import Build, CreatedBuild
+    from mkw_airflow_provider.client.identity import Identity
+
+__all__ = ["DownloadBuildOperator", "StartBuildOperator"]
+
+
+class StartBuildOperator(WaitsForBuild):
+    """Start a build, and wait for it if asked to. A retry takes up the build that the try before started.
+
+    Returns the build's id. XCom ``build_id`` is pushed as soon as the server has answered, before any waiting;
+    ``warnings`` holds the API's warnings.
+
+    :param project: name of the project; without it and ``project_id`` the connection's own.
+    :param project_id: id of the project.
+    :param instances: what to build: a list of ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}``.
+    :param releases: release group name to release name.
+    :param description: free text, shown in the web application; a line about this task is put behind it.
+    :param restore: restore deleted instances first.
+    :param wait_for_completion: wait until the build has ended, and fail if it is not FINISHED.
+    :param deferrable: wait in the triggerer instead of in a worker.
+    :param poll_interval: the longest pause between two looks at the build, in seconds.
+    :param timeout: seconds to wait; None: as long as it takes.
+    :param reattach: let a retry look for the build of the try before. Without it each try starts one.
+    :param metakraftwerk_conn_id: id of the Airflow connection.
+    :raises ConfigurationError: for arguments that the API rules out; when the DAG is read, if they are literal.
+    """
+
+    template_fields: Sequence[str] = (
+        "project",
+        "project_id",
+        "instances",
+        "releases",
+        "description",
+        "restore",
+        "metakraftwerk_conn_id",
+    )
+    template_fields_renderers = {"instances": "json", "releases": "json"}  # noqa: RUF012  # Airflow declares it so
+    ui_color = "#e3f0fb"
+
+    def __init__(
+        self,
+        *,
+        project: str | None = None,
+        project_id: int | str | None = None,
+        instances: Sequence[Mapping[str, Any]],
+        releases: Mapping[str, str] | None = None,
+        description: str | None = None,
+        restore: bool = False,
+        wait_for_completion: bool = False,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float = 30.0,
+        timeout: float | None = None,
+        reattach: bool = True,
+        metakraftwerk_conn_id: str = "metakraftwerk_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.project = project
+        self.project_id = project_id
+        self.instances = instances
+        self.releases = releases
+        self.description = description
+        self.restore = restore
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.reattach = reattach
+        self.metakraftwerk_conn_id = metakraftwerk_conn_id
+
+        at_most_one(project=project, project_id=project_id)
+        check_literal(optional_text, project=project)
+        check_literal(optional_number, project_id=project_id)
+        check_literal(lambda _, value: instance_list(value), instances=instances)
+        check_literal(lambda _, value: release_mapping(value), releases=releases)
+        check_literal(flag, restore=restore)
+        if poll_interval <= 0:
+            raise ConfigurationError(f"`poll_interval` must be above 0 seconds, not {poll_interval!r}")
+        if timeout is not None and timeout < 0:
+            raise ConfigurationError(f"`timeout` must not be below 0 seconds, it is {timeout!r}")
+
+    @property
+    def wait_timeout(self) -> float | None:
+        """Seconds after which the wait itself ends."""
+        return self.timeout
+
+    @property
+    def longest_pause(self) -> float:
+        """The longest pause between two looks."""
+        return self.poll_interval
+
+    @property
+    def after_timeout(self) -> str:
+        """What a retry does."""
+        return "A retry goes on waiting for it." if self.reattach else "A retry starts another build."
+
+    def execute(self, context: Any) -> int:
+        """Start the build or find it again; wait if asked to.
+
+        :return: the build's id.
+        """
+        created = self._start(context)
+        build_id = self._build_id = created.build.id
+        self._push(context, build_id=build_id, warnings=created.warnings)
+        for warning in created.warnings:
+            self.log.warning("MetaKraftwerk warns: %s", warning)
+        if not self.wait_for_completion:
+            self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
+            return build_id
+        return self._wait(context, build_id)
+
+    def _start(self, context: Any) -> CreatedBuild:
+        from mkw_airflow_provider.client.flows.starting import Order, start
+
+        project, project_id = self.hook.project_or_default(
+            optional_text("project", self.project), optional_number("project_id", self.project_id)
+        )
+        order = Order(
+            project, project_id, self.instances, self.releases, self.description, restore=flag("restore", self.restore)
+        )
+        identity, is_retry = self._identity(context)
+        created = self.hook.run(start(self.hook.talk, order, identity, is_retry=is_retry))
+        count = len(instance_list(self.instances))
+        where = f"project {project or project_id}"
+        self.log.info("Build %s in %s: %s instance%s.", created.build.id, where, count, "" if count == 1 else "s")
+        return created
+
+    def _identity(self, context: Any) -> tuple[Identity | None, bool]:
+        """Return by what a retry finds the build again, and whether this is a retry."""
+        from mkw_airflow_provider.client.identity import Identity
+
+        series = series_of(context, self.retries) if self.reattach else None
+        if series is None:
+            return None, False
+        identity = Identity(series.dag_id, series.run_id, series.task_id, series.map_index, series.first_try)
+        return identity, series.is_retry
+
+    @staticmethod
+    def _push(context: Any, **values: Any) -> None:
+        task_instance = (context or {}).get("ti")
+        if task_instance is not None:
+            for key, value in values.items():
+                task_instance.xcom_push(key=key, value=value)
+
+    def _wait(self, context: Any, build_id: int) -> int:
+        from mkw_airflow_provider.client.flows.waiting import timeout_message, wait
+
+        limit = self.limit(context)
+        build = self.hook.get_build(build_id)
+        if not build.has_ended and self.deferrable:
+            self.put_away(build_id, limit)
+        try:
+            flow = wait(
+                self.hook.talk,
+                build_id,
+                poll_interval=self.poll_interval,
+                deadline=None if limit is None else limit.deadline,
+            )
+            return self.concluded(build if build.has_ended else self.hook.run(flow))
+        except BuildTimeoutError as error:
+            self.say_time_out(error, limit.source if limit is not None else "timeout")
+        except AirflowTaskTimeout:
+            overdue = BuildTimeoutError(build_id, timeout_message(build_id, "when last seen"))
+            self.say_time_out(overdue, "execution_timeout")
+
+    def concluded(self, build: Build) -> int:
+        """Return the build's id.
+
+        :raises BuildFailedError: if it ended FAILED: a retry builds again.
+        :raises BuildCanceledError: if it was CANCELED, likewise.
+        """
+        self.log_end(build)
+        return build.require_finished().id
+
+    def timed_out(self, error: BuildTimeoutError) -> NoReturn:
+        """Raise a time-out as it is.
+
+        :raises BuildTimeoutError: always.
+        """
+        raise error
+
+    def watched_build_id(self, context: Any) -> int:
+        """Return the id that this task pushed before it waited."""
+        task_instance = context["ti"]
+        value = task_instance.xcom_pull(task_ids=self.task_id, key="build_id", map_indexes=task_instance.map_index)
+        return whole_number("build_id", value)
+
+
+class DownloadBuildOperator(UsesMetaKraftwerk):
+    """Fetch the files of a FINISHED build into a folder, with a manifest. Run again, it fetches nothing twice.
+
+    Returns the manifest: ``build_id``, ``project_id``, ``status`` and ``files``, each with ``download_id``,
+    ``pattern``, ``name``, ``path``, ``size`` (bytes) and ``sha256``. The same stands as ``manifest.json`` in the
+    folder, written last.
+
+    :param build_id: id of the build; text of digits is accepted.
+    :param destination: a local folder, or any URL that ``ObjectStoragePath`` takes.
+    :param patterns: names of the patterns whose files are wanted; None: all.
+    :param storage_conn_id: id of the Airflow connection for the storage, where the URL names none.
+    :param max_parallel: how many files are fetched at once.
+    :param metakraftwerk_conn_id: id of the Airflow connection.
+    """
+
+    template_fields: Sequence[str] = ("build_id", "destination", "patterns", "storage_conn_id", "metakraftwerk_conn_id")
+    ui_color = "#e3f0fb"
+
+    def __init__(
+        self,
+        *,
+        build_id: int | str,
+        destination: str,
+        patterns: Sequence[str] | None = None,
+        storage_conn_id: str | None = None,
+        max_parallel: int = 4,
+        metakraftwerk_conn_id: str = "metakraftwerk_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.build_id = build_id
+        self.destination = destination
+        self.patterns = patterns
+        self.storage_conn_id = storage_conn_id
+        self.max_parallel = max_parallel
+        self.metakraftwerk_conn_id = metakraftwerk_conn_id
+
+        check_literal(whole_number, build_id=build_id)
+        if max_parallel < 1:
+            raise ConfigurationError(f"`max_parallel` must be at least 1, not {max_parallel!r}")
+        if isinstance(patterns, str) and is_literal(patterns):
+            raise ConfigurationError(f"`patterns` must be a list of names, not the text {patterns!r}")
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Fetch what is missing in the folder.
+
+        :return: the manifest.
+        :raises DownloadError: if the build has not ended or has no files, or one cannot be fetched or stored.
+        :raises IntegrityError: if a file is not whole.
+        """
+        from mkw_airflow_provider.client.results import Results, build_with_downloads
+        from mkw_airflow_provider.hooks.storage import folder_of
+
+        build_id = self.read_build_id(self.build_id)
+        if not self.destination or not str(self.destination).strip():
+            raise ConfigurationError("`destination` is empty")
+        folder = folder_of(self.destination, self.storage_conn_id)
+        hook = self.hook
+        build = hook.run(build_with_downloads(hook.talk, build_id))
+        manifest = Results(hook.get_conn(), hook.talk, build, folder).fetch(self.patterns, self.max_parallel)
+        size = sum(file["size"] for file in manifest["files"])
+        self.log.info("Build %s: %s files, %s bytes, in %s.", build_id, len(manifest["files"]), size, self.destination)
+        return manifest
+
+    def on_kill(self) -> None:
+        """Stop the downloads; the next try goes on with what is missing."""
+        self.hook.get_conn().stop()

@@ -1,0 +1,27 @@
+"""Which arguments can be checked when a DAG is read, because they are no templates and come from no other task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def is_literal(value: Any) -> bool:
+    """Whether a value is the same when the DAG is read as when the task runs."""
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    if isinstance(value, Mapping):
+        return all(is_literal(item) for pair in value.items() for item in pair)
+    if isinstance(value, (list, tuple)):
+        return all(map(is_literal, value))
+    return isinstance(value, (int, float, bool))
+
+
+def check_literal(check: Callable[[str, Any], Any], **values: Any) -> None:
+    """Apply a check of :mod:`mkw_airflow_provider.client.arguments` to the named values that are literal.
+
+    :raises ConfigurationError: what the check raises.
+    """
+    for name, value in values.items():
+        if is_literal(value):
+            check(name, value)

@@ -1,0 +1,204 @@
+"""What the operator and the sensor share: a wait for a build, deferred or not, that ends alike in both."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
+
+from mkw_airflow_provider.client.arguments import whole_number
+from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError, ProtocolError
+
+if TYPE_CHECKING:
+    from mkw_airflow_provider.client.builds import Build
+    from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+
+#: What Airflow calls instead of the method that a deferred task named, when the deferral failed.
+FAILED_DEFERRAL = "__fail__"
+TRIGGER_TIMEOUT = "Trigger timeout"
+
+
+class UsesMetaKraftwerk(BaseOperator):
+    """An operator with a hook and ids that may come from other tasks."""
+
+    metakraftwerk_conn_id: str
+
+    @cached_property
+    def hook(self) -> MetaKraftwerkHook:
+        """The hook of this task."""
+        from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+
+        return MetaKraftwerkHook(self.metakraftwerk_conn_id)
+
+    def read_build_id(self, value: Any) -> int:
+        """Return a build id that came from another task as int.
+
+        :raises ConfigurationError: saying which tasks to look at.
+        """
+        tasks = ", ".join(sorted(self.upstream_task_ids)) if self.upstream_task_ids else ""
+        hint = (
+            f"look at the upstream task{'s' if ',' in tasks else ''} {tasks}" if tasks else "look where it comes from"
+        )
+        if value is None or value == "None":
+            hint = f"it was not pushed, perhaps because its task was skipped: {hint}"
+        return whole_number("build_id", value, hint)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """When a wait must end.
+
+    :param source: ``timeout`` or ``execution_timeout``.
+    :param deadline: seconds since the epoch.
+    """
+
+    source: str
+    deadline: float
+
+
+class WaitsForBuild(UsesMetaKraftwerk):
+    """An operator that waits for a build. Subclasses say what an end and a time-out mean to them."""
+
+    _build_id: int | None = None
+
+    @property
+    def wait_timeout(self) -> float | None:
+        """Seconds after which the wait itself ends; None: never."""
+        raise NotImplementedError
+
+    @property
+    def longest_pause(self) -> float:
+        """The longest pause between two looks, in seconds."""
+        raise NotImplementedError
+
+    @property
+    def after_timeout(self) -> str:
+        """What can be done after a time-out, as a sentence."""
+        raise NotImplementedError
+
+    def concluded(self, build: Build) -> Any:
+        """Return the task's result for a build that has ended, or raise what its end means.
+
+        :raises BuildFailedError: or what the subclass makes of it.
+        """
+        raise NotImplementedError
+
+    def timed_out(self, error: BuildTimeoutError) -> NoReturn:
+        """Raise what the end of ``timeout`` means."""
+        raise NotImplementedError
+
+    def limit(self, context: Any) -> Limit | None:
+        """Return the earlier one of the wait's own time-out and ``execution_timeout``; None without either.
+
+        Airflow 3 does not enforce ``execution_timeout`` while a task is deferred, so the trigger does.
+        """
+        now = time.time()
+        started = getattr((context or {}).get("ti"), "start_date", None)
+        limits = []
+        if self.execution_timeout is not None:
+            began = started.timestamp() if started is not None else now
+            limits.append(Limit("execution_timeout", began + self.execution_timeout.total_seconds()))
+        if self.wait_timeout is not None:
+            limits.append(Limit("timeout", now + self.wait_timeout))
+        return min(limits, key=lambda limit: limit.deadline, default=None)
+
+    def put_away(self, build_id: int, limit: Limit | None) -> NoReturn:
+        """Defer: leave the worker, and wait in the triggerer."""
+        # Here and not above: a DAG file that only names the operator must not pay for it.
+        from mkw_airflow_provider.triggers.build import BuildTrigger
+
+        backstop = None
+        if limit is not None:
+            settings = self.hook.settings
+            # The trigger keeps the deadline. Airflow's own time-out comes later than the trigger's longest last look.
+            grace = settings.outage_tolerance + settings.connect_timeout + settings.read_timeout + 60.0
+            backstop = timedelta(seconds=max(0.0, limit.deadline - time.time()) + grace)
+        self.log.info("Waiting for build %s in the triggerer.", build_id)
+        self.defer(
+            trigger=BuildTrigger(
+                metakraftwerk_conn_id=self.metakraftwerk_conn_id,
+                build_id=build_id,
+                poll_interval=self.longest_pause,
+                deadline=None if limit is None else limit.deadline,
+            ),
+            method_name="execute_complete",
+            kwargs={"limited_by": None if limit is None else limit.source},
+            timeout=backstop,
+        )
+
+    def execute_complete(self, context: Any, event: dict[str, Any] | None = None, limited_by: str | None = None) -> Any:
+        """Go on in a worker after the wait in the triggerer.
+
+        :param event: the payload of :class:`~mkw_airflow_provider.triggers.build.BuildTrigger`.
+        :param limited_by: which time-out was the earlier one.
+        :raises ProtocolError: for an event that is none of its, which never passes for success.
+        """
+        from mkw_airflow_provider.client.builds import Build
+        from mkw_airflow_provider.client.flows.waiting import History
+
+        outcome = event.get("outcome") if isinstance(event, dict) else None
+        if not isinstance(event, dict) or outcome not in ("ended", "timeout", "error"):
+            raise ProtocolError(
+                f"the triggerer sent an unknown event, {event!r:.200}: how the build ended is not known. "
+                "It goes on at the server if it has not ended"
+            )
+        self._build_id = event.get("build_id")
+        self.log.info("%s", History.describe(event.get("build_id", 0), event.get("history") or {}))
+        if outcome == "ended":
+            return self.concluded(Build.from_json(event.get("build")))
+        error = MetaKraftwerkError.from_dict(event.get("error") or {})
+        if isinstance(error, BuildTimeoutError):
+            self.say_time_out(error, limited_by or self._shorter())
+        raise error
+
+    def _shorter(self) -> str:
+        """Return which time-out is the shorter one, for where Airflow lost the deferral's arguments."""
+        execution = self.execution_timeout.total_seconds() if self.execution_timeout is not None else float("inf")
+        return "timeout" if self.wait_timeout is not None and self.wait_timeout <= execution else "execution_timeout"
+
+    def say_time_out(self, error: BuildTimeoutError, source: str) -> NoReturn:
+        """Log that the build goes on, and raise what a time-out means."""
+        text = f"{str(error)[:1].upper()}{str(error)[1:]} {self.after_timeout}"
+        self.log.warning("%s", text)
+        if source == "execution_timeout":
+            raise AirflowTaskTimeout(f"execution_timeout: {text}") from error
+        self.timed_out(BuildTimeoutError(error.build_id, text))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Go on after a deferral; a time-out of Airflow's own must still say what goes on at the server."""
+        if next_method == FAILED_DEFERRAL and (next_kwargs or {}).get("error") == TRIGGER_TIMEOUT:
+            next_method, next_kwargs = "trigger_timed_out", {}
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def trigger_timed_out(self, context: Any) -> NoReturn:
+        """Say what goes on after the framework gave the trigger up, e.g. because no triggerer ran."""
+        build_id = self.watched_build_id(context)
+        text = f"Airflow gave up waiting for build {build_id}, and no triggerer has said how it is"
+        self.say_time_out(
+            BuildTimeoutError(build_id, f"{text}. It goes on at the server, for the API has no cancel."),
+            self._shorter(),
+        )
+
+    def watched_build_id(self, context: Any) -> int:
+        """Return the id of the build that a deferred task waited for."""
+        raise NotImplementedError
+
+    def log_end(self, build: Build) -> None:
+        """Log how a build ended: the last line of the task, deferred or not."""
+        from mkw_airflow_provider.client.flows.waiting import duration
+
+        took = ""
+        if build.build_start is not None and build.build_end is not None:
+            took = f" after {duration((build.build_end - build.build_start).total_seconds())}"
+        files = f", {len(build.downloads)} downloads" if build.downloads else ""
+        said = f": {build.message}" if build.message and build.status != "FINISHED" else ""
+        self.log.info("Build %s ended %s%s%s%s.", build.id, build.status, took, files, said)
+
+    def on_kill(self) -> None:
+        """Say what goes on: the API has no cancel."""
+        if self._build_id is not None:
+            self.log.warning("Killed. Build %s goes on at the server: the API has no cancel.", self._build_id)

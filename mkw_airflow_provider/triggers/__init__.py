@@ -1,0 +1,3 @@
+"""What waits in the triggerer."""
+
+from __future__ import annotations

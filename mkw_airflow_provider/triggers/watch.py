@@ -1,0 +1,46 @@
+"""What a trigger does on the event loop; loaded when the first one runs, not by reading a DAG file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.connection import get_async_connection
+
+from mkw_airflow_provider.client.aio import shared_client
+from mkw_airflow_provider.client.authentication import wallet_of
+from mkw_airflow_provider.client.flows import Conversation
+from mkw_airflow_provider.client.flows.waiting import History, wait
+from mkw_airflow_provider.client.polling import FLOOR
+from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError
+from mkw_airflow_provider.hooks.connection import mask_in_triggerer, secrets_of, settings_of, user_agent
+
+
+async def watch(trigger: Any) -> dict[str, Any]:
+    """Wait for a trigger's build and return the payload of its event.
+
+    :param trigger: a :class:`~mkw_airflow_provider.triggers.build.BuildTrigger`.
+    """
+    history = History()
+    payload: dict[str, Any] = {"build_id": trigger.build_id, "deadline": trigger.deadline}
+    try:
+        settings = settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
+        for secret in secrets_of(settings):
+            await mask_in_triggerer(secret)
+        talk = Conversation(settings, wallet_of(settings), log=trigger.log)
+        flow = wait(
+            talk,
+            trigger.build_id,
+            poll_interval=trigger.poll_interval,
+            deadline=trigger.deadline,
+            # The task has just looked at the build itself.
+            first_pause=min(FLOOR, trigger.poll_interval) * (1 + talk.random()),
+            history=history,
+        )
+        async with shared_client(settings, user_agent(), mask_in_triggerer) as client:
+            build = await client.run(flow)
+        payload.update(outcome="ended", build=build.to_dict())
+    except BuildTimeoutError as error:
+        payload.update(outcome="timeout", error=error.to_dict())
+    except MetaKraftwerkError as error:
+        payload.update(outcome="error", error=error.to_dict())
+    return {**payload, "history": history.to_dict()}
