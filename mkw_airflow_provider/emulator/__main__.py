@@ -1,0 +1,116 @@
+"""``python -m mkw_airflow_provider.emulator``: run an emulator until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from mkw_airflow_provider.emulator.server import Emulator
+from mkw_airflow_provider.emulator.switches import Switches, parse
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run an emulator until SIGTERM or SIGINT.
+
+    :param arguments: the command line without the program's name; None for this process's own.
+    :returns: the exit status: 0 after a signal, 1 where it could not start.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        switches = _switches(options)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.tls_key and not options.tls_cert:
+        parser.error("--tls-key needs --tls-cert")
+    if options.log_requests:
+        _log_to_stderr()
+    emulator = Emulator(
+        options.database,
+        options.tls_cert,
+        options.tls_key,
+        options.port,
+        host=options.host,
+        log_requests=options.log_requests,
+        **switches,
+    )
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    try:
+        emulator.start()
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"The emulator could not start: {error}\n")
+        return 1
+    sys.stdout.write(f"MetaKraftwerk emulator at {emulator.url}\n")
+    sys.stdout.write(f"AIRFLOW_CONN_METAKRAFTWERK_DEFAULT='{emulator.connection_json}'\n")
+    sys.stdout.flush()
+    stopped.wait()
+    emulator.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mkw_airflow_provider.emulator",
+        description="A local MetaKraftwerk. Prints its URL and the Airflow connection to it.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8099, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--database", default=":memory:", metavar="FILE", help="keep the state in this file")
+    parser.add_argument("--build-seconds", type=float, metavar="N", help="seconds that a build takes (default: 10)")
+    parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="speak TLS with this certificate")
+    parser.add_argument("--tls-key", type=Path, metavar="PEM", help="the certificate's key")
+    parser.add_argument("--log-requests", action="store_true", help="a line for each request on stderr")
+    parser.add_argument(
+        "--switch",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"set a switch; may be repeated. Switches: {', '.join(Switches.names())}",
+    )
+    return parser
+
+
+def _switches(options: argparse.Namespace) -> dict[str, Any]:
+    """
+    The switches of a command line.
+
+    :raises ValueError: for one that does not exist, or a value that is not allowed.
+    """
+    switches: dict[str, Any] = {}
+    for setting in options.switch:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"--switch {setting}: write NAME=VALUE")
+        switches[name] = parse(name, text)
+    if options.build_seconds is not None:
+        switches["build_seconds"] = options.build_seconds
+    Switches().change(**switches)
+    return switches
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("mkw_airflow_provider.emulator")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

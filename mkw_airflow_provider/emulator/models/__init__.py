@@ -1,0 +1,3 @@
+"""The objects of the API."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The endpoints, a module for each subject."""
+
+from __future__ import annotations

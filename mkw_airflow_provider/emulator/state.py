@@ -1,0 +1,61 @@
+"""Everything that an emulator knows, apart from HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from mkw_airflow_provider.emulator import seed
+from mkw_airflow_provider.emulator.connections import Connections
+from mkw_airflow_provider.emulator.faults import Faults
+from mkw_airflow_provider.emulator.request_log import RequestLog
+from mkw_airflow_provider.emulator.store import Store
+from mkw_airflow_provider.emulator.switches import Switches
+
+
+class State:
+    """
+    The database, the switches, the faults, the request log and the open connections.
+
+    :param database: a file's path, or ``:memory:``.
+    :param switches: switches other than their defaults; a reset returns to them.
+    :param log_requests: write a line for each request on the package's logger.
+    :raises ValueError: for an unknown switch or a value that is not allowed.
+    """
+
+    def __init__(self, database: str, switches: Mapping[str, Any], *, log_requests: bool = False) -> None:
+        self.switches = Switches()
+        self.switches.change(**switches)
+        self._initial = self.switches.to_dict()
+        self.faults = Faults()
+        self.connections = Connections()
+        self.store = Store(database)
+        self.log = RequestLog(self.store, echo=log_requests)
+        self._waiting: set[asyncio.Future[None]] = set()
+        if not self.store.one("SELECT 1 FROM settings"):
+            seed.plant(self.store)
+
+    def reset(self) -> None:
+        """Back to the seed: rows, request log, faults and switches. Open connections stay."""
+        self.store.clear()
+        seed.plant(self.store)
+        self.faults.clear()
+        self.switches.change(**self._initial)
+        self.builds_changed()
+
+    def builds_changed(self) -> None:
+        """Wake the requests that wait for a build: a person has changed or removed one."""
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def wait_for_change(self, seconds: float) -> None:
+        """Return after these seconds, or at once when a person changes a build."""
+        # A future of its own for each: they end with the server's loop, the state does not.
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiting)
+        try:
+            await asyncio.wait({waiting}, timeout=seconds)
+        finally:
+            self._waiting.discard(waiting)

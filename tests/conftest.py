@@ -1,0 +1,33 @@
+"""What every test stands on: a home of its own for Airflow, and an environment without the caller's proxies."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Airflow: it reads these once, and must not touch the home of whoever runs the tests.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+for variable in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("AIRFLOW_CONN_")]:
+    del os.environ[variable]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of the project."""
+    return Path(__file__).parent.parent
+
+
+@pytest.fixture
+def connected(metakraftwerk, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """The emulator with builds of half a second, and no token left from another test."""
+    from mkw_airflow_provider.client import authentication
+
+    monkeypatch.setattr(authentication, "_wallets", {})
+    metakraftwerk.set(build_seconds=0.5)
+    return metakraftwerk

@@ -1,0 +1,78 @@
+"""The page about the emulator says what is so."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from mkw_airflow_provider.emulator import Control, effects
+from mkw_airflow_provider.emulator.__main__ import _parser
+from mkw_airflow_provider.emulator.switches import describe
+
+
+@pytest.fixture
+def page(repository):
+    return (repository / "docs" / "emulator.md").read_text("utf-8")
+
+
+def section(page, title):
+    return page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_table_of_switches_is_complete_and_true(page):
+    rows = [
+        f"| `{name}` | `{default}` | {allowed} | {what} | {why} |" for name, default, allowed, what, why in describe()
+    ]
+    table = [line for line in section(page, "Switches").splitlines() if line.startswith("| `")]
+    assert table == rows
+
+
+def test_the_table_of_faults_has_each_action_and_its_arguments(page):
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", section(page, "Faults"), re.MULTILINE)
+    described = {action: set(re.findall(r"`(\w+)`", arguments)) for action, arguments in rows}
+    kinds = [effects.Working, *effects.Action.__subclasses__(), *effects.Working.__subclasses__()]
+    actual = {kind.__name__.lower(): set(kind.model_fields) - {"type"} for kind in kinds if "type" in kind.model_fields}
+    assert described == actual
+
+
+def test_the_table_of_control_calls_has_each_method(page):
+    rows = [line.split(" | ")[0] for line in section(page, "Control calls").splitlines() if line.startswith("| `")]
+    described = set(re.findall(r"(\w+)\(", " ".join(rows)))
+    public = {name for name, value in vars(Control).items() if callable(value) and not name.startswith("_")}
+    assert described == public - {"connection_for"}
+
+
+def test_the_table_of_options_is_complete(page):
+    described = set(re.findall(r"`(--[\w-]+)", section(page, "Start it")))
+    actual = {option for action in _parser()._actions for option in action.option_strings if option.startswith("--")}
+    assert described == actual - {"--help"}
+
+
+def test_the_python_example_runs(page):
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "with Emulator" in block]
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert re.match(r"http://127\.0\.0\.1:\d+ \{", result.stdout)
+
+
+def test_the_test_of_a_dag_runs_as_it_stands_there(page, tmp_path):
+    files = re.findall(r"```\{code-block\} python\n:caption: (\S+)\n(.*?)```", page, re.DOTALL)
+    assert [name for name, _ in files] == ["dags/nightly.py", "test_nightly.py"]
+    for name, code in files:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(code, "utf-8")
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    for command in (["airflow", "db", "migrate"], ["pytest", "-q", "-p", "no:cacheprovider", "test_nightly.py"]):
+        result = subprocess.run(
+            [sys.executable, "-m", *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"^2 passed", result.stdout, re.MULTILINE)

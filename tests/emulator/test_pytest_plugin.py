@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from mkw_airflow_provider.emulator import Emulator
+
+
+def test_the_fixture_is_airflows_connection_for_the_test(metakraftwerk):
+    assert json.loads(os.environ["AIRFLOW_CONN_METAKRAFTWERK_DEFAULT"]) == metakraftwerk.connection
+    assert isinstance(metakraftwerk, Emulator)
+
+
+def test_the_fixture_is_the_sessions_emulator(metakraftwerk, metakraftwerk_emulator):
+    assert metakraftwerk is metakraftwerk_emulator
+
+
+def run(folder, code):
+    (folder / "test_it.py").write_text(code, "utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_each_test_begins_at_the_seed_with_a_running_emulator(tmp_path):
+    code = """
+def test_first(metakraftwerk):
+    metakraftwerk.start_build()
+    metakraftwerk.set(progress="stuck")
+    metakraftwerk.stop()
+
+
+def test_second(metakraftwerk):
+    assert metakraftwerk.running
+    assert metakraftwerk.builds() == []
+    assert metakraftwerk.switches()["progress"] == "linear"
+"""
+    result = run(tmp_path, code)
+    assert "2 passed" in result.stdout, result.stdout
+
+
+def test_a_failure_of_the_emulator_itself_fails_the_test(tmp_path):
+    code = """
+import json
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+
+def test_it(metakraftwerk):
+    login = json.dumps({"strategy": "local", "email": "demo@example.com", "password": "demo"}).encode()
+    request = Request(f"{metakraftwerk.url}/authentication", login, {"Content-Type": "application/json"})
+    token = json.load(urlopen(request))["accessToken"]
+    metakraftwerk._state.store.execute("DROP TABLE agents")
+    try:
+        urlopen(Request(f"{metakraftwerk.url}/api/v1/agents", headers={"Authorization": f"Bearer {token}"}))
+    except HTTPError as error:
+        assert error.code == 500
+        assert json.load(error)["message"] == "The emulator failed: OperationalError"
+"""
+    result = run(tmp_path, code)
+    assert "1 passed, 1 error" in result.stdout, result.stdout
+    assert "The emulator itself failed at GET /api/v1/agents" in result.stdout
+
+
+def test_a_500_that_a_fault_made_is_no_failure_of_the_emulator(tmp_path):
+    code = """
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+
+def test_it(metakraftwerk):
+    metakraftwerk.fault("status", status=500)
+    try:
+        urlopen(f"{metakraftwerk.url}/api/v1/agents")
+    except HTTPError as error:
+        assert error.code == 500
+"""
+    result = run(tmp_path, code)
+    assert "1 passed" in result.stdout, result.stdout

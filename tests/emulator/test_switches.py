@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from mkw_airflow_provider.emulator import ControlError, Emulator
+from mkw_airflow_provider.emulator.switches import Switches, describe, parse
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "body"),
+    [
+        (
+            "feathers5",
+            "application/json",
+            b'{"name":"NotFound","message":"No record found for id \'9\'","code":404,"className":"not-found"}',
+        ),
+        (
+            "feathers4",
+            "application/json",
+            b'"className":"not-found","errors":{}}',
+        ),
+        ("text", "text/plain", b"No record found for id '9'"),
+        ("html", "text/html", b"<h1>No record found for id &#x27;9&#x27;</h1>"),
+    ],
+)
+def test_error_bodies(emulator, demo, shape, kind, body):
+    emulator.set(error_body=shape)
+    answer = demo.get("/builds/9")
+    assert answer.status == 404
+    assert answer.headers["content-type"].startswith(kind)
+    assert body in answer.body
+
+
+@pytest.mark.parametrize("status", [200, 201])
+def test_create_status(emulator, demo, status):
+    emulator.set(create_status=status, build_seconds=0)
+    body = {"project_id": 402, "instances": [{"id": 1001}]}
+    assert demo.post("/builds", body).status == status
+    deployment = {"build_id": 5139, "pattern_id": 808, "deployment_id": 1}
+    assert demo.post("/build_deployments", deployment).status == status
+
+
+def test_full_create_answer(emulator, demo):
+    emulator.set(full_create_answer=True)
+    created = demo.post("/builds", {"project_id": 402, "instances": [{"id": 1001}]}).json["build"]
+    assert set(created) == set(demo.get("/builds/5139").json)
+
+
+@pytest.mark.parametrize(
+    ("flags", "build", "project"),
+    [("documented", 1, False), ("integer", 1, 0), ("boolean", True, False)],
+)
+def test_flags_are_integers_or_booleans(emulator, demo, finished, flags, build, project):
+    emulator.set(flags=flags)
+    active = demo.get("/builds/5139").json["active"]
+    deleted = demo.get("/projects/402").json["deleted"]
+    assert (active, type(active)) == (build, type(build))
+    assert (deleted, type(deleted)) == (project, type(project))
+
+
+def test_nulls_are_sent_or_left_out(emulator, demo, finished):
+    assert demo.get("/builds/5139").json["name"] is None
+    emulator.set(nulls="missing")
+    build = demo.get("/builds/5139").json
+    assert "name" not in build
+    assert "file_id" not in build["downloads"][0]
+
+
+def test_closed_releases_may_be_accepted(emulator, demo):
+    emulator.set(closed_release="accept")
+    assert demo.build(releases={"DWH_GROUP": "R0"})["releases"] == [19]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"colour": "red"}, r"There is no switch 'colour'. Switches: build_seconds, progress, .*download_redirect"),
+        ({"progress": "fast"}, r"'fast' is no value of switch 'progress'. Allowed: linear, uneven, stuck, absent"),
+        ({"create_status": 202}, r"Allowed: 201, 200"),
+        ({"create_status": "201"}, r"Allowed: 201, 200"),
+        ({"ranges": 1}, r"Allowed: true, false"),
+        ({"build_seconds": -1}, r"Allowed: a number, 0 or more"),
+        ({"build_seconds": "3"}, r"Allowed: a number, 0 or more"),
+        ({"build_seconds": True}, r"Allowed: a number, 0 or more"),
+        ({"download_redirect": "ftp://x"}, r"Allowed: off, same, or the URL of a host"),
+    ],
+)
+def test_unknown_names_and_values_are_refused_with_a_list(emulator, values, message):
+    before = emulator.switches()
+    with pytest.raises(ControlError, match=message):
+        emulator.set(**({"token_seconds": 1} | values))
+    assert emulator.switches() == before
+    with pytest.raises(ValueError, match=message):
+        Emulator(**values)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("build_seconds", "0.5", 0.5),
+        ("create_status", "200", 200),
+        ("ranges", "off", False),
+        ("ranges", "TRUE", True),
+        ("error_body", "html", "html"),
+        ("download_redirect", "https://files.example.com", "https://files.example.com"),
+    ],
+)
+def test_switches_of_a_command_line(name, text, value):
+    assert parse(name, text) == value
+    assert type(parse(name, text)) is type(value)
+
+
+@pytest.mark.parametrize(("name", "text"), [("ranges", "maybe"), ("create_status", "x"), ("nope", "1")])
+def test_what_a_command_line_cannot_set(name, text):
+    with pytest.raises(ValueError, match=r"Allowed|Switches"):
+        parse(name, text)
+
+
+def test_every_switch_says_what_it_does_and_why():
+    assert [name for name, *_ in describe()] == Switches.names()
+    for _, default, allowed, what, why in describe():
+        assert default
+        assert allowed
+        assert re.fullmatch(r"[A-Z].*\.", what)
+        assert re.fullmatch(r"[A-Z0-9].*\.", why)
+
+
+def test_every_switch_is_read_somewhere(pytestconfig):
+    package = pytestconfig.rootpath / "mkw_airflow_provider" / "emulator"
+    sources = "".join(path.read_text("utf-8") for path in package.rglob("*.py") if path.name != "switches.py")
+    assert [name for name in Switches.names() if not re.search(rf"switches\.{name}\b", sources)] == []
