@@ -1,0 +1,69 @@
+# Everything that people do with this project. It needs Python 3.10 to 3.13; the rest it installs into .venv.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test check format docs lock clean FORCE
+
+# Empty: the Python of .venv if there is one, else the first on the PATH that suits.
+PYTHON :=
+# Not empty: `make demo` leaves Airflow running until Ctrl-C.
+KEEP :=
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+LOCK := constraints/airflow-3.3.txt
+BUILD_LOCK := constraints/build.txt
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(LOCK) --build-constraint $(BUILD_LOCK) --editable .
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-header --no-annotate
+# Airflow writes to AIRFLOW_HOME as soon as it is imported; nobody's own must be touched.
+ALONE := .ci/in-own-airflow-home
+
+help: ## Show this list
+	@echo 'Targets:'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo 'Variables:'
+	@echo '  PYTHON=python3.12  the Python to make .venv with, 3.10 to 3.13'
+
+demo: $(VENV)/.airflow ## Run the nightly chain on a real Airflow; KEEP=1 leaves it running
+	@exec $(BIN)/python -m demo $(if $(filter-out 0 no false,$(KEEP)),--keep)
+
+install: $(VENV)/.dev ## Install this package, Airflow and the tools into .venv
+
+test: $(VENV)/.dev ## Run all tests, the last of them on a real Airflow
+	$(ALONE) $(BIN)/pytest -n 2 --ignore tests/e2e
+	$(ALONE) $(BIN)/pytest tests/e2e
+
+check: $(VENV)/.dev ## Check format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(ALONE) $(BIN)/mypy
+
+format: $(VENV)/.dev ## Format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
+	$(ALONE) $(BIN)/sphinx-build --fail-on-warning --nitpicky --quiet -b html docs docs/_build/html
+
+lock: $(VENV)/.python ## Pin the newest versions of all that is installed
+	$(COMPILE) pyproject.toml --group dev --output-file $(LOCK)
+	echo hatchling | $(COMPILE) - --output-file $(BUILD_LOCK)
+
+clean: ## Remove everything that make has made, .venv too
+	rm -rf $(VENV) .demo dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Its content changes only with .venv itself, so that the stamps below follow.
+$(VENV)/.python: FORCE
+	@.ci/make-venv '$(VENV)' '$(UV_VERSION)' '$(PYTHON)'
+
+$(VENV)/.airflow: $(VENV)/.python pyproject.toml $(LOCK) $(BUILD_LOCK)
+	@echo 'Installing Airflow and this package into $(VENV) ...'
+	@$(INSTALL) --group airflow
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml $(LOCK) $(BUILD_LOCK)
+	@echo 'Installing this package, Airflow and the tools into $(VENV) ...'
+	@$(INSTALL) --group dev
+	@touch $@ $(VENV)/.airflow

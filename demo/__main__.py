@@ -1,0 +1,124 @@
+"""`make demo`: run the nightly chain on a real Airflow, show what happens, and leave nothing running."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from demo import chain, interrupts, report
+from demo.interrupts import Interrupted
+from demo.metakraftwerk import EmulatorError, EmulatorProgram
+from demo.rest import AirflowApiError
+from demo.stack import AirflowStack, StackError
+from demo.terminal import Terminal
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".demo"
+DAG_ID = "metakraftwerk_nightly"
+BUILD_SECONDS = 15.0
+
+
+class AlreadyRunningError(Exception):
+    """Another demo uses the folder."""
+
+
+def main() -> int:
+    """Run the demo and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave Airflow running until Ctrl-C")
+    keep = parser.parse_args().keep
+    interrupts.raise_once()
+    interrupts.follow_make()
+    terminal = Terminal()
+    code = 1
+    try:
+        with alone(FOLDER), contextlib.ExitStack() as cleanup:
+            code = demonstrate(terminal, cleanup, keep=keep)
+    except Interrupted as interrupted:
+        terminal.line()
+        code = 128 + interrupted.number
+    except (AirflowApiError, AlreadyRunningError, EmulatorError, StackError) as error:
+        terminal.bad(f"\n{error}")
+        return 1
+    terminal.line(f"\nNothing of this runs any more. Its files and logs: {FOLDER}")
+    if not keep:
+        terminal.line("To look around on Airflow's web page: make demo KEEP=1")
+    return code
+
+
+def demonstrate(terminal: Terminal, cleanup: contextlib.ExitStack, *, keep: bool) -> int:
+    """Start everything, run the chain, show what came of it; `cleanup` ends what was started."""
+    began = time.monotonic()
+    terminal.title("A nightly MetaKraftwerk build on a real Airflow")
+    emulator = EmulatorProgram(FOLDER / "metakraftwerk", build_seconds=BUILD_SECONDS)
+    cleanup.callback(emulator.stop)
+    emulator.start()
+    terminal.fact("MetaKraftwerk", f"{emulator.url}, an emulator on this machine")
+    stack = AirflowStack(
+        FOLDER / "airflow",
+        dags=ROOT / "example_dags",
+        cache=FOLDER / "cache",
+        environment={**emulator.connection, "METAKRAFTWERK_RESULTS": str(FOLDER / "results")},
+    )
+    cleanup.callback(stack.stop)
+    airflow = f"Airflow {version('apache-airflow')}"
+    terminal.fact(airflow, f"{stack.url}, starting: API server, scheduler, DAG processor, triggerer")
+    stack.start()
+    terminal.fact("", f"all four healthy after {time.monotonic() - began:.0f} s")
+    terminal.title(DAG_ID)
+    finished = chain.run(stack.client, emulator.control, DAG_ID, terminal.change)
+    if finished.succeeded:
+        report.success(terminal, stack.client, emulator.control, finished)
+        terminal.good(f"\nThe chain succeeded; all of this took {time.monotonic() - began:.0f} s.")
+    else:
+        report.failure(terminal, stack.client, finished)
+        terminal.bad("\nThe chain failed.")
+    if keep:
+        wait(terminal, report.page(stack.client, finished), stack)
+    return 0 if finished.succeeded else 1
+
+
+def wait(terminal: Terminal, page: str, stack: AirflowStack) -> None:
+    """Leave it running until somebody ends it, which is no error."""
+    terminal.title("Airflow goes on running")
+    terminal.fact("web page", page)
+    terminal.fact("login", f"{stack.user}, password {stack.password}")
+    terminal.fact("end it", f"Ctrl-C here, or from elsewhere: kill {os.getpid()}")
+    with contextlib.suppress(Interrupted):
+        while True:
+            signal.pause()
+    terminal.line()
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second demo out of the folder.
+
+    :raises AlreadyRunningError: there is one; the message says how to end it.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "lock").open("a+") as lock:
+        try:
+            # The system gives it up when this process ends, in whatever way.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise AlreadyRunningError(
+                f"A demo of this folder is running already. To end it: kill {lock.read().strip()}"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

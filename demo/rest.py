@@ -1,0 +1,171 @@
+"""Airflow's REST API, as far as a demo and tests need it."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+import requests
+
+FINAL_RUN_STATES = frozenset({"success", "failed"})
+
+
+class AirflowApiError(Exception):
+    """Airflow refused a request; the message holds its words."""
+
+
+class AirflowClient:
+    """Calls to one Airflow, logged in as one user.
+
+    :param url: address of the API server, without a path.
+    :param user: user name.
+    :param password: the user's password.
+    """
+
+    def __init__(self, url: str, *, user: str, password: str) -> None:
+        self.url = url
+        self._login = {"username": user, "password": password}
+        self._session = requests.Session()
+        # A proxy of the user's must not see requests to this machine.
+        self._session.trust_env = False
+
+    def health(self) -> dict[str, dict[str, str | None]]:
+        """Return the status and the last heartbeat of each component; empty while the API server does not answer."""
+        try:
+            answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10)
+            return {name: part for name, part in answer.json().items() if part}
+        except (requests.RequestException, ValueError):
+            return {}
+
+    def warm_up(self) -> None:
+        """Let the API server load what workers ask it for, which takes it seconds at the first request."""
+        self._send("GET", "/execution/health")
+
+    def login(self) -> None:
+        """Get a token and use it from now on."""
+        token = self._send("POST", "/auth/token", json=self._login)["access_token"]
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def dag_ids(self) -> set[str]:
+        """Return the ids of all DAGs that Airflow has read."""
+        return {dag["dag_id"] for dag in self._get("/dags", limit=1000)["dags"]}
+
+    def import_errors(self) -> dict[str, str]:
+        """Return the stack trace of each DAG file that cannot be read."""
+        return {error["filename"]: error["stack_trace"] for error in self._get("/importErrors")["import_errors"]}
+
+    def wait_for_dag(self, dag_id: str, *, timeout: float = 60.0) -> None:
+        """Wait until Airflow has read a DAG.
+
+        :raises AirflowApiError: a file cannot be read, or the DAG did not appear within `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while dag_id not in self.dag_ids():
+            if errors := self.import_errors():
+                raise AirflowApiError("\n".join(f"{name}:\n{trace}" for name, trace in errors.items()))
+            if time.monotonic() > deadline:
+                raise AirflowApiError(f"Airflow has not found the DAG {dag_id} in {timeout:.0f} s.")
+            time.sleep(0.5)
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """Start a run with now as its logical date, as the button on the web page does, and return its id."""
+        now = datetime.now(timezone.utc).isoformat()
+        run: dict[str, str] = self._send(
+            "POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": now, "conf": conf or {}}
+        )
+        return run["dag_run_id"]
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Return a DAG run."""
+        return self._get(f"/dags/{dag_id}/dagRuns/{run_id}")
+
+    def wait_for_run(self, dag_id: str, run_id: str, *, timeout: float = 180.0) -> str:
+        """Wait for the end of a run and return its state.
+
+        :raises AirflowApiError: it did not end within `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while (state := str(self.run(dag_id, run_id)["state"])) not in FINAL_RUN_STATES:
+            if time.monotonic() > deadline:
+                raise AirflowApiError(f"Run {run_id} of {dag_id} is still {state} after {timeout:.0f} s.")
+            time.sleep(0.5)
+        return state
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the task instances of a run."""
+        found: list[dict[str, Any]] = self._get(f"{_run(dag_id, run_id)}/taskInstances", limit=1000)["task_instances"]
+        return found
+
+    def task_instance(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        """Return one task instance."""
+        return self._get(_task(dag_id, run_id, task_id, map_index))
+
+    def events(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the audit log of a run, oldest first: among others each change of state that a worker reported."""
+        found: list[dict[str, Any]] = self._get(
+            "/eventLogs", dag_id=dag_id, run_id=run_id, order_by="event_log_id", limit=1000
+        )["event_logs"]
+        return found
+
+    def log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1) -> str:
+        """Return a task's log as text, the lines of its trigger included."""
+        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/logs/{try_number}"
+        content = self._get(path, full_content=True, map_index=map_index)["content"]
+        return "\n".join(_line(entry) for entry in content)
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", *, map_index: int = -1) -> Any:
+        """Return a value that a task has pushed."""
+        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self._get(path, map_index=map_index, stringify=False)["value"]
+
+    def clear(self, dag_id: str, run_id: str, *task_ids: str, downstream: bool = False) -> None:
+        """Clear tasks of a run, so that they run again."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": list(task_ids),
+            "include_downstream": downstream,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
+        self._send("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body)
+
+    def set_state(self, dag_id: str, run_id: str, task_id: str, state: str, *, map_index: int = -1) -> None:
+        """Mark a task instance, as the buttons on the web page do: `success`, `failed` or `skipped`."""
+        self._send("PATCH", f"/api/v2{_task(dag_id, run_id, task_id, map_index)}", json={"new_state": state})
+
+    def _get(self, path: str, **query: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._send("GET", f"/api/v2{path}", params=query)
+        return found
+
+    def _send(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            answer = self._session.request(method, f"{self.url}{path}", timeout=60, **arguments)
+        except requests.RequestException as error:
+            raise AirflowApiError(f"{method} {path}: Airflow does not answer ({error}).") from error
+        if not answer.ok:
+            raise AirflowApiError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return answer.json()
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"/dags/{dag_id}/dagRuns/{run_id}"
+
+
+def _task(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}"
+    return path if map_index < 0 else f"{path}/{map_index}"
+
+
+def _line(entry: str | dict[str, Any]) -> str:
+    """Return one entry of a log as a person reads it: time, level, text, and the error with its place."""
+    if isinstance(entry, str):
+        return entry
+    parts = [str(entry.get("timestamp") or "")[11:19], str(entry.get("level") or "").upper(), str(entry["event"])]
+    text = " ".join(part for part in parts if part)
+    for error in entry.get("error_detail") or []:
+        frames = (error.get("frames") or [])[-3:]
+        places = [f"    {frame['filename']}:{frame['lineno']} in {frame['name']}" for frame in frames]
+        text = "\n".join([text, *places, f"  {error['exc_type']}: {error['exc_value']}"])
+    return text

@@ -1,0 +1,99 @@
+"""What makes an Airflow small, quick and closed: one folder, one user, the loopback interface."""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import os
+import random
+import secrets
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+HOST = "127.0.0.1"
+USER = "admin"
+
+
+def free_port() -> int:
+    """Return a free port below those that systems hand out for outgoing connections."""
+    ports = list(range(20000, 30000))
+    random.shuffle(ports)
+    for port in ports:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise OSError("No port from 20000 to 29999 is free.")
+
+
+def configuration(home: Path, *, dags: Path, port: int) -> configparser.ConfigParser:
+    """Return `airflow.cfg`: all settings but the secrets.
+
+    :param home: Airflow's folder.
+    :param dags: the folder with the DAG files.
+    :param port: where the API server listens.
+    """
+    url = f"http://{HOST}:{port}"
+    # Paths may hold a percent sign.
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read_dict(
+        {
+            "core": {
+                "dags_folder": dags,
+                "load_examples": False,
+                "dags_are_paused_at_creation": False,
+                "executor": "LocalExecutor",
+                # Each of these is a process that waits in memory.
+                "parallelism": 4,
+                "execution_api_server_url": f"{url}/execution/",
+                "simple_auth_manager_users": f"{USER}:admin",
+                "simple_auth_manager_passwords_file": password_file(home),
+                # The default asks a name server, which can take seconds.
+                "hostname_callable": "socket.gethostname",
+                "test_connection": "Enabled",
+            },
+            "database": {"sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}"},
+            "api": {"host": HOST, "port": port, "base_url": url, "workers": 1},
+            "workers": {
+                # At the default of 5 s, Airflow 3.3 now and then fails a task that resumes soon after it deferred
+                # (apache/airflow issue 67287).
+                "min_heartbeat_interval": 1,
+                "execution_api_timeout": 30,
+            },
+            "dag_processor": {"refresh_interval": 5, "parsing_processes": 1},
+            # A DAG runs when it is triggered: otherwise its schedule adds a run for last night.
+            "scheduler": {"use_job_schedule": False},
+            "logging": {"base_log_folder": home / "logs"},
+            "usage_data_collection": {"enabled": False},
+        }
+    )
+    return settings
+
+
+def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of Airflow's processes: this one's, without the caller's own Airflow, with new secrets.
+
+    :param home: Airflow's folder.
+    :param extra: variables to add, for example connections.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("AIRFLOW")}
+    no_proxy = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), HOST, "localhost"]))
+    return {
+        **inherited,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
+        "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+        "PYTHONUNBUFFERED": "1",
+        **extra,
+    }
+
+
+def password_file(home: Path) -> Path:
+    """Return where Airflow's simple auth manager looks the password up."""
+    return home / "passwords.json"
