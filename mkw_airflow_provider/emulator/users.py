@@ -1,4 +1,4 @@
-"""The seeded users. Their passwords are no secrets: nothing but an emulator knows them."""
+"""The seeded users. Their passwords are no secrets; they are long enough for Airflow to mask them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SeededUser(NamedTuple):
 
 
 USERS = (
-    SeededUser(1, "demo", "demo@example.com", "demo", (402, 403, 404, 405), write_builds=True),
-    SeededUser(2, "viewer", "viewer@example.com", "viewer", (402,), write_builds=False),
-    SeededUser(3, "outsider", "outsider@example.com", "outsider", (), write_builds=False),
+    SeededUser(1, "demo", "demo@example.com", "demo-password", (402, 403, 404, 405), write_builds=True),
+    SeededUser(2, "viewer", "viewer@example.com", "viewer-password", (402,), write_builds=False),
+    SeededUser(3, "outsider", "outsider@example.com", "outsider-password", (), write_builds=False),
 )

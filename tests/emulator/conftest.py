@@ -74,7 +74,7 @@ class Api:
         return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
 
     def log_in(self, email: str, password: str | None = None) -> Api:
-        body = {"strategy": "local", "email": email, "password": password or email.partition("@")[0]}
+        body = {"strategy": "local", "email": email, "password": password or f"{email.partition('@')[0]}-password"}
         return Api(self.url, self.call("POST", "/authentication", body, token=None).json["accessToken"])
 
     def build(self, *instances: Any, project: str = "DEMO_PROJECT", **more: Any) -> dict[str, Any]:

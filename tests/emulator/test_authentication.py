@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-LOGIN = {"strategy": "local", "email": "demo@example.com", "password": "demo"}
+LOGIN = {"strategy": "local", "email": "demo@example.com", "password": "demo-password"}
 
 
 def test_login_answers_201_with_the_token_twice_and_the_user(nobody):

@@ -27,7 +27,7 @@ def test_the_connection_is_what_airflow_reads(emulator):
         "port": emulator.port,
         "schema": "http",
         "login": "demo@example.com",
-        "password": "demo",
+        "password": "demo-password",
     }
     assert json.loads(emulator.connection_json) == emulator.connection
 
@@ -194,4 +194,4 @@ def test_requests_can_be_written_to_a_logger_without_secrets(caplog, client):
     lines = [record.getMessage().split(" in ")[0] for record in caplog.records]
     assert lines == ["POST /authentication -> 201", "GET /api/v1/projects -> 400", "GET /api/v1/projects -> 503"]
     assert caplog.records[-1].getMessage().endswith("fault=status")
-    assert not any(secret in caplog.text for secret in ("demo", "secret", demo.token))
+    assert not any(secret in caplog.text for secret in ("demo-password", "secret", demo.token))

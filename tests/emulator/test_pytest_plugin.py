@@ -48,7 +48,7 @@ from urllib.request import Request, urlopen
 
 
 def test_it(metakraftwerk):
-    login = json.dumps({"strategy": "local", "email": "demo@example.com", "password": "demo"}).encode()
+    login = json.dumps({"strategy": "local", "email": "demo@example.com", "password": "demo-password"}).encode()
     request = Request(f"{metakraftwerk.url}/authentication", login, {"Content-Type": "application/json"})
     token = json.load(urlopen(request))["accessToken"]
     metakraftwerk._state.store.execute("DROP TABLE agents")
