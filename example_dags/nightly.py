@@ -36,7 +36,7 @@ with DAG(
         instances=[
             {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"},
         ],
-        description="nightly build of {{ ds }}",
+        description="nightly build, {{ run_id }}",
     )
     # [END howto_start_build]
 

@@ -1,0 +1,77 @@
+"""Numbers in the pages are those of the code."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import metadata, requires, version
+from pathlib import Path
+
+import pytest
+
+from mkw_airflow_provider import __version__
+from mkw_airflow_provider.client import aio, authentication, polling, storage, sync, wire
+from mkw_airflow_provider.client.flows import conversation, downloading, lost_answers, waiting
+from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
+from tests.docs.pages import DOCS, ROOT, Page, plain
+
+BEHAVIOUR = Page(DOCS / "behaviour.md")
+AIRFLOW = version("apache-airflow")
+
+MEBIBYTE = 1024 * 1024
+LIMITS = {
+    "largest JSON answer": f"{wire.MAX_JSON_BODY // MEBIBYTE} MiB",
+    "what is read of an error": (
+        f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {wire.MAX_ERROR_TEXT:,} characters are shown"
+    ),
+    "a JSON answer must be whole within": f"{wire.SLOWEST_ANSWER} times read_timeout",
+    "a file may not come slower than": f"{sync.SLOWEST_FILE:,} bytes within read_timeout; then it counts as broken off",
+    "redirects of a download": f"{downloading.MOST_REDIRECTS}",
+    "connections of one triggerer to MetaKraftwerk": f"{aio.POOL}",
+    "a file name": f"{storage.LONGEST_NAME} bytes",
+    "pauses after a failure": (f"{conversation.SHORTEST_BACKOFF} to {conversation.LONGEST_BACKOFF:.0f} s, at random"),
+    "pauses when a lost answer is looked up": f"up to {lost_answers.LOOK_UP_INTERVAL:.0f} s",
+    "a token is renewed": (
+        f"{authentication.RENEW_AHEAD:.0f} s before it ends; "
+        f"one that lives for less than {authentication.RENEW_AHEAD * 10 / 60:.0f} minutes after nine tenths of its life"
+    ),
+}
+
+
+def test_the_table_of_limits() -> None:
+    assert {plain(what): plain(limit) for what, limit in BEHAVIOUR.table("Limits")} == LIMITS
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("The triggerer sends nothing in the first five seconds", EARLIEST_EVENT == 5.0),
+        ("No two looks at one build are closer than two seconds", polling.FLOOR == 2.0),
+        ("408, 425, 429, 500, 502, 503, 504", {408, 425, 429, 500, 502, 503, 504} == conversation.PASSING),
+    ],
+)
+def test_a_number_in_a_sentence(words: str, value: bool) -> None:
+    assert words in " ".join(BEHAVIOUR.text.split())
+    assert value
+
+
+def test_a_line_is_logged_for_each_ten_per_cent() -> None:
+    assert "the progress by ten per cent" in " ".join((DOCS / "guides" / "wait.md").read_text().split())
+    assert waiting.PROGRESS_STEP == 10
+
+
+def test_the_versions_that_are_asked_for() -> None:
+    (airflow,) = (line for line in requires("mkw-airflow-provider") or () if line.startswith("apache-airflow>"))
+    declared = {plain(what): plain(asked) for what, asked, _ in BEHAVIOUR.table("Versions")}
+    assert declared["Airflow"] == f"{airflow.removeprefix('apache-airflow>=').removesuffix('.0')} or later"
+    assert declared["Python"] == f"{metadata('mkw-airflow-provider')['Requires-Python'].removeprefix('>=')} or later"
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behaviour.md"], ids=str)
+def test_the_version_of_airflow_that_the_tests_run_on(path: Path) -> None:
+    assert AIRFLOW in path.read_text()
+
+
+def test_the_changelog_has_a_section_for_this_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(rf"\b{re.escape(__version__)}\b", text)
+    assert re.search(r"^## \[(Unreleased|\d+\.\d+\.\d+)\]", text, flags=re.MULTILINE)

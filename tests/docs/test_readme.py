@@ -1,0 +1,81 @@
+"""The README promises little, and keeps it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from mkw_airflow_provider.emulator import Emulator
+from tests.docs.pages import Page
+
+
+@pytest.fixture
+def source(readme: Page) -> str:
+    (block,) = readme.code("python")
+    return block
+
+
+@pytest.fixture
+def tasks(source: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(source, "README.md", "exec"), names)
+    return {task.task_id: task for task in names["start"].dag.tasks}
+
+
+def test_its_dag_has_at_most_15_lines(source: str) -> None:
+    assert len(source.splitlines()) <= 15
+
+
+def test_its_dag_is_whole_python(source: str) -> None:
+    assert ast.parse(source).body
+
+
+def test_its_dag_is_the_chain_that_the_text_describes(tasks: dict[str, Any]) -> None:
+    kinds = {name: type(task).__name__ for name, task in tasks.items()}
+    assert kinds == {
+        "start": "StartBuildOperator",
+        "wait": "BuildSensor",
+        "download": "DownloadBuildOperator",
+        "deploy": "BuildDeploymentOperator",
+    }
+    assert tasks["start"].downstream_task_ids >= {"wait"}
+    assert tasks["wait"].downstream_task_ids == {"download"}
+    assert tasks["download"].downstream_task_ids == {"deploy"}
+
+
+def test_its_dag_runs_as_it_stands_on_the_emulator(tasks: dict[str, Any], connected: Emulator, tmp_path: Path) -> None:
+    start, wait, download, deploy = (tasks[name] for name in ("start", "wait", "download", "deploy"))
+    connected.set(build_seconds=60)
+    wait.build_id = download.build_id = deploy.build_id = build_id = start.execute({})
+    with pytest.raises(TaskDeferred):
+        wait.execute({})
+    connected.end_build(build_id, "FINISHED")
+    assert wait.execute({})["status"] == "FINISHED"
+    download.destination = download.destination.replace("/data", str(tmp_path))
+    (file,) = download.execute({})["files"]
+    assert hashlib.sha256(Path(file["path"]).read_bytes()).hexdigest() == file["sha256"]
+    assert deploy.execute({}) == connected.build_deployments()[0]["id"]
+
+
+def test_its_connection_is_whole(readme: Page, connection_of: Any) -> None:
+    (block,) = readme.code("bash")
+    settings = connection_of(block)
+    assert (settings.base_url, settings.login) == ("https://app.metakraftwerk.com", "your.email@example.com")
+
+
+def test_the_tests_are_run_by_make_test(readme: Page) -> None:
+    assert "make test" in readme.text
+    assert "pytest" not in readme.text
+
+
+def test_its_table_of_failures_names_exceptions_that_exist(readme: Page) -> None:
+    from mkw_airflow_provider import exceptions
+
+    named = {span for span in readme.spans() if span.endswith("Error")}
+    assert named
+    assert named <= set(exceptions.__all__)

@@ -1,0 +1,58 @@
+"""What users import is described: every name in the reference, every parameter in its docstring."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from typing import Any
+
+import pytest
+
+from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
+from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
+from mkw_airflow_provider.sensors.build import BuildSensor
+from mkw_airflow_provider.triggers.build import BuildTrigger
+from tests.docs.pages import DOCS
+
+REFERENCE = (DOCS / "reference.md").read_text()
+MODULES = ("hooks.metakraftwerk", "operators.build", "operators.deployment", "sensors.build")
+CLASSES = [
+    StartBuildOperator,
+    DownloadBuildOperator,
+    BuildDeploymentOperator,
+    BuildSensor,
+    BuildTrigger,
+    MetaKraftwerkHook,
+]
+#: Methods that Airflow or this package itself calls, not users.
+INTERNAL = {"get_conn", "project_or_default", "run"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_name_is_in_the_reference(module: str) -> None:
+    names = importlib.import_module(f"mkw_airflow_provider.{module}").__all__
+    assert f".. py:module:: mkw_airflow_provider.{module}" in REFERENCE
+    assert set(names) - set(re.findall(r"^\.\. autoclass:: (\w+)$", REFERENCE, flags=re.MULTILINE)) == set()
+
+
+def test_trigger_and_exceptions_are_in_the_reference() -> None:
+    assert ".. autoclass:: BuildTrigger" in REFERENCE
+    assert ".. automodule:: mkw_airflow_provider.exceptions" in REFERENCE
+
+
+def test_every_method_of_the_hook_is_in_the_reference() -> None:
+    methods = {name for name, value in vars(MetaKraftwerkHook).items() if inspect.isfunction(value)}
+    public = {name for name in methods if not name.startswith("_")} - INTERNAL
+    (listed,) = re.findall(r"autoclass:: MetaKraftwerkHook\n   :members: ([\w, \n]+?)\n```", REFERENCE)
+    assert {name.strip() for name in listed.split(",")} == public
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_every_parameter_is_described_and_no_other(kind: Any) -> None:
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    own = {p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD}
+    described = set(re.findall(r"^ *:param (\w+): \S", inspect.getdoc(kind) or "", flags=re.MULTILINE))
+    inherited = {"poke_interval", "timeout"} if kind is BuildSensor else set()
+    assert described == own | inherited
