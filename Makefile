@@ -31,13 +31,18 @@ demo: $(VENV)/.airflow ## Run the nightly chain on a real Airflow; KEEP=1 leaves
 install: $(VENV)/.dev ## Install this package, Airflow and the tools into .venv
 
 test: $(VENV)/.dev ## Run all tests, the last of them on a real Airflow
-	$(ALONE) $(BIN)/pytest -n 2 --ignore tests/e2e
-	$(ALONE) $(BIN)/pytest tests/e2e
+	@failed=0; \
+	for tests in '-n 2 --ignore tests/e2e' tests/e2e; do \
+	  echo "pytest $$tests"; $(ALONE) $(BIN)/pytest $$tests || failed=1; \
+	done; \
+	exit $$failed
 
 check: $(VENV)/.dev ## Check format, lint and types
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(ALONE) $(BIN)/mypy
+	@failed=0; \
+	for tool in '$(BIN)/ruff format --check .' '$(BIN)/ruff check .' '$(ALONE) $(BIN)/mypy'; do \
+	  echo "$$tool"; $$tool || failed=1; \
+	done; \
+	exit $$failed
 
 format: $(VENV)/.dev ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix .
@@ -59,11 +64,11 @@ $(VENV)/.python: FORCE
 	@.ci/make-venv '$(VENV)' '$(UV_VERSION)' '$(PYTHON)'
 
 $(VENV)/.airflow: $(VENV)/.python pyproject.toml $(LOCK) $(BUILD_LOCK)
-	@echo 'Installing Airflow and this package into $(VENV) ...'
+	@echo 'Installing Airflow and this package into $(VENV); the first time takes a minute or two ...'
 	@$(INSTALL) --group airflow
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml $(LOCK) $(BUILD_LOCK)
-	@echo 'Installing this package, Airflow and the tools into $(VENV) ...'
+	@echo 'Installing this package, Airflow and the tools into $(VENV); the first time takes a minute or two ...'
 	@$(INSTALL) --group dev
 	@touch $@ $(VENV)/.airflow

@@ -43,12 +43,13 @@ def main() -> int:
         with alone(FOLDER), contextlib.ExitStack() as cleanup:
             code = demonstrate(terminal, cleanup, keep=keep)
     except Interrupted as interrupted:
-        terminal.line()
         code = 128 + interrupted.number
-    except (AirflowApiError, AlreadyRunningError, EmulatorError, StackError) as error:
-        terminal.bad(f"\n{error}")
+    except AlreadyRunningError as error:
+        terminal.bad(str(error))
         return 1
-    terminal.line(f"\nNothing of this runs any more. Its files and logs: {FOLDER}")
+    except (AirflowApiError, EmulatorError, StackError) as error:
+        terminal.bad(f"\n{error}")
+    terminal.line(f"Nothing of this runs any more. Its files and logs: {FOLDER}")
     if not keep:
         terminal.line("To look around on Airflow's web page: make demo KEEP=1")
     return code
@@ -69,6 +70,7 @@ def demonstrate(terminal: Terminal, cleanup: contextlib.ExitStack, *, keep: bool
         environment={**emulator.connection, "METAKRAFTWERK_RESULTS": str(FOLDER / "results")},
     )
     cleanup.callback(stack.stop)
+    cleanup.callback(terminal.line, "\nEnding Airflow and the emulator ...")
     airflow = f"Airflow {version('apache-airflow')}"
     terminal.fact(airflow, f"{stack.url}, starting: API server, scheduler, DAG processor, triggerer")
     stack.start()
@@ -95,7 +97,6 @@ def wait(terminal: Terminal, page: str, stack: AirflowStack) -> None:
     with contextlib.suppress(Interrupted):
         while True:
             signal.pause()
-    terminal.line()
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ class Program:
             self._process.send_signal(number)
 
 
-def stop(programs: Iterable[Program], *, grace: float = 5.0) -> None:
+def stop(programs: Iterable[Program], *, grace: float = 3.0) -> None:
     """End programs and all that they started: asked first, killed after `grace` seconds. None is left on return."""
     started = [program for program in programs if program.members()]
     for program in started:

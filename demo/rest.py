@@ -68,12 +68,15 @@ class AirflowClient:
                 raise AirflowApiError(f"Airflow has not found the DAG {dag_id} in {timeout:.0f} s.")
             time.sleep(0.5)
 
-    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """Start a run with now as its logical date, as the button on the web page does, and return its id."""
-        now = datetime.now(timezone.utc).isoformat()
-        run: dict[str, str] = self._send(
-            "POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": now, "conf": conf or {}}
-        )
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, *, run_id: str | None = None) -> str:
+        """Start a run with now as its logical date, as the button on the web page does, and return its id.
+
+        :param run_id: the id that the run is to have; None: Airflow makes one.
+        """
+        body: dict[str, Any] = {"logical_date": datetime.now(timezone.utc).isoformat(), "conf": conf or {}}
+        if run_id is not None:
+            body["dag_run_id"] = run_id
+        run: dict[str, str] = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
         return run["dag_run_id"]
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
@@ -134,6 +137,10 @@ class AirflowClient:
     def set_state(self, dag_id: str, run_id: str, task_id: str, state: str, *, map_index: int = -1) -> None:
         """Mark a task instance, as the buttons on the web page do: `success`, `failed` or `skipped`."""
         self._send("PATCH", f"/api/v2{_task(dag_id, run_id, task_id, map_index)}", json={"new_state": state})
+
+    def make_pool(self, name: str, slots: int) -> None:
+        """Make a pool that lets so many of its tasks run at once."""
+        self._send("POST", "/api/v2/pools", json={"name": name, "slots": slots})
 
     def _get(self, path: str, **query: Any) -> dict[str, Any]:
         found: dict[str, Any] = self._send("GET", f"/api/v2{path}", params=query)
