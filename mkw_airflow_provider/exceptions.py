@@ -30,6 +30,7 @@ Each of them survives pickling, and :meth:`MetaKraftwerkError.to_dict`, by which
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -73,16 +74,17 @@ class MetaKraftwerkError(Exception):
         return {"class": type(self).__name__, "arguments": [_plain(argument) for argument in self.args]}
 
     @staticmethod
-    def from_dict(value: dict[str, Any]) -> MetaKraftwerkError:
+    def from_dict(value: Any) -> MetaKraftwerkError:
         """Make the error again that :meth:`to_dict` wrote.
 
-        :raises ProtocolError: where ``value`` is not of that form.
+        :return: the error; of what has another form a :class:`ProtocolError` that shows it.
         """
-        kind = globals().get(str(value.get("class")))
-        arguments = value.get("arguments")
-        if not (isinstance(kind, type) and issubclass(kind, MetaKraftwerkError) and isinstance(arguments, list)):
-            return ProtocolError(f"an error of an unknown form came out of the triggerer: {value!r:.500}")
-        return kind(*arguments)
+        name, arguments = (value.get("class"), value.get("arguments")) if isinstance(value, dict) else (None, None)
+        kind = globals().get(str(name))
+        if isinstance(kind, type) and issubclass(kind, MetaKraftwerkError) and isinstance(arguments, list):
+            with suppress(TypeError, MetaKraftwerkError):
+                return kind(*arguments)
+        return ProtocolError(f"an error of an unknown form came out of the triggerer: {value!r:.500}")
 
 
 def _plain(argument: Any) -> Any:
@@ -173,12 +175,10 @@ class BuildError(MetaKraftwerkError):
     _ending: ClassVar[str] = "ended"
 
     def __init__(self, build: Build | dict[str, Any]) -> None:
-        if isinstance(build, dict):
-            from mkw_airflow_provider.client.builds import Build
+        from mkw_airflow_provider.client.builds import Build
 
-            build = Build.from_json(build)
-        super().__init__(build)
-        self.build = build
+        self.build = build if isinstance(build, Build) else Build.from_json(build)
+        super().__init__(self.build)
 
     def __str__(self) -> str:
         said = f" The server says: {self.build.message}" if self.build.message else ""

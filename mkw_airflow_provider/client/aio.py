@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import math
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -13,7 +16,7 @@ import aiohttp
 import yarl
 
 from mkw_airflow_provider.client.flows import Alone, Flow, Pause, Secret
-from mkw_airflow_provider.client.network import proxy_for, tls_context
+from mkw_airflow_provider.client.network import in_words, proxy_for, tls_context
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.wire import SLOWEST_ANSWER, Call, Reply, TransportError
 from mkw_airflow_provider.exceptions import ProtocolError
@@ -25,6 +28,24 @@ Mask: TypeAlias = Callable[[str], Awaitable[object]]
 POOL = 10
 #: Seconds for which an idle connection is kept: longer than any sensible pause between two polls.
 KEEP_ALIVE = 3600.0
+#: Pauses of this many seconds and more end at the next multiple of a tick, in seconds of the loop's clock. On its own
+#: each wake-up costs as much as half of a poll.
+COALESCED = 1.0
+TICK = 0.25
+
+
+class _NotConnectedError(aiohttp.ClientError):
+    """What failed before a request was sent."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells what fails before a request is sent, be it name, proxy or TLS, from what fails later."""
+
+    async def connect(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await super().connect(*arguments, **options)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise _NotConnectedError(in_words(error)) from error
 
 
 class AsyncClient:
@@ -41,13 +62,23 @@ class AsyncClient:
         self._user_agent = user_agent
         self._mask = mask
         self._turns: dict[Any, asyncio.Lock] = {}
+        # Looked up once: there is one server, and reading the environment costs more than a request.
+        self._proxy, login = _without_login(proxy_for(settings, settings.base_url))
+        # A tunnel is asked for with headers of its own; a request that is passed on shows the proxy its own.
+        self._to_tunnel, self._along = (login, {}) if settings.base_url[:6] == "https:" else ({}, login)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=POOL, keepalive_timeout=KEEP_ALIVE, ssl=context or True),
+            connector=_Connector(limit=POOL, keepalive_timeout=KEEP_ALIVE, ssl=context or True),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=settings.connect_timeout, sock_read=settings.read_timeout
+                total=None,
+                # The wait for a connection of the pool, and for a proxy that takes one and then says nothing.
+                connect=settings.connect_timeout + SLOWEST_ANSWER * settings.read_timeout,
+                sock_connect=settings.connect_timeout,
+                sock_read=settings.read_timeout,
             ),
         )
+        # aiohttp would send a GET that got no answer again by itself, past the flow that counts and spaces the tries.
+        self._session._retry_connection = False  # noqa: SLF001
 
     async def close(self) -> None:
         """Close the session and its connections."""
@@ -71,7 +102,7 @@ class AsyncClient:
         if isinstance(step, Call):
             return await self.send(step)
         if isinstance(step, Pause):
-            return await asyncio.sleep(step.seconds)
+            return await _sleep(step.seconds)
         if isinstance(step, Secret):
             return await self._mask(step.value)
         if isinstance(step, Alone):
@@ -85,26 +116,46 @@ class AsyncClient:
         :raises TransportError: if no whole answer came.
         :raises ProtocolError: if the answer is larger than it may be.
         """
-        url = call.url(self._settings.base_url)
         try:
             async with self._session.request(
                 call.method,
-                yarl.URL(url, encoded=True),
-                headers=call.request_headers(self._user_agent),
+                yarl.URL(call.url(self._settings.base_url), encoded=True),
+                headers={**call.request_headers(self._user_agent), **self._along},
                 data=call.content,
                 allow_redirects=False,
-                proxy=proxy_for(self._settings, url),
+                proxy=self._proxy,
+                proxy_headers=self._to_tunnel,
             ) as response:
-                return await asyncio.wait_for(_receive(call, response), SLOWEST_ANSWER * self._settings.read_timeout)
-        except (aiohttp.ClientError, asyncio.TimeoutError, ConnectionError) as error:
-            never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
-            text = f"{type(error).__name__}: {str(error)[:300]}"
-            raise TransportError(text, sent=not isinstance(error, never)) from error
+                return await _receive(call, response, SLOWEST_ANSWER * self._settings.read_timeout)
+        except _NotConnectedError as error:
+            raise TransportError(str(error), sent=False) from error
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise TransportError(in_words(error), sent=True) from error
 
 
-async def _receive(call: Call[Any], response: aiohttp.ClientResponse) -> Reply:
+def _without_login(proxy: str | None) -> tuple[yarl.URL | None, dict[str, str]]:
+    """Split a proxy's address into one without a login, for errors show the address, and the header of the login."""
+    if proxy is None:
+        return None, {}
+    url = yarl.URL(proxy)
+    if not url.user:
+        return url, {}
+    login = base64.b64encode(f"{url.user}:{url.password or ''}".encode("latin-1")).decode()
+    return url.with_user(None), {"Proxy-Authorization": f"Basic {login}"}
+
+
+async def _sleep(seconds: float) -> None:
+    """Sleep for so long, and up to a tick more after long pauses, so that hundreds of polls share a few wake-ups."""
+    if seconds >= COALESCED:
+        now = asyncio.get_running_loop().time()
+        seconds = math.ceil((now + seconds) / TICK) * TICK - now
+    await asyncio.sleep(seconds)
+
+
+async def _receive(call: Call[Any], response: aiohttp.ClientResponse, patience: float) -> Reply:
     status, limit = response.status, call.body_limit(response.status)
     headers = {name.lower(): value for name, value in response.headers.items()}
+    ends = time.monotonic() + patience
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece
@@ -114,6 +165,8 @@ async def _receive(call: Call[Any], response: aiohttp.ClientResponse) -> Reply:
             if 200 <= status < 300:
                 raise ProtocolError(f"the answer to {call} is larger than {limit} bytes")
             break
+        if time.monotonic() > ends:
+            raise TransportError(f"the answer was not whole after {SLOWEST_ANSWER} read time-outs", sent=True)
     return Reply(status, headers, bytes(body[:limit]))
 
 
@@ -133,7 +186,8 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Settings, _Shared]] =
 async def shared_client(settings: Settings, user_agent: str, mask: Mask) -> AsyncIterator[AsyncClient]:
     """Lend the client that all users of the same settings on this event loop share; the last one closes it.
 
-    :raises ConfigurationError: for a CA bundle or a client certificate that cannot be read.
+    :raises ConfigurationError: for a CA bundle or a client certificate that cannot be read, or a proxy of the
+        environment that cannot be used.
     """
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
     shared = clients.setdefault(settings, _Shared())

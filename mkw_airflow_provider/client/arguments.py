@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,10 +38,11 @@ def whole_number(name: str, value: Any, hint: str = "") -> int:
     :param hint: where to look, appended to the message.
     :raises ConfigurationError: for anything else, also for None and for a bool.
     """
-    try:
-        number = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else None
-    except ValueError:
-        number = None
+    number = None
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,100}\s*", value):
+        number = int(value)
     if number is None or number < 0:
         raise ConfigurationError(f"`{name}` must be a number, not {value!r:.200}{hint and '; '}{hint}")
     return number

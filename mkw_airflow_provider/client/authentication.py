@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.wire import Call, Reply
+from mkw_airflow_provider.client.wire import SENDABLE, Call, Reply
 from mkw_airflow_provider.exceptions import MetaKraftwerkError, ProtocolError
 
 #: A token is renewed this many seconds before it ends, or after nine tenths of a life that is shorter.
 RENEW_AHEAD = 120.0
+#: Seconds since the epoch that no token outlives: the year 5138.
+FAR_FUTURE = 1e11
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,10 @@ class Token:
     def of(cls, value: str, user_id: int | None = None) -> Token:
         """Read a JWT's claims. That tokens are JWTs is documented by example only: another text is accepted too."""
         claims = _claims(value)
-        begin, end = claims.get("iat"), claims.get("exp")
+        begin, end = _epoch(claims.get("iat")), _epoch(claims.get("exp"))
         # The difference is the same on every clock; the moments themselves are the server's.
-        lifetime = float(end - begin) if isinstance(begin, (int, float)) and isinstance(end, (int, float)) else None
-        if user_id is None and str(claims.get("sub", "")).isdecimal():
+        lifetime = None if begin is None or end is None else end - begin
+        if user_id is None and re.fullmatch("[0-9]{1,18}", str(claims.get("sub"))):
             user_id = int(claims["sub"])
         return cls(value, lifetime, user_id)
 
@@ -60,6 +63,13 @@ def _claims(jwt: str) -> Mapping[str, Any]:
     return claims if isinstance(claims, dict) else {}
 
 
+def _epoch(value: Any) -> float | None:
+    """Read a moment of a JWT; None for what cannot be one."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < FAR_FUTURE:
+        return float(value)
+    return None
+
+
 def login(settings: Settings) -> Call[Token]:
     """Log in (documented: local strategy, e-mail and password; 201 with ``accessToken`` and ``user``)."""
     body = {"strategy": "local", "email": settings.login, "password": settings.password}
@@ -70,9 +80,9 @@ def login(settings: Settings) -> Call[Token]:
 def _read_token(reply: Reply) -> Token:
     value = reply.json()
     token = value.get("accessToken") if isinstance(value, dict) else None
-    if not isinstance(token, str) or not token:
+    if not isinstance(token, str) or not SENDABLE.fullmatch(token):
         # The body is not shown: whatever it is, it may hold a secret.
-        raise ProtocolError("the answer to the login has no accessToken")
+        raise ProtocolError("the answer to the login has no accessToken that could be sent")
     user = value.get("user")
     user_id = user.get("id") if isinstance(user, dict) else None
     return Token.of(token, user_id if isinstance(user_id, int) else None)

@@ -1,13 +1,14 @@
-"""What both transports make of the settings, so that every option acts the same in each: TLS and proxy."""
+"""What both transports make of settings and errors, so that every option acts the same in each: TLS, proxy, words."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import ssl
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.settings import Settings, proxy_url
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 
@@ -33,7 +34,8 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if settings.client_cert:
-            context.load_cert_chain(settings.client_cert)
+            # Without a password OpenSSL would ask for one at the terminal, if there is one, and wait.
+            context.load_cert_chain(settings.client_cert, password="")
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
             f"the CA bundle or client certificate of the connection cannot be read: {error}"
@@ -52,12 +54,42 @@ def _certifi() -> str:
 
 
 def proxy_for(settings: Settings, url: str) -> str | None:
-    """Return the proxy to reach an address by: the connection's, else the usual environment variables'."""
+    """Return the proxy to reach an address by: the connection's, else the usual environment variables'.
+
+    :raises ConfigurationError: for a variable that names no HTTP proxy. What it says is not shown: it may hold a login.
+    """
     if settings.proxy:
         return settings.proxy
     parts = urlsplit(url)
-    if proxy_bypass(parts.hostname or ""):
-        return None
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+    if not proxy or _is_excepted(parts, proxies.get("no", "")):
+        return None
+    checked = proxy_url(proxy)
+    if checked is None:
+        raise ConfigurationError(
+            f"the proxy of the environment for {parts.scheme} must be a URL such as http://proxy:3128; "
+            "other kinds of proxy are not supported"
+        )
+    return checked
+
+
+def _is_excepted(parts: SplitResult, excepted: str) -> bool:
+    """Whether ``NO_PROXY`` names a host, with or without its port, or a network that it is in."""
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if proxy_bypass(host) or proxy_bypass(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"):
+        return True
+    return any(_is_in(host, entry.strip()) for entry in excepted.split(",") if "/" in entry)
+
+
+def _is_in(host: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def in_words(error: BaseException) -> str:
+    """Return an error's kind and its own words, cut."""
+    return f"{type(error).__name__}: {str(error)[:300]}"

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 #: No two looks at one build are closer than this many seconds, unless ``poll_interval`` is shorter.
 FLOOR = 2.0
+#: The first pause, in seconds, while a build has no age to go by.
+START = 5.0
 #: A pause is shortened by up to this share, so that builds of one night are not looked at in step.
-JITTER = 0.2
+JITTER = 0.05
+#: Progress is no clock: a build is taken to be up to this many per cent nearer to its end than it says.
+DOUBT = 5
+#: Near its end a build is looked at after this share of its age, but at least every so many seconds.
+NEAR_END_SHARE = 0.2
+NEAR_END = 13.0
 
 
 def next_pause(*, elapsed: float, progress: int | None, poll_interval: float, chance: float) -> float:
     """Return the seconds until the next look at a build.
 
-    The pause is half of what the build probably still needs, but at most half of what it has had, for progress can
-    start late, and at least a hundredth of it, for progress can stick at 99. Without progress it is half of what it
-    has had.
+    Without progress the pauses double: each is as long as the build has had. With progress the pause leads to the
+    earliest moment at which the build may end, and a little beyond; it is at most twice what the build has had, for
+    progress can start late.
 
     :param elapsed: seconds since the build began.
     :param progress: per cent, as the API gives it; None or 0 where it gives none.
@@ -21,10 +28,10 @@ def next_pause(*, elapsed: float, progress: int | None, poll_interval: float, ch
     :param chance: from 0 to 1.
     :return: from the floor (2 s, or ``poll_interval`` where that is less) to ``poll_interval``.
     """
-    floor = min(FLOOR, poll_interval)
-    pause = 0.5 * elapsed
-    if progress and 0 < progress <= 100:
-        remaining = elapsed * (100 - progress) / progress
-        pause = max(min(0.5 * remaining, pause), 0.01 * elapsed)
-    pause = min(max(pause, floor), poll_interval)
-    return max(floor, pause * (1.0 - JITTER * chance))
+    known = progress if progress is not None and 0 < progress <= 100 else None
+    longest = max(START, elapsed if known is None else 2.0 * elapsed)
+    pause = min(longest, poll_interval) * (1.0 - JITTER * chance)
+    if known is not None:
+        at_least = elapsed * max(0, 100 - known - DOUBT) / (known + DOUBT)
+        pause = min(pause, at_least + min(NEAR_END_SHARE * elapsed, NEAR_END))
+    return max(pause, min(FLOOR, poll_interval))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -69,7 +70,7 @@ def _integer(value: Any) -> int | None:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+    if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
         return int(value)
     return None
 
@@ -80,13 +81,14 @@ def _text(value: Any) -> str | None:
 
 def _moment(value: Any) -> pendulum.DateTime | None:
     """Read an ISO 8601 timestamp (documented) as UTC."""
-    if not isinstance(value, str):
+    # Without a year pendulum takes what is left for a moment of today, as it takes the word "now".
+    if not isinstance(value, str) or not value[:4].isdecimal():
         return None
     try:
         moment = pendulum.parse(value)
+        return moment.in_timezone("UTC") if isinstance(moment, pendulum.DateTime) else None
     except (ValueError, OverflowError):
         return None
-    return moment.in_timezone("UTC") if isinstance(moment, pendulum.DateTime) else None
 
 
 def _integers(value: Any) -> tuple[int, ...]:

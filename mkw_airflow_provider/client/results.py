@@ -90,6 +90,7 @@ class Results:
         self._folder = folder
         self._files: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
+        self._failed = threading.Event()
 
     def fetch(self, patterns: Sequence[str] | None = None, max_parallel: int = 4) -> dict[str, Any]:
         """Bring the files into the folder, and write the manifest when all are there.
@@ -129,20 +130,17 @@ class Results:
 
     def _take_stock(self, wanted: Sequence[Download], names: dict[int, str]) -> None:
         """Find what an earlier try brought: a download may count at the server, so none is asked for twice."""
-        recorded: dict[Any, dict[str, Any]] = {}
-        for name in (MANIFEST, JOURNAL):
-            earlier = self._folder.read_json(name)
-            if isinstance(earlier, dict) and earlier.get("build_id") == self._build.id:
-                files = earlier.get("files")
-                recorded.update({file.get("download_id"): file for file in files or () if isinstance(file, dict)})
+        recorded: dict[int, dict[str, Any]] = {}
+        for manifest in (MANIFEST, JOURNAL):
+            recorded.update(_entries(self._folder.read_json(manifest), self._build.id))
         for download in wanted:
-            file = recorded.get(download.id, {})
-            name = names[download.id]
-            if file.get("path") != self._folder.shown(name) or self._folder.size(name) != file.get("size"):
+            entry, name = recorded.get(download.id, {}), names[download.id]
+            path, size, sha256 = entry.get("path"), entry.get("size"), entry.get("sha256")
+            if path != self._folder.shown(name) or size is None or size != self._folder.size(name):
                 continue
-            if self._folder.digest(name) == (file.get("size"), file.get("sha256")):
-                self._files[download.id] = file
-                self._talk.log.info("%s stands already, as it was downloaded: not asked for again.", file["path"])
+            if self._folder.digest(name) == (size, sha256):
+                self._files[download.id] = _entry(download, DownloadedFile(path, size, str(sha256)))
+                self._talk.log.info("%s stands already, as it was downloaded: not asked for again.", path)
 
     def _fetch_all(
         self, missing: Sequence[Download], names: dict[int, str], wanted: Sequence[Download], max_parallel: int
@@ -160,17 +158,17 @@ class Results:
                 raise
 
     def _fetch_one(self, download: Download, name: str, wanted: Sequence[Download]) -> None:
-        file = download_file(self._client, self._talk, download.id, self._folder, name)
-        with self._lock:
-            self._files[download.id] = {
-                "download_id": download.id,
-                "pattern": download.pattern,
-                "name": download.name,
-                "path": file.path,
-                "size": file.size,
-                "sha256": file.sha256,
-            }
-            self._folder.write_json(JOURNAL, self._manifest(wanted))
+        if self._failed.is_set():
+            return
+        try:
+            file = download_file(self._client, self._talk, download.id, self._folder, name)
+            with self._lock:
+                self._files[download.id] = _entry(download, file)
+                self._folder.write_json(JOURNAL, self._manifest(wanted))
+        except BaseException:
+            # Not when the calling thread hears of it: by then this thread may have asked for another file.
+            self._failed.set()
+            raise
         self._talk.log.info("%s: %s bytes, SHA-256 %s.", file.path, file.size, file.sha256)
 
     def _manifest(self, wanted: Sequence[Download]) -> dict[str, Any]:
@@ -180,3 +178,21 @@ class Results:
             "status": str(self._build.status),
             "files": [self._files[download.id] for download in wanted if download.id in self._files],
         }
+
+
+def _entry(download: Download, file: DownloadedFile) -> dict[str, Any]:
+    return {
+        "download_id": download.id,
+        "pattern": download.pattern,
+        "name": download.name,
+        "path": file.path,
+        "size": file.size,
+        "sha256": file.sha256,
+    }
+
+
+def _entries(manifest: Any, build_id: int) -> dict[int, dict[str, Any]]:
+    """Return the entries of a build's manifest by id; what is none, or another build's, has none."""
+    files = manifest.get("files") if isinstance(manifest, dict) and manifest.get("build_id") == build_id else None
+    entries = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    return {file["download_id"]: file for file in entries if isinstance(file.get("download_id"), int)}

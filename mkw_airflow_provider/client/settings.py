@@ -6,14 +6,19 @@ import ipaddress
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from mkw_airflow_provider.client.wire import SENDABLE
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 DEFAULT_HOST = "app.metakraftwerk.com"
+#: The longest time that can be set, a year: more would overflow a socket's time-out.
+MOST_SECONDS = 31_536_000.0
+_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -71,7 +76,7 @@ class Settings:
             base_url=base_url,
             login=login or None,
             password=password or None,
-            token=more.text("token"),
+            token=more.token(),
             project=more.text("project"),
             connect_timeout=more.seconds("connect_timeout", 10.0, least=0.001),
             read_timeout=more.seconds("read_timeout", 60.0, least=0.001),
@@ -97,9 +102,9 @@ class _Extra:
     def __init__(self, extra: Mapping[str, Any] | str | None, faults: list[str]) -> None:
         self._faults = faults
         self._fields: Mapping[str, Any] = {}
-        if isinstance(extra, str) and extra.strip():
+        if isinstance(extra, str):
             try:
-                extra = json.loads(extra)
+                extra = json.loads(extra) if extra.strip() else None
             except (ValueError, RecursionError):
                 faults.append("extra is not valid JSON")
                 return
@@ -115,9 +120,15 @@ class _Extra:
     def text(self, name: str) -> str | None:
         value = self._get(name)
         if value is None or isinstance(value, str):
-            return value
+            return value and value.strip()
         self._faults.append(f"extra `{name}` must be text")
         return None
+
+    def token(self) -> str | None:
+        value = self.text("token")
+        if value and not SENDABLE.fullmatch(value):
+            self._faults.append("extra `token` has characters that no access token has, such as blanks")
+        return value
 
     def flag(self, name: str, *, default: bool) -> bool:
         value = self._get(name)
@@ -136,10 +147,10 @@ class _Extra:
             number = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError):
             number = math.nan
-        if math.isfinite(number) and number >= least:
+        if least <= number <= MOST_SECONDS:
             return number
         bound = "not below 0" if least == 0 else "above 0"
-        self._faults.append(f"extra `{name}` must be a number of seconds {bound}")
+        self._faults.append(f"extra `{name}` must be a number of seconds {bound}, at most {MOST_SECONDS:.0f}")
         return default
 
     def file(self, name: str) -> str | None:
@@ -153,16 +164,30 @@ class _Extra:
         if value is None or isinstance(value, bool):
             return True if value is None else value
         word = _WORDS.get(str(value).strip().lower())
+        if word is None and not isinstance(value, str):
+            self._faults.append("extra `verify` must be true, false or the path of a CA bundle")
+            return True
         return word if word is not None else self.file("verify") or True
 
     def url(self, name: str) -> str | None:
         value = self.text(name)
         if value is None:
             return None
-        parts = _split(value if "://" in value else f"http://{value}")
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        url = proxy_url(value)
+        if url is None:
             self._faults.append(f"extra `{name}` must be a URL such as http://proxy:3128")
-        return value if "://" in value else f"http://{value}"
+        return url
+
+
+def proxy_url(text: str) -> str | None:
+    """Return a proxy's address as a URL; None where it is none, or one of another kind than HTTP."""
+    url = text if "://" in text else f"http://{text}"
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    login = unquote(f"{parts.username}{parts.password}")
+    # What Basic authentication can carry for certain.
+    return url if all(character <= "\xff" for character in login) else None
 
 
 def _base_url(host: str | None, port: int | str | None, schema: str | None, allow_http: bool, faults: list[str]) -> str:
@@ -172,7 +197,8 @@ def _base_url(host: str | None, port: int | str | None, schema: str | None, allo
         bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
         host = f"{scheme or 'https'}://[{host}]" if bare_ipv6 else f"{scheme or 'https'}://{host}"
     parts = _split(host)
-    if parts is None or not parts.hostname:
+    name = parts and _host_name(parts.hostname or "")
+    if not parts or not parts.hostname or not name:
         faults.append("host is not a host name or a URL")
         return ""
     if parts.username or parts.password:
@@ -184,17 +210,37 @@ def _base_url(host: str | None, port: int | str | None, schema: str | None, allo
     if parts.scheme not in ("http", "https"):
         faults.append(f"schema must be https or http, not {parts.scheme!r}")
     elif parts.scheme == "http" and not (allow_http or is_loopback(parts.hostname)):
-        faults.append(
-            f"http would send the password to {parts.hostname} in clear: use https, or set extra `allow_http` to true"
-        )
+        faults.append(f"http would send the password to {name} in clear: use https, or set extra `allow_http` to true")
     number = _port(port, parts, faults)
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{name}{f':{number}' if number else ''}{parts.path.rstrip('/')}"
+    path = quote(unquote(parts.path).rstrip("/"), safe="/:@!$&'()*+,;=")
+    return f"{parts.scheme}://{name}{f':{number}' if number else ''}{path}"
+
+
+def _host_name(host: str) -> str | None:
+    """Return a host as both transports send it, an IPv6 address in brackets; None where it can be none."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        # An address with a zone is written in another way by each library.
+        return None if "%" in host else f"[{host}]" if address.version == 6 else host
+    if not host.isascii():
+        # Not often needed, and its tables are large. Both libraries of the transports come with it.
+        import idna
+
+        try:
+            host = idna.encode(host, uts46=True).decode()
+        except idna.IDNAError:
+            return None
+    return host if len(host) <= 253 and _NAME.fullmatch(host) else None
 
 
 def _port(port: int | str | None, parts: SplitResult, faults: list[str]) -> int | None:
     if port is None or port == "":
-        return parts.port
+        port = parts.port
+        if port is None:
+            return None
     try:
         number = int(port)
     except (TypeError, ValueError):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import uuid
 import zipfile
-import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from mkw_airflow_provider.client.wire import PIECE, Reply, TransportError
@@ -16,6 +17,10 @@ from mkw_airflow_provider.exceptions import DownloadError, IntegrityError
 
 #: Longest file name, in bytes: what common file systems take, less the room for a number.
 LONGEST_NAME = 200
+#: What follows the last dot of a name is kept as it is when a name is cut, if it is no longer than this, in bytes.
+LONGEST_SUFFIX = 20
+#: Not allowed in names on some file system, or with a meaning of their own to fsspec.
+RESERVED = frozenset('<>:"|?*[]')
 
 
 class Folder:
@@ -44,58 +49,86 @@ class Folder:
 
         :raises DownloadError: if that is not possible.
         """
-        try:
+        with _named(f"the destination {self._shown} cannot be made"):
             self._filesystem.makedirs(self._root, exist_ok=True)
-        except OSError as error:
-            raise DownloadError(f"the destination {self._shown} cannot be made: {error}") from error
 
     def open(self, name: str, mode: str) -> Any:
         """Open a file for binary reading or writing."""
         return self._filesystem.open(self.path(name), mode)
 
     def rename(self, name: str, final: str) -> None:
-        """Give a file its final name, over one that has it."""
-        self._filesystem.mv(self.path(name), self.path(final))
+        """Give a file its final name, over one that has it.
+
+        :raises DownloadError: if that is not possible.
+        """
+        with _named(f"{self.shown(final)} cannot be stored"):
+            self._filesystem.mv(self.path(name), self.path(final))
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
-        try:
+        """Remove a file, if it is there.
+
+        :raises DownloadError: if that is not possible.
+        """
+        with _named(f"{self.shown(name)} cannot be removed"), suppress(FileNotFoundError):
             self._filesystem.rm_file(self.path(name))
-        except FileNotFoundError:
-            return
 
     def digest(self, name: str) -> tuple[int, str] | None:
-        """Return size and SHA-256 of a file; None if there is none."""
-        if not self._filesystem.exists(self.path(name)):
-            return None
+        """Return size and SHA-256 of a file; None if there is none.
+
+        :raises DownloadError: if it cannot be read.
+        """
         digest, size = hashlib.sha256(), 0
-        with self.open(name, "rb") as file:
-            while piece := file.read(PIECE):
-                digest.update(piece)
-                size += len(piece)
+        with _named(f"{self.shown(name)} cannot be read"):
+            if not self._filesystem.exists(self.path(name)):
+                return None
+            with self.open(name, "rb") as file:
+                while piece := file.read(PIECE):
+                    digest.update(piece)
+                    size += len(piece)
         return size, digest.hexdigest()
 
     def size(self, name: str) -> int | None:
-        """Return the size of a file; None if there is none."""
-        try:
+        """Return the size of a file; None if there is none.
+
+        :raises DownloadError: if that cannot be found out.
+        """
+        with _named(f"{self.shown(name)} cannot be read"), suppress(FileNotFoundError):
             return int(self._filesystem.size(self.path(name)))
-        except FileNotFoundError:
-            return None
+        return None
 
     def read_json(self, name: str) -> Any:
-        """Return the content of a JSON file; None if there is none, or it is not JSON."""
-        try:
-            with self.open(name, "rb") as file:
-                return json.loads(file.read())
-        except (FileNotFoundError, ValueError):
-            return None
+        """Return the content of a JSON file; None if there is none, or it is not JSON.
+
+        :raises DownloadError: if it cannot be read.
+        """
+        no_json = suppress(FileNotFoundError, ValueError, RecursionError)
+        with _named(f"{self.shown(name)} cannot be read"), no_json, self.open(name, "rb") as file:
+            return json.loads(file.read())
+        return None
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write a JSON file, whole or not at all."""
+        """Write a JSON file, whole or not at all.
+
+        :raises DownloadError: if that is not possible.
+        """
         temporary = _temporary(name)
-        with self.open(temporary, "wb") as file:
-            file.write(json.dumps(value, indent=2).encode() + b"\n")
-        self.rename(temporary, name)
+        try:
+            with _named(f"{self.shown(name)} cannot be stored"), self.open(temporary, "wb") as file:
+                file.write(json.dumps(value, indent=2).encode() + b"\n")
+            self.rename(temporary, name)
+        except DownloadError:
+            with suppress(DownloadError):
+                self.remove(temporary)
+            raise
+
+
+@contextmanager
+def _named(trouble: str) -> Iterator[None]:
+    """Put words before what a file system raises: each raises errors of its own."""
+    try:
+        yield
+    except Exception as error:
+        raise DownloadError(f"{trouble}: {error}") from error
 
 
 def _temporary(name: str) -> str:
@@ -132,15 +165,17 @@ class IncomingFile:
         """
         if reply.status == 206:
             begin, total = _content_range(reply)
-            if begin != self.received or _validator(reply) != self._validator:
-                self._restart()
+            if self._file is None or begin != self.received or _validator(reply) != self._validator:
+                self.start_over()
                 raise TransportError("the server sent another part of the file than was asked for", sent=True)
             self._expected = total
             return
-        self._restart()
-        length = reply.headers.get("content-length", "")
+        self.start_over()
+        with self._named():
+            self._file = self._folder.open(self._temporary, "wb")
+        length = re.fullmatch("[0-9]{1,18}", reply.headers.get("content-length", ""))
         # A coded body has another length than the file that it decodes to.
-        self._expected = int(length) if length.isdecimal() and "content-encoding" not in reply.headers else None
+        self._expected = int(length[0]) if length and "content-encoding" not in reply.headers else None
         self._validator = _validator(reply)
 
     def write(self, piece: bytes) -> None:
@@ -148,19 +183,17 @@ class IncomingFile:
 
         :raises DownloadError: if it cannot be stored.
         """
-        try:
+        with self._named():
             self._file.write(piece)
-        except OSError as error:
-            raise DownloadError(f"{self._folder.shown(self._name)} cannot be written: {error}") from error
         self._digest.update(piece)
         self.received += len(piece)
 
-    def _restart(self) -> None:
+    def start_over(self) -> None:
+        """Forget what came, so that the next request asks for the whole file.
+
+        :raises DownloadError: if what came cannot be stored.
+        """
         self._close()
-        try:
-            self._file = self._folder.open(self._temporary, "wb")
-        except OSError as error:
-            raise DownloadError(f"{self._folder.shown(self._name)} cannot be written: {error}") from error
         self._digest = hashlib.sha256()
         self._validator, self._expected, self.received = None, None, 0
 
@@ -170,43 +203,49 @@ class IncomingFile:
         :raises IntegrityError: if its size is not the one that the server gave, or it ends in .zip and is no ZIP.
         :raises DownloadError: if it cannot be stored.
         """
-        shown = self._folder.shown(self._name)
-        try:
-            self._close()
-            if self._expected is not None and self.received != self._expected:
-                raise IntegrityError(f"{shown}: {self.received} bytes came, the server announced {self._expected}")
-            if self._name.lower().endswith(".zip"):
-                self._check_zip(shown)
-            self._folder.rename(self._temporary, self._name)
-        except OSError as error:
-            raise DownloadError(f"{shown} cannot be stored: {error}") from error
+        self._close()
+        if self._expected is not None and self.received != self._expected:
+            shown = self._folder.shown(self._name)
+            raise IntegrityError(f"{shown}: {self.received} bytes came, the server announced {self._expected}")
+        if self._name.lower().endswith(".zip"):
+            self._check_zip()
+        self._folder.rename(self._temporary, self._name)
         return self.received, self._digest.hexdigest()
 
-    def _check_zip(self, shown: str) -> None:
+    def _check_zip(self) -> None:
+        shown = self._folder.shown(self._name)
+        with self._named():
+            file = self._folder.open(self._temporary, "rb")
         try:
-            with self._folder.open(self._temporary, "rb") as file, zipfile.ZipFile(file) as archive:
+            with file, zipfile.ZipFile(file) as archive:
                 broken = archive.testzip()
         except RuntimeError:
             # Encrypted, or packed by a method that Python does not know: there is no more to check.
             return
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        except Exception as error:  # each way of packing raises errors of its own
             raise IntegrityError(f"{shown} is named as a ZIP, but is none that is whole: {error}") from error
         if broken is not None:
             raise IntegrityError(f"{shown} is a ZIP whose member {broken!r} is damaged")
 
     def discard(self) -> None:
-        """Remove what there is under the temporary name."""
-        self._close()
-        self._folder.remove(self._temporary)
+        """Remove what there is under the temporary name. Whoever calls this has an error to tell already."""
+        with suppress(DownloadError):
+            self._close()
+        with suppress(DownloadError):
+            self._folder.remove(self._temporary)
 
     def _close(self) -> None:
         if self._file is not None:
             file, self._file = self._file, None
-            file.close()
+            with self._named():
+                file.close()
+
+    def _named(self) -> AbstractContextManager[None]:
+        return _named(f"{self._folder.shown(self._name)} cannot be stored")
 
 
 def _content_range(reply: Reply) -> tuple[int | None, int | None]:
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", reply.headers.get("content-range", "").strip())
+    match = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", reply.headers.get("content-range", "").strip())
     if match is None:
         return None, None
     return int(match[1]), None if match[2] == "*" else int(match[2])
@@ -225,14 +264,13 @@ def safe_name(name: str | None, download_id: int, taken: Collection[str] = ()) -
     :param taken: names in lower case that other files of the folder have; then the id is put before the suffix.
     """
     last = re.split(r"[/\\]", name or "")[-1]
-    clean = "".join("_" if character in '<>:"|?*' else character for character in last if character.isprintable())
-    clean = clean.strip(" .") and clean.strip().rstrip(".")
+    clean = "".join("_" if character in RESERVED else character for character in last if character.isprintable())
     # A hidden file is easily overlooked, and temporary files are hidden.
-    clean = clean.lstrip(".") or f"download-{download_id}"
-    stem, dot, suffix = clean.rpartition(".")
-    stem, suffix = (stem, dot + suffix) if stem else (clean, "")
-    while len((stem + suffix).encode()) > LONGEST_NAME:
-        stem, suffix = (stem[:-1], suffix) if stem else ("", suffix[:-1])
-    if (stem + suffix).lower() in taken:
+    clean = clean.strip(" .") or f"download-{download_id}"
+    stem, suffix = os.path.splitext(clean)
+    if len(suffix.encode()) > LONGEST_SUFFIX:
+        stem, suffix = clean, ""
+    stem = stem.encode()[: LONGEST_NAME - len(suffix.encode())].decode(errors="ignore").rstrip(" .")
+    while f"{stem}{suffix}".lower() in taken:
         stem = f"{stem}-{download_id}"
     return stem + suffix

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
 import requests
 import requests.adapters
 import urllib3
+import urllib3.connection
 
 from mkw_airflow_provider.client.flows import Alone, Flow, Pause, Secret
-from mkw_airflow_provider.client.network import proxy_for, tls_context
+from mkw_airflow_provider.client.network import in_words, proxy_for, tls_context
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.wire import PIECE, SLOWEST_ANSWER, Call, Reply, TransportError
 from mkw_airflow_provider.exceptions import ProtocolError
@@ -33,18 +36,54 @@ class StoppedError(Exception):
     """A flow was ended from outside by :meth:`Client.stop`."""
 
 
-class _Adapter(requests.adapters.HTTPAdapter):
-    """Uses one TLS context, the same that the other transport uses."""
+@contextmanager
+def _connecting(connection: urllib3.connection.HTTPConnection) -> Iterator[None]:
+    """Tell what fails before a request is sent, be it name, proxy or TLS, from what fails later."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
+        raise urllib3.exceptions.NewConnectionError(connection, str(error)) from error
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+
+class _Connection(urllib3.connection.HTTPConnection):
+    def connect(self) -> None:
+        with _connecting(self):
+            super().connect()
+
+
+class _TlsConnection(urllib3.connection.HTTPSConnection):
+    def connect(self) -> None:
+        with _connecting(self):
+            super().connect()
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Keeps the connections. Used without a session, which would read a redirect's body whole, and keep cookies.
+
+    :param context: the TLS context, made the same way for the other transport; None for plain HTTP.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._context = context
         super().__init__(pool_maxsize=POOL)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, ssl_context=self._context)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
+        context = {"ssl_context": self._context, "proxy_ssl_context": self._context}
+        manager = super().proxy_manager_for(proxy, **options, **context)
+        manager.pool_classes_by_scheme = self.poolmanager.pool_classes_by_scheme
+        return manager
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Leave the connection as it is: the context has the certificates."""
@@ -65,13 +104,12 @@ class Client:
         self._stopped = threading.Event()
 
     @cached_property
-    def _session(self) -> requests.Session:
-        session = requests.Session()
-        # The environment's proxies are looked up in one place for both transports, and no .netrc replaces the token.
-        session.trust_env = False
-        if self._settings.base_url.startswith("https:"):
-            session.mount("https://", _Adapter(tls_context(self._settings)))
-        return session
+    def _plain(self) -> _Adapter:
+        return _Adapter()
+
+    @cached_property
+    def _secure(self) -> _Adapter:
+        return _Adapter(tls_context(self._settings))
 
     def stop(self) -> None:
         """End every flow of this client at its next pause or piece, whatever thread it runs in."""
@@ -79,9 +117,10 @@ class Client:
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
-        session = self.__dict__.pop("_session", None)
-        if session is not None:
-            session.close()
+        for name in ("_plain", "_secure"):
+            adapter = self.__dict__.pop(name, None)
+            if adapter is not None:
+                adapter.close()
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and return what it returns, or raise what it raises."""
@@ -122,16 +161,16 @@ class Client:
         :raises ProtocolError: if the answer is larger than it may be.
         """
         url = call.url(self._settings.base_url)
-        request = requests.Request(
-            call.method, url, headers=call.request_headers(self._user_agent), data=call.content
-        ).prepare()
-        request.url = url  # as it is: the path is quoted already
         proxy = proxy_for(self._settings, url)
+        adapter = self._secure if url.startswith("https:") else self._plain
         try:
-            response = self._session.send(
+            request = requests.Request(
+                call.method, url, headers=call.request_headers(self._user_agent), data=call.content
+            ).prepare()
+            request.url = url  # as it is: the path is quoted already
+            response = adapter.send(
                 request,
                 stream=True,
-                allow_redirects=False,
                 timeout=(self._settings.connect_timeout, self._settings.read_timeout),
                 verify=self._settings.verify is not False,
                 proxies={"http": proxy, "https": proxy} if proxy else {},
@@ -182,29 +221,25 @@ class Client:
 
 def _may_have_arrived(error: Exception) -> bool:
     """Whether a request may have reached the server, so that nobody knows what the server did."""
-    never = (
-        urllib3.exceptions.NewConnectionError,
-        urllib3.exceptions.ConnectTimeoutError,
-        urllib3.exceptions.ProxyError,
-        ssl.SSLCertVerificationError,
-    )
-    return not any(isinstance(cause, never) for cause in _causes(error))
+    return not any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what is wrapped in it, which these libraries do by arguments, ``reason`` and ``__cause__``."""
+    """Yield an error and what is wrapped in it, which these libraries do by arguments, ``reason`` and ``__cause__``.
+
+    Not by ``__context__``: that may be an error which the caller was handling when this one came.
+    """
     seen: list[BaseException] = []
     waiting: list[Any] = [error]
     while waiting:
         cause = waiting.pop()
         if isinstance(cause, BaseException) and cause not in seen:
             seen.append(cause)
-            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
+            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__]
             yield cause
 
 
 def _in_words(error: Exception) -> str:
     """Return the innermost error's own words: the outer ones repeat the address and the objects' names."""
     *_, innermost = (cause for cause in _causes(error) if str(cause))
-    kind = type(innermost).__name__
-    return f"{kind}: {str(innermost)[:300]}"
+    return in_words(innermost)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timezone
@@ -19,6 +20,8 @@ MAX_ERROR_TEXT = 2_000
 PIECE = 1024 * 1024
 #: A JSON answer must be whole within this many times ``read_timeout``, however its bytes are spread.
 SLOWEST_ANSWER = 10
+#: What can stand in a header, where a token goes. The libraries' own errors about another text would show it.
+SENDABLE = re.compile(r"[\x21-\x7e]+")
 
 API = "/api/v1"
 
@@ -100,7 +103,7 @@ class Reply:
 def _epoch(http_date: str) -> float | None:
     try:
         moment = parsedate_to_datetime(http_date)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)

@@ -43,8 +43,10 @@ def secrets_of(settings: Settings) -> list[str]:
 
 def mask(secret: str) -> None:
     """Keep a text out of every log of this task."""
-    from airflow.providers.common.compat.sdk import mask_secret
-
+    try:
+        from airflow.sdk.log import mask_secret
+    except ImportError:
+        from airflow.utils.log.secrets_masker import mask_secret  # type: ignore[import-not-found,no-redef]
     mask_secret(secret)
 
 

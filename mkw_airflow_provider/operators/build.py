@@ -131,7 +131,7 @@ class StartBuildOperator(WaitsForBuild):
         if not self.wait_for_completion:
             self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
             return build_id
-        return self._wait(context, build_id)
+        return int(self.wait_for(build_id, self.limit(context)))
 
     def _start(self, context: Any) -> CreatedBuild:
         from mkw_airflow_provider.client.flows.starting import Order, start
@@ -166,27 +166,6 @@ class StartBuildOperator(WaitsForBuild):
             for key, value in values.items():
                 task_instance.xcom_push(key=key, value=value)
 
-    def _wait(self, context: Any, build_id: int) -> int:
-        from mkw_airflow_provider.client.flows.waiting import timeout_message, wait
-
-        limit = self.limit(context)
-        build = self.hook.get_build(build_id)
-        if not build.has_ended and self.deferrable:
-            self.put_away(build_id, limit)
-        try:
-            flow = wait(
-                self.hook.talk,
-                build_id,
-                poll_interval=self.poll_interval,
-                deadline=None if limit is None else limit.deadline,
-            )
-            return self.concluded(build if build.has_ended else self.hook.run(flow))
-        except BuildTimeoutError as error:
-            self.say_time_out(error, limit.source if limit is not None else "timeout")
-        except AirflowTaskTimeout:
-            overdue = BuildTimeoutError(build_id, timeout_message(build_id, "when last seen"))
-            self.say_time_out(overdue, "execution_timeout")
-
     def concluded(self, build: Build) -> int:
         """Return the build's id.
 
@@ -196,10 +175,11 @@ class StartBuildOperator(WaitsForBuild):
         self.log_end(build)
         return build.require_finished().id
 
-    def timed_out(self, error: BuildTimeoutError) -> NoReturn:
-        """Raise a time-out as it is.
+    def timed_out(self, error: BuildTimeoutError | AirflowTaskTimeout) -> NoReturn:
+        """Raise a time-out as it is: a retry goes on waiting.
 
-        :raises BuildTimeoutError: always.
+        :raises BuildTimeoutError: for ``timeout``.
+        :raises AirflowTaskTimeout: for ``execution_timeout``.
         """
         raise error
 

@@ -15,6 +15,7 @@ from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkErro
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.builds import Build
+    from mkw_airflow_provider.client.flows.waiting import History
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
 
 #: What Airflow calls instead of the method that a deferred task named, when the deferral failed.
@@ -63,6 +64,7 @@ class Limit:
 class WaitsForBuild(UsesMetaKraftwerk):
     """An operator that waits for a build. Subclasses say what an end and a time-out mean to them."""
 
+    deferrable: bool
     _build_id: int | None = None
 
     @property
@@ -87,8 +89,8 @@ class WaitsForBuild(UsesMetaKraftwerk):
         """
         raise NotImplementedError
 
-    def timed_out(self, error: BuildTimeoutError) -> NoReturn:
-        """Raise what the end of ``timeout`` means."""
+    def timed_out(self, error: BuildTimeoutError | AirflowTaskTimeout) -> NoReturn:
+        """Raise what the end of ``timeout`` or ``execution_timeout`` means."""
         raise NotImplementedError
 
     def limit(self, context: Any) -> Limit | None:
@@ -105,6 +107,36 @@ class WaitsForBuild(UsesMetaKraftwerk):
         if self.wait_timeout is not None:
             limits.append(Limit("timeout", now + self.wait_timeout))
         return min(limits, key=lambda limit: limit.deadline, default=None)
+
+    def wait_for(self, build_id: int, limit: Limit | None, pause: float | None = None) -> Any:
+        """Wait for a build, in the triggerer or here.
+
+        :param pause: seconds to wait before the first look; None: look at once, for it may have ended already.
+        :return: what :meth:`concluded` makes of its end.
+        """
+        from mkw_airflow_provider.client.flows.waiting import History, wait
+        from mkw_airflow_provider.client.polling import FLOOR
+
+        history = History()
+        try:
+            build = self.hook.get_build(build_id) if pause is None else None
+            if build is None or not build.has_ended:
+                if self.deferrable:
+                    self.put_away(build_id, limit)
+                flow = wait(
+                    self.hook.talk,
+                    build_id,
+                    poll_interval=self.longest_pause,
+                    deadline=None if limit is None else limit.deadline,
+                    first_pause=min(FLOOR, self.longest_pause) if pause is None else pause,
+                    history=history,
+                )
+                build = self.hook.run(flow)
+        except AirflowTaskTimeout:
+            self.say_time_out(_overdue(build_id, history), "execution_timeout")
+        except MetaKraftwerkError as error:
+            self._break_off(error, "timeout" if limit is None else limit.source)
+        return self.concluded(build)
 
     def put_away(self, build_id: int, limit: Limit | None) -> NoReturn:
         """Defer: leave the worker, and wait in the triggerer."""
@@ -148,11 +180,15 @@ class WaitsForBuild(UsesMetaKraftwerk):
             )
         self._build_id = event.get("build_id")
         self.log.info("%s", History.describe(event.get("build_id", 0), event.get("history") or {}))
-        if outcome == "ended":
-            return self.concluded(Build.from_json(event.get("build")))
-        error = MetaKraftwerkError.from_dict(event.get("error") or {})
+        if outcome != "ended":
+            self._break_off(MetaKraftwerkError.from_dict(event.get("error") or {}), limited_by or self._shorter())
+        return self.concluded(Build.from_json(event.get("build")))
+
+    def _break_off(self, error: MetaKraftwerkError, source: str) -> NoReturn:
+        """Log why the wait ends before the build does, and raise it."""
         if isinstance(error, BuildTimeoutError):
-            self.say_time_out(error, limited_by or self._shorter())
+            self.say_time_out(error, source)
+        self.log.warning("The wait for build %s broke off: %s", self._build_id, error)
         raise error
 
     def _shorter(self) -> str:
@@ -165,7 +201,7 @@ class WaitsForBuild(UsesMetaKraftwerk):
         text = f"{str(error)[:1].upper()}{str(error)[1:]} {self.after_timeout}"
         self.log.warning("%s", text)
         if source == "execution_timeout":
-            raise AirflowTaskTimeout(f"execution_timeout: {text}") from error
+            self.timed_out(AirflowTaskTimeout(f"execution_timeout: {text}"))
         self.timed_out(BuildTimeoutError(error.build_id, text))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
@@ -202,3 +238,15 @@ class WaitsForBuild(UsesMetaKraftwerk):
         """Say what goes on: the API has no cancel."""
         if self._build_id is not None:
             self.log.warning("Killed. Build %s goes on at the server: the API has no cancel.", self._build_id)
+
+
+def _overdue(build_id: int, history: History) -> BuildTimeoutError:
+    """Return the time-out of a wait that Airflow's alarm cut short, in the words of one that ended by itself."""
+    from mkw_airflow_provider.client.flows.waiting import duration, timeout_message
+
+    seen = "not seen once"
+    if history.changes:
+        _, status, progress = history.changes[-1]
+        at = "" if progress is None else f" at {progress} %"
+        seen = f"last seen {status}{at} after a wait of {duration(history.seconds)}"
+    return BuildTimeoutError(build_id, timeout_message(build_id, seen))

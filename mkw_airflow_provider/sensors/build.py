@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
@@ -14,7 +14,6 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
-    TaskDeferred,
     conf,
 )
 
@@ -86,22 +85,26 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
         :raises AirflowSensorTimeout: if the time is over; the build goes on.
         :raises AirflowSkipException: in either case with ``soft_fail``.
         """
-        self._build_id = self.read_build_id(self.build_id)
-        if self.deferrable:
-            limit = self.limit(context)
-            build: dict[str, Any] = self._as_one_poke(lambda: self._look_and_defer(limit), limit)
-            return build
+        build_id = self._build_id = self.read_build_id(self.build_id)
+        if self.reschedule and not self.deferrable:
+            return self._wait_rescheduled(context)
+        limit = self.limit(context)
+        build: dict[str, Any] = self._as_a_sensor(lambda: self.wait_for(build_id, limit), limit)
+        return build
+
+    def _wait_rescheduled(self, context: Any) -> dict[str, Any]:
+        """Look once; if the build goes on, leave the worker until the next look. Airflow's own loop does that."""
         try:
             super().execute(context)
         except AirflowSensorTimeout:
             self.say_time_out(self._overdue(), "timeout")
+        except AirflowTaskTimeout:
+            self.say_time_out(self._overdue(), "execution_timeout")
         except AirflowSkipException as error:
             # The base class skips without a cause only where the time is over; what goes on must be said then, too.
             if error.__cause__ is None:
                 self.say_time_out(self._overdue(), "timeout")
-            raise
-        except AirflowTaskTimeout:
-            self.say_time_out(self._overdue(), "execution_timeout")
+            self._skip_or_raise(error.__cause__)
         return self.concluded(self._seen)
 
     def poke(self, context: Any) -> PokeReturnValue:
@@ -114,53 +117,55 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
         if before is None or (build.status, build.progress) != (before.status, before.progress):
             progress = "" if build.progress is None else f", {build.progress} %"
             self.log.info("Build %s is %s%s.", build.id, build.status, progress)
-        if build.has_ended and build.status != "FINISHED":
+        # A build with an end goes on no more, whatever the server calls that.
+        if build.has_ended or (build.status != "BUILDING" and build.build_end is not None):
             self.concluded(build)
-        return PokeReturnValue(build.status == "FINISHED", build.to_dict())
-
-    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
-        """Look early at first and near the end, as the trigger does; but rescheduled, each look costs a worker."""
-        if self._seen is None or self.reschedule or self.exponential_backoff:
-            return float(super()._get_next_poke_interval(*args, **kwargs))
-        from mkw_airflow_provider.client.polling import next_pause
-
-        start = self._seen.build_start
-        elapsed = 0.0 if start is None else max(0.0, time.time() - start.timestamp())
-        chance = random.random()  # noqa: S311  # nothing to guess here
-        return next_pause(
-            elapsed=elapsed, progress=self._seen.progress, poll_interval=self.longest_pause, chance=chance
-        )
-
-    def _look_and_defer(self, limit: Limit | None) -> dict[str, Any]:
-        build = self.hook.get_build(self._build_id or 0)
-        if not build.has_ended:
-            self.put_away(build.id, limit)
-        return self.concluded(build)
+        return PokeReturnValue(build.has_ended, build.to_dict())
 
     def execute_complete(self, context: Any, event: dict[str, Any] | None = None, limited_by: str | None = None) -> Any:
         """Go on in a worker after the wait in the triggerer; ends as a sensor that was not deferred does."""
         deadline = event.get("deadline") if isinstance(event, dict) else None
         limit = None if deadline is None else Limit(limited_by or "timeout", deadline)
         resume = super().execute_complete
-        return self._as_one_poke(lambda: resume(context, event, limited_by), limit)
+        return self._as_a_sensor(lambda: resume(context, event, limited_by), limit)
 
-    def _as_one_poke(self, step: Callable[[], Any], limit: Limit | None) -> Any:
-        """Do what a poke does, and take its failure as Airflow takes that of a poke."""
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Go on after a deferral; a skip says why, which Airflow 3 would hide in another one."""
         try:
-            return step()
-        except (AirflowSkipException, TaskDeferred):
-            raise
-        except (AirflowFailException, AirflowSensorTimeout) as error:
-            self._skip_or_raise(error)
-        except Exception as error:
-            if self.silent_fail and self._build_id is not None:
-                self.log.exception("The look at build %s failed; with silent_fail the wait goes on.", self._build_id)
-                self.put_away(self._build_id, limit)
-            if self.never_fail:
-                raise AirflowSkipException(f"Skipping due to never_fail is set to True. {error}") from error
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSkipException as error:
+            if isinstance(error.__cause__, AirflowSkipException):
+                raise error.__cause__ from error.__cause__.__cause__
             raise
 
-    def _skip_or_raise(self, error: Exception) -> NoReturn:
+    def _as_a_sensor(self, step: Callable[[], Any], limit: Limit | None) -> Any:
+        """Wait, and take a failure as Airflow takes that of a poke."""
+        while True:
+            try:
+                return step()
+            except AirflowSkipException:  # noqa: PERF203  # a turn takes as long as a wait
+                raise
+            except (AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout) as error:
+                self._skip_or_raise(error)
+            except Exception as error:
+                if not self.silent_fail or self._build_id is None:
+                    if self.never_fail:
+                        self._skip_or_raise(error)
+                    raise
+                self.log.exception("The look at build %s failed; with silent_fail the wait goes on.", self._build_id)
+                step = partial(self._wait_on, self._build_id, limit, str(error))
+
+    def _wait_on(self, build_id: int, limit: Limit | None, failure: str) -> dict[str, Any]:
+        if limit is not None and time.time() >= limit.deadline:
+            text = (
+                f"the time for waiting is over, and the last look at build {build_id} failed: {failure}. "
+                "If it has not ended, it goes on at the server, for the API has no cancel."
+            )
+            self.say_time_out(BuildTimeoutError(build_id, text), limit.source)
+        build: dict[str, Any] = self.wait_for(build_id, limit, self.longest_pause)
+        return build
+
+    def _skip_or_raise(self, error: BaseException) -> NoReturn:
         option = "soft_fail" if self.soft_fail else "never_fail" if self.never_fail else None
         if option is None:
             raise error
@@ -178,14 +183,16 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
         try:
             return build.require_finished().to_dict()
         except BuildError as error:
-            raise AirflowFailException(f"{error} A retry cannot change that: start another build") from error
+            text = f"{str(error).rstrip('.')}. A retry cannot change that: start another build"
+            raise AirflowFailException(text) from error
 
-    def timed_out(self, error: BuildTimeoutError) -> NoReturn:
-        """Raise a time-out as Airflow's own, which is not retried.
+    def timed_out(self, error: BuildTimeoutError | AirflowTaskTimeout) -> NoReturn:
+        """Raise a time-out as Airflow's own; that of the sensor is not retried.
 
-        :raises AirflowSensorTimeout: unless the sensor skips instead of failing.
+        :raises AirflowSensorTimeout: for ``timeout``, unless the sensor skips instead of failing.
+        :raises AirflowTaskTimeout: for ``execution_timeout``, likewise.
         """
-        self._skip_or_raise(AirflowSensorTimeout(str(error)))
+        self._skip_or_raise(AirflowSensorTimeout(str(error)) if isinstance(error, BuildTimeoutError) else error)
 
     def watched_build_id(self, context: Any) -> int:
         """Return the id of the build that this sensor waits for."""

@@ -14,6 +14,10 @@ from mkw_airflow_provider.client.polling import FLOOR
 from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError
 from mkw_airflow_provider.hooks.connection import mask_in_triggerer, secrets_of, settings_of, user_agent
 
+#: The task has just looked at the build, and an event of the first 5 s would have to wait: the first look comes after
+#: so many of the shortest pauses.
+FIRST_LOOK = 2.5
+
 
 async def watch(trigger: Any) -> dict[str, Any]:
     """Wait for a trigger's build and return the payload of its event.
@@ -32,8 +36,7 @@ async def watch(trigger: Any) -> dict[str, Any]:
             trigger.build_id,
             poll_interval=trigger.poll_interval,
             deadline=trigger.deadline,
-            # The task has just looked at the build itself.
-            first_pause=min(FLOOR, trigger.poll_interval) * (1 + talk.random()),
+            first_pause=min(FIRST_LOOK * FLOOR, trigger.poll_interval) * (1 + 0.5 * talk.random()),
             history=history,
         )
         async with shared_client(settings, user_agent(), mask_in_triggerer) as client:

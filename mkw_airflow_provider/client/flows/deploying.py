@@ -132,13 +132,13 @@ def check_outcome(talk: Conversation, deployment: BuildDeployment) -> BuildDeplo
 
     :raises DeploymentFailedError: if it sends the undocumented status FAILED.
     """
-    said = f": {deployment.message}" if deployment.message else ""
+    said = ": ".join(word for word in (deployment.status, deployment.message) if word)
     if (deployment.status or "").upper() == "FAILED":
         raise DeploymentFailedError(
-            f"build deployment {deployment.id} FAILED{said}. Clear the task to deploy again; a retry does not"
+            f"build deployment {deployment.id} {said}. Clear the task to deploy again; a retry does not"
         )
-    if deployment.status or deployment.message:
-        talk.log.info("Build deployment %s is accepted; the server says %s%s.", deployment.id, deployment.status, said)
+    if said:
+        talk.log.info("Build deployment %s is accepted; the server says: %s.", deployment.id, said)
     else:
         talk.log.info(
             "Build deployment %s is accepted. How it ends the API does not tell: see the build's page.", deployment.id

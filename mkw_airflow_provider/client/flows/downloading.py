@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-from urllib.parse import urljoin, urlsplit
+from typing import Any, Protocol
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from mkw_airflow_provider.client.downloads import get_file
 from mkw_airflow_provider.client.flows.conversation import Conversation, Flow
 from mkw_airflow_provider.client.settings import is_loopback
 from mkw_airflow_provider.client.wire import Call, Reply, Sink
-from mkw_airflow_provider.exceptions import DownloadError
+from mkw_airflow_provider.exceptions import ApiError, DownloadError
 
 MOST_REDIRECTS = 5
+#: The server has nothing from the place on at which the file broke off.
+RANGE_NOT_SATISFIABLE = 416
 
 
-def fetch(talk: Conversation, download_id: int, sink: Sink) -> Flow[None]:
+class ResumableSink(Sink, Protocol):
+    """A sink that asks for the missing part of a file, and can give up what it has."""
+
+    def start_over(self) -> None:
+        """Forget what came, so that the next request asks for the whole file."""
+
+
+def fetch(talk: Conversation, download_id: int, sink: ResumableSink) -> Flow[None]:
     """Fetch a file into a sink, which asks for the missing part itself after each break.
 
     :raises NotFoundError: if there is no such download.
@@ -24,7 +33,7 @@ def fetch(talk: Conversation, download_id: int, sink: Sink) -> Flow[None]:
     """
     call = get_file(download_id, sink)
     for _ in range(MOST_REDIRECTS + 1):
-        reply: Reply = yield from talk.request(call)
+        reply = yield from _part_or_whole(talk, call, sink)
         target = reply.redirects_to
         if target is None:
             return
@@ -32,13 +41,33 @@ def fetch(talk: Conversation, download_id: int, sink: Sink) -> Flow[None]:
     raise DownloadError(f"download {download_id} was redirected more than {MOST_REDIRECTS} times")
 
 
+def _part_or_whole(talk: Conversation, call: Call[Reply], sink: ResumableSink) -> Flow[Reply]:
+    try:
+        return (yield from talk.request(call))
+    except ApiError as error:
+        if error.status != RANGE_NOT_SATISFIABLE or not sink.received:
+            raise
+        talk.log.info("%s: the server has no more of the file from where it broke off. Starting over.", call)
+    sink.start_over()
+    return (yield from talk.request(call))
+
+
 def _redirected(talk: Conversation, call: Call[Any], target: str) -> Call[Any]:
     base = talk.settings.base_url
-    url = urljoin(call.url(base), target)
-    here, there = urlsplit(base), urlsplit(url)
+    try:
+        url = urljoin(call.url(base), target)
+        here, there = urlsplit(base), urlsplit(url)
+        same = _origin(here) == _origin(there)
+    except ValueError as error:
+        raise DownloadError(f"{call} was redirected to something that is no web address") from error
     if there.scheme not in ("http", "https") or not there.hostname:
         raise DownloadError(f"{call} was redirected to something that is no web address")
     if there.scheme == "http" and here.scheme == "https" and not is_loopback(there.hostname):
         raise DownloadError(f"{call} was redirected to {there.hostname} without TLS: not followed")
-    same = (here.scheme, here.netloc) == (there.scheme, there.netloc)
     return replace(call, path=url, authenticated=call.authenticated and same, token=None)
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, str | None, int | None]:
+    """Return what must be the same for the token to be sent: an address with a login in it is another one."""
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.username, parts.hostname, port

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +37,10 @@ def start(talk: Conversation, order: Order, identity: Identity | None, *, is_ret
     """
     if identity is None:
         return (yield from create(talk, order))
+    before: list[Build] = []
     if is_retry:
-        found = choose(identity, (yield from _listed(talk, order)))
+        before = yield from _listed(talk, order)
+        found = choose(identity, before)
         if found is not None:
             talk.log.info(
                 "Build %s was started by an earlier try of this task and is %s: going on with it.",
@@ -49,7 +51,7 @@ def start(talk: Conversation, order: Order, identity: Identity | None, *, is_ret
         talk.log.info("No build of an earlier try of this task goes on or has finished: starting one.")
     elif identity.first_try > 1:
         yield from _warn_of_earlier(talk, order, identity)
-    return (yield from _start_once(talk, order, identity))
+    return (yield from _start_once(talk, order, identity, known={build.id for build in before}))
 
 
 def create(talk: Conversation, order: Order) -> Flow[CreatedBuild]:
@@ -67,11 +69,16 @@ def create(talk: Conversation, order: Order) -> Flow[CreatedBuild]:
     return (yield from send_blindly(talk, _call(order, order.description), uncertain=uncertain))
 
 
-def _start_once(talk: Conversation, order: Order, identity: Identity) -> Flow[CreatedBuild]:
+def _start_once(talk: Conversation, order: Order, identity: Identity, known: Collection[int]) -> Flow[CreatedBuild]:
+    """Send ``POST /builds`` once, marked by an identity.
+
+    :param known: ids of the builds listed before: a failed one of an earlier try has the same mark.
+    """
+
     def find() -> Flow[CreatedBuild | None]:
         builds: list[Build] = yield from _listed(talk, order)
         # What the lost answer was about may have failed already; that, too, is how its start ended.
-        mine = [build for build in builds if identity.marks(build)]
+        mine = [build for build in builds if identity.marks(build) and build.id not in known]
         found = choose(identity, mine) or max(mine, key=lambda build: build.id, default=None)
         if found is None:
             return None

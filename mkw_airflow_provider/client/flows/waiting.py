@@ -6,15 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mkw_airflow_provider.client.builds import Build, BuildStatus, get_build
-from mkw_airflow_provider.client.flows.conversation import Conversation, Flow, Pause
+from mkw_airflow_provider.client.flows.conversation import PASSING, Conversation, Flow, Pause
 from mkw_airflow_provider.client.polling import next_pause
-from mkw_airflow_provider.exceptions import (
-    BuildTimeoutError,
-    ConnectionFailedError,
-    ProtocolError,
-    RateLimitedError,
-    ServerError,
-)
+from mkw_airflow_provider.exceptions import ApiError, BuildTimeoutError, ConnectionFailedError, ProtocolError
 
 #: A line is logged when the progress enters another of these steps, in per cent.
 PROGRESS_STEP = 10
@@ -107,12 +101,12 @@ def wait(
     while True:
         try:
             build = yield from talk.request(get_build(build_id), until=_grace(talk, deadline))
-        except (ConnectionFailedError, RateLimitedError, ServerError, ProtocolError) as error:
-            if deadline is None or talk.wall() < deadline:
+        except (ConnectionFailedError, ApiError, ProtocolError) as error:
+            final = isinstance(error, ApiError) and error.status not in PASSING
+            if final or deadline is None or talk.wall() < deadline:
                 raise
-            raise _timed_out(
-                build_id, history, f"The server could not be asked at the end: {error}. ", after_timeout
-            ) from error
+            last_words = f"The server could not be asked at the end: {error}. "
+            raise _timed_out(build_id, history, talk.monotonic() - began, last_words, after_timeout) from error
         now = talk.monotonic()
         if history.see(build, now - began):
             _log(talk, build, _age(talk, build, now - began))
@@ -120,7 +114,7 @@ def wait(
             return build
         unknown_since = _check_status(talk, build, unknown_since)
         if deadline is not None and talk.wall() >= deadline:
-            raise _timed_out(build_id, history, "", after_timeout)
+            raise _timed_out(build_id, history, now - began, "", after_timeout)
         pause = next_pause(
             elapsed=_age(talk, build, now - began),
             progress=build.progress,
@@ -166,18 +160,15 @@ def _log(talk: Conversation, build: Build, age: float) -> None:
     talk.log.info("Build %s is %s%s after %s%s.", build.id, build.status, progress, duration(age), said)
 
 
-def _timed_out(build_id: int, history: History, last_words: str, after_timeout: str) -> BuildTimeoutError:
-    _, state, progress = history.changes[-1] if history.changes else (0.0, "in no state that is known", None)
-    at = "" if progress is None else f" at {progress} %"
-    return BuildTimeoutError(
-        build_id,
-        timeout_message(
-            build_id,
-            f"last seen {state}{at} after a wait of {duration(history.seconds)}",
-            last_words,
-            after_timeout,
-        ),
-    )
+def _timed_out(
+    build_id: int, history: History, waited: float, last_words: str, after_timeout: str
+) -> BuildTimeoutError:
+    seen = f"not seen once in {duration(waited)}"
+    if history.changes:
+        _, status, progress = history.changes[-1]
+        at = "" if progress is None else f" at {progress} %"
+        seen = f"last seen {status}{at} after a wait of {duration(history.seconds)}"
+    return BuildTimeoutError(build_id, timeout_message(build_id, seen, last_words, after_timeout))
 
 
 def timeout_message(build_id: int, seen: str, last_words: str = "", after_timeout: str = "") -> str:

@@ -1,0 +1,25 @@
+"""Flows without a socket and without sleeping."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mkw_airflow_provider.client.storage import Folder
+from tests.unit.files import in_memory, on_disk
+from tests.unit.simulation import World
+
+
+@pytest.fixture
+def world() -> World:
+    """A world in which a user has logged in already."""
+    return World()
+
+
+@pytest.fixture(params=["disk", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    """A folder that has been made: on the local file system, and on one of fsspec's that moves by copying."""
+    made = on_disk(tmp_path / "results") if request.param == "disk" else in_memory()
+    made.make()
+    return made

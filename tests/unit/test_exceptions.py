@@ -1,0 +1,212 @@
+"""The tree of errors, their words, and how they travel from the triggerer to the worker."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import pytest
+
+from mkw_airflow_provider import exceptions
+from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.exceptions import (
+    AlreadyDeployedError,
+    ApiError,
+    BadRequestError,
+    BuildCanceledError,
+    BuildError,
+    BuildFailedError,
+    BuildStartUncertainError,
+    BuildTimeoutError,
+    ConfigurationError,
+    ConnectionFailedError,
+    DeploymentError,
+    DeploymentFailedError,
+    DeploymentUncertainError,
+    DownloadError,
+    ForbiddenError,
+    IntegrityError,
+    MetaKraftwerkError,
+    NotAuthenticatedError,
+    NotFoundError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+    api_error,
+)
+from tests.unit.simulation import build
+
+FAILED = Build.from_json(
+    build(5139, "FAILED", message="disk full", build_end="2026-04-02T08:14:58.898Z", downloads=[{"id": 1}], extra=[1])
+)
+
+#: One of each class.
+ERRORS = [
+    MetaKraftwerkError("something"),
+    ConfigurationError("`project` is missing"),
+    ConnectionFailedError("GET /api/v1/builds/5139 got no answer"),
+    ProtocolError("the answer is no JSON"),
+    ApiError(418, "I'm a teapot", "GET", "/api/v1/builds"),
+    BadRequestError(400, "No instances specified!", "POST", "/api/v1/builds"),
+    NotAuthenticatedError(401, "Invalid login", "POST", "/authentication"),
+    ForbiddenError(403, "Not yours", "GET", "/api/v1/builds"),
+    NotFoundError(404, "No record found for id '99'", "GET", "/api/v1/builds/99"),
+    RateLimitedError(429, "Slow down", "GET", "/api/v1/builds", "asked 9 times in 900 s"),
+    ServerError(503, "Wartung", "GET", "/api/v1/builds", "asked 9 times in 900 s"),
+    BuildError(FAILED),
+    BuildFailedError(FAILED),
+    BuildCanceledError(Build.from_json(build(5139, "CANCELED"))),
+    BuildTimeoutError(5139, "the time for waiting is over, but build 5139 has not ended"),
+    BuildStartUncertainError("the answer to POST /api/v1/builds was lost"),
+    DeploymentError("not made"),
+    AlreadyDeployedError("listed already"),
+    DeploymentFailedError("FAILED"),
+    DeploymentUncertainError("the answer was lost"),
+    DownloadError("a.zip cannot be stored"),
+    IntegrityError("6 bytes came, the server announced 5"),
+]
+each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+
+
+def drawn_tree() -> dict[str, str]:
+    """Return the parent of each class as the module's docstring draws it."""
+    parents, above = {}, {}
+    for line in (exceptions.__doc__ or "").splitlines():
+        name = line.replace("│", " ").strip(" ├└─").split(" ")[0]
+        if name.endswith("Error"):
+            depth = line.index(name) // 4
+            above[depth] = name
+            parents[name] = above.get(depth - 1, "Exception")
+    return parents
+
+
+def test_the_tree_is_as_the_docstring_draws_it():
+    public = {name: getattr(exceptions, name) for name in exceptions.__all__}
+    classes = {name: kind for name, kind in public.items() if isinstance(kind, type)}
+    assert drawn_tree() == {name: kind.__bases__[0].__name__ for name, kind in classes.items()}
+    assert {type(error) for error in ERRORS} == set(classes.values())
+
+
+def test_every_class_of_the_module_is_public():
+    defined = {
+        name
+        for name, kind in vars(exceptions).items()
+        if isinstance(kind, type) and kind.__module__ == exceptions.__name__
+    }
+    assert defined == {name for name in exceptions.__all__ if name != "api_error"}
+
+
+def test_a_wrong_argument_is_a_value_error_too():
+    assert issubclass(ConfigurationError, ValueError)
+
+
+@each_error
+@pytest.mark.parametrize(
+    "travel",
+    [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy],
+    ids=["pickle", "copy", "deepcopy"],
+)
+def test_each_survives_pickling_and_copying(error, travel):
+    arrived = travel(error)
+    assert type(arrived) is type(error)
+    assert (str(arrived), arrived.args, vars(arrived)) == (str(error), error.args, vars(error))
+
+
+@each_error
+def test_each_survives_json(error):
+    arrived = MetaKraftwerkError.from_dict(json.loads(json.dumps(error.to_dict())))
+    assert type(arrived) is type(error)
+    assert (str(arrived), arrived.args, vars(arrived)) == (str(error), error.args, vars(error))
+
+
+def test_a_build_that_travelled_has_all_of_its_fields():
+    arrived = MetaKraftwerkError.from_dict(json.loads(json.dumps(BuildFailedError(FAILED).to_dict())))
+    assert isinstance(arrived, BuildFailedError)
+    assert arrived.build == FAILED
+    assert arrived.build.raw["extra"] == [1]
+    assert arrived.build.build_end == FAILED.build_end
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"class": "ApiError"},
+        {"class": "ApiError", "arguments": {}},
+        {"class": "ApiError", "arguments": []},
+        {"class": "BuildFailedError", "arguments": [{"status": "FAILED"}]},
+        {"class": "BuildFailedError", "arguments": [None]},
+        {"class": "BuildTimeoutError", "arguments": ["a", "b", "c"]},
+        {"class": "SystemExit", "arguments": []},
+        {"class": "Any", "arguments": []},
+        {"class": ["ApiError"], "arguments": []},
+        [],
+        None,
+        "ApiError",
+    ],
+    ids=str,
+)
+def test_what_is_no_error_becomes_one_that_says_so(value):
+    error = MetaKraftwerkError.from_dict(value)
+    assert type(error) is ProtocolError
+    assert "an error of an unknown form came out of the triggerer" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, BadRequestError),
+        (401, NotAuthenticatedError),
+        (403, ForbiddenError),
+        (404, NotFoundError),
+        (429, RateLimitedError),
+        (500, ServerError),
+        (501, ServerError),
+        (503, ServerError),
+        (599, ServerError),
+        (302, ApiError),
+        (405, ApiError),
+        (409, ApiError),
+        (499, ApiError),
+    ],
+)
+def test_each_status_has_its_class(status, kind):
+    error = api_error(status, "No", "GET", "/api/v1/builds", "a note")
+    assert type(error) is kind
+    assert (error.status, error.message, error.method, error.path, error.note) == (
+        status,
+        "No",
+        "GET",
+        "/api/v1/builds",
+        "a note",
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            NotFoundError(404, "No record found for id '99'", "GET", "/api/v1/builds/99"),
+            "GET /api/v1/builds/99 was answered with 404: No record found for id '99'",
+        ),
+        (
+            ServerError(503, "Wartung", "GET", "/x", "asked 9 times"),
+            "GET /x was answered with 503: Wartung (asked 9 times)",
+        ),
+        (ApiError(418, "No"), "the request was answered with 418: No"),
+        (BuildFailedError(FAILED), "build 5139 FAILED. The server says: disk full"),
+        (BuildFailedError(Build.from_json(build(5139, "FAILED"))), "build 5139 FAILED."),
+        (
+            BuildCanceledError(Build.from_json(build(5139, "CANCELED"))),
+            "build 5139 was CANCELED in the web application.",
+        ),
+        (BuildTimeoutError(5139, "the whole message"), "the whole message"),
+    ],
+)
+def test_words(error, words):
+    assert str(error) == words
+
+
+def test_a_build_error_takes_the_json_form_of_a_build_too():
+    assert BuildFailedError(build(5139, "FAILED")).build.id == 5139

@@ -1,0 +1,61 @@
+"""Which arguments are checked when a DAG is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from mkw_airflow_provider.client.arguments import optional_text, whole_number
+from mkw_airflow_provider.exceptions import ConfigurationError
+from mkw_airflow_provider.operators.literals import check_literal, is_literal
+
+
+class OutputOfATask:
+    """What another task returns, of which nothing is known when a DAG is read."""
+
+    def __repr__(self) -> str:
+        return "the output of a task"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [5139, 1.5, True, "", "DEMO_PROJECT", "100 %", "{", "}}", [], [{"id": 1}], ({"id": 1},), {"DWH_GROUP": "R1"}],
+    ids=repr,
+)
+def test_values_that_are_the_same_when_the_task_runs(value):
+    assert is_literal(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "{{ params.project }}",
+        "a {{ ds }} b",
+        "{% if x %}a{% endif %}",
+        OutputOfATask(),
+        ["a", "{{ ds }}"],
+        [OutputOfATask()],
+        [{"id": OutputOfATask()}],
+        {"DWH_GROUP": "{{ params.release }}"},
+        {"{{ params.group }}": "R1"},
+        ({"id": "{{ x }}"},),
+    ],
+    ids=repr,
+)
+def test_values_that_are_known_only_then(value):
+    assert not is_literal(value)
+
+
+def test_a_literal_is_checked_when_the_dag_is_read():
+    with pytest.raises(ConfigurationError, match="`build_id` must be a number, not 'latest'"):
+        check_literal(whole_number, build_id="latest")
+
+
+def test_each_named_value_is_checked_by_itself():
+    with pytest.raises(ConfigurationError, match="`deployment` must be a non-empty text, not ''"):
+        check_literal(optional_text, pattern="{{ x }}", deployment="", agent=None)
+
+
+@pytest.mark.parametrize("value", ["{{ ti.xcom_pull('start') }}", OutputOfATask(), None, "5139", 5139])
+def test_what_may_be_right_when_the_task_runs_is_let_through(value):
+    check_literal(whole_number, build_id=value)

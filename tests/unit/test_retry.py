@@ -1,0 +1,202 @@
+"""How long, how often and how loudly a call is repeated while the server is out of reach."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mkw_airflow_provider.client.builds import get_build
+from mkw_airflow_provider.client.downloads import get_file
+from mkw_airflow_provider.client.wire import Reply
+from mkw_airflow_provider.exceptions import (
+    ApiError,
+    ConnectionFailedError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+)
+from tests.unit.simulation import PROPERTY, World, body, build, html, lost, ok, says_no, unreachable
+
+READ = get_build(5139)
+
+
+class Collected:
+    """A sink that keeps what comes."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    @property
+    def received(self) -> int:
+        return sum(map(len, self.pieces))
+
+    def headers(self) -> dict[str, str]:
+        return {}
+
+    def begin(self, reply: Reply) -> None:
+        """Take the pieces of every answer."""
+
+    def write(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+
+
+def test_a_good_answer_needs_one_request_and_no_pause(world):
+    world.script(ok(build(status="FINISHED")))
+    assert world.run(world.talk.request(READ)).status == "FINISHED"
+    assert (world.asked, world.pauses, world.logged()) == (["GET /builds/5139"], [], [])
+
+
+def test_pauses_double_up_to_thirty_seconds(world):
+    world.script(*[unreachable()] * 9, ok(build()))
+    world.run(world.talk.request(READ))
+    assert world.pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30]
+
+
+def test_the_jitter_is_full_above_half_a_second(world):
+    world.chance = 0.0
+    world.script(*[unreachable()] * 9, ok(build()))
+    world.run(world.talk.request(READ))
+    assert world.pauses == [0.5] * 9
+
+
+def test_chance_spreads_a_pause_over_its_whole_range(world):
+    world.chances.extend([0.5, 0.25, 0.75])
+    world.script(*[unreachable()] * 3, ok(build()))
+    world.run(world.talk.request(READ))
+    assert world.pauses == [0.75, 0.875, 3.125]
+
+
+@PROPERTY
+@given(st.lists(st.floats(0, 1), min_size=20, max_size=20), st.floats(0, 10))
+def test_every_pause_is_from_half_a_second_to_thirty(chances, latency):
+    world = World(outage_tolerance=10_000.0)
+    world.chances.extend(chances)
+    world.latency = latency
+    world.script(*[unreachable()] * 20, ok(build()))
+    world.run(world.talk.request(READ))
+    assert len(world.pauses) == 20
+    assert all(0.5 <= pause <= 30 for pause in world.pauses)
+
+
+def test_the_tolerance_is_time_from_the_first_failure_to_the_last_try():
+    world = World(outage_tolerance=90.0)
+    world.latency = 7.0
+    world.script(forever=unreachable())
+    with pytest.raises(ConnectionFailedError):
+        world.run(world.talk.request(READ))
+    first_failure = 7.0
+    assert [sent.at for sent in world.sent][-2:] == [66.0, first_failure + 90.0]
+
+
+def test_a_short_tolerance_still_allows_a_last_try_at_its_end():
+    world = World(outage_tolerance=0.25)
+    world.script(unreachable(), ok(build()))
+    world.run(world.talk.request(READ))
+    assert world.pauses == [0.25]
+
+
+def test_without_tolerance_the_first_failure_ends_it():
+    world = World(outage_tolerance=0.0)
+    world.script(unreachable())
+    with pytest.raises(ConnectionFailedError):
+        world.run(world.talk.request(READ))
+    assert world.pauses == []
+
+
+def test_one_good_answer_begins_the_tolerance_anew():
+    world = World(outage_tolerance=100.0)
+    for _ in range(5):
+        began = world.now
+        world.server = lambda call, since=began: unreachable() if world.now < since + 90 else ok(build())
+        world.run(world.talk.request(READ))
+    assert world.now >= 450
+
+
+def test_a_piece_of_a_file_begins_the_tolerance_anew():
+    world = World(outage_tolerance=100.0)
+    sink = Collected()
+    failures = [unreachable()] * 6
+    world.script(*failures, body(b"one", breaks=lost()), *failures, body(b"two", breaks=lost()), *failures, body(b"3"))
+    world.run(world.talk.request(get_file(1, sink)))
+    assert b"".join(sink.pieces) == b"onetwo3"
+    assert world.pauses == [1, 2, 4, 8, 16, 30, *[1, 2, 4, 8, 16, 30, 30] * 2]
+
+
+def test_an_answer_without_a_new_piece_does_not_begin_the_tolerance_anew():
+    world = World(outage_tolerance=100.0)
+    world.script(forever=body(breaks=lost()))
+    with pytest.raises(ConnectionFailedError):
+        world.run(world.talk.request(get_file(1, Collected())))
+    assert world.now == 100.0
+
+
+def test_a_jump_of_the_wall_clock_changes_no_tolerance():
+    world = World(outage_tolerance=100.0)
+
+    def serve(call):
+        world.clock.jump(-7_200.0 if len(world.sent) % 2 else 7_300.0)
+        return unreachable()
+
+    world.server = serve
+    with pytest.raises(ConnectionFailedError):
+        world.run(world.talk.request(READ))
+    assert world.now == 100.0
+
+
+def test_until_ends_the_repetition_before_the_tolerance(world):
+    world.script(forever=unreachable())
+    with pytest.raises(ConnectionFailedError):
+        world.run(world.talk.request(READ, until=world.clock.wall_seconds + 20))
+    assert world.now == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (unreachable("connection refused"), ConnectionFailedError, "got no answer: connection refused"),
+        (lost("read timed out"), ConnectionFailedError, "got no answer: read timed out"),
+        (html(), ProtocolError, "is not the documented JSON: <html><body>Back soon</body></html>"),
+        (says_no(503, "Wartung"), ServerError, "GET /api/v1/builds/5139 was answered with 503: Wartung"),
+        (says_no(429, "Slow down"), RateLimitedError, "GET /api/v1/builds/5139 was answered with 429: Slow down"),
+        (says_no(425, "Too early"), ApiError, "GET /api/v1/builds/5139 was answered with 425: Too early"),
+    ],
+)
+def test_the_error_at_the_end_says_what_happened_how_often_and_for_how_long(answer, kind, words):
+    world = World(outage_tolerance=7.0)
+    world.script(forever=answer)
+    with pytest.raises(kind) as caught:
+        world.run(world.talk.request(READ))
+    text = str(caught.value)
+    assert words in text
+    assert text.endswith("(asked 4 times in 7 s; what goes on at the server is unknown)")
+    assert "GET /api/v1/builds/5139" in text
+    assert type(caught.value) is kind
+
+
+def test_the_host_is_named_where_no_server_was_heard():
+    world = World(outage_tolerance=0.0)
+    world.script(unreachable())
+    with pytest.raises(ConnectionFailedError, match=r"at https://mkw\.example\.com got no answer"):
+        world.run(world.talk.request(READ))
+
+
+def test_the_first_failure_is_logged_and_later_ones_ever_more_seldom(world):
+    world.script(*[unreachable("connection refused")] * 20, ok(build()))
+    world.run(world.talk.request(READ))
+    loud = world.logged("WARNING")
+    assert loud[0] == (
+        "GET /api/v1/builds/5139: no good answer (connection refused). Asking again in 1.0 s, for 900 s more."
+    )
+    assert len(loud) == 5
+    assert len(world.logged("DEBUG")) == 15
+
+
+def test_no_secret_is_logged_or_named_in_an_error():
+    world = World(outage_tolerance=60.0)
+    world.script(forever=says_no(503))
+    with pytest.raises(ServerError) as caught:
+        world.run(world.talk.request(READ))
+    said = " ".join([*(text for _, text in world.lines), str(caught.value), repr(world.sent), repr(world.settings)])
+    assert "first-token" not in said
+    assert "only-i-know" not in said

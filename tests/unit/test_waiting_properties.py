@@ -1,0 +1,112 @@
+"""What holds for every wait, whatever the build, the chance and the clocks."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mkw_airflow_provider.client.flows.waiting import wait
+from mkw_airflow_provider.client.polling import FLOOR
+from mkw_airflow_provider.exceptions import BuildTimeoutError
+from tests.unit.simulation import NIGHT, PROPERTY, Course, World, says_no, unreachable
+
+#: Shapes of progress over the share of its time that a build has had.
+SHAPES = {
+    "linear": lambda share: int(100 * share),
+    "fast at first": lambda share: int(100 * share**0.3),
+    "slow at first": lambda share: int(100 * share**4),
+    "stuck at 99": lambda share: min(99, int(150 * share)),
+    "at 100 too early": lambda share: min(100, int(150 * share)),
+    "backwards": lambda share: int(100 * (1 - share)),
+    "always 0": lambda share: 0,
+    "none": None,
+}
+
+chances = st.floats(0, 1)
+
+
+def courses(longest: float) -> st.SearchStrategy[Course]:
+    """Builds that take up to so many seconds."""
+    return st.builds(
+        Course,
+        seconds=st.floats(0.01, longest),
+        ending=st.sampled_from(["FINISHED", "FAILED", "CANCELED"]),
+        progress=st.sampled_from(list(SHAPES)).map(SHAPES.get),
+        shows_start=st.booleans(),
+    )
+
+
+#: A longest pause, and a build that is not looked at thousands of times with it.
+intervals_and_courses = st.floats(0.1, 300).flatmap(
+    lambda interval: st.tuples(st.just(interval), courses(120 * interval))
+)
+
+
+def chancy(chance: float) -> World:
+    world = World()
+    world.chance = chance
+    return world
+
+
+@PROPERTY
+@given(intervals_and_courses, chances)
+def test_an_end_is_seen_within_poll_interval_and_no_two_looks_are_closer_than_the_floor(case, chance):
+    poll_interval, course = case
+    world = chancy(chance)
+    world.server = course.serve(world)
+    build = world.run(wait(world.talk, 5139, poll_interval=poll_interval))
+    assert build.status == course.ending
+    assert course.seconds <= world.now <= course.seconds + poll_interval + 1e-6
+    assert all(min(FLOOR, poll_interval) <= pause <= poll_interval for pause in world.pauses)
+
+
+@PROPERTY
+@given(courses(5_000), st.floats(2, 300), chances, st.floats(-100, 5_000), st.floats(0, 10))
+def test_a_wait_ends_at_the_deadline_or_with_the_build(course, poll_interval, chance, seconds, first_pause):
+    world = chancy(chance)
+    world.server = course.serve(world)
+    deadline = NIGHT + seconds
+    try:
+        build = world.run(
+            wait(world.talk, 5139, poll_interval=poll_interval, deadline=deadline, first_pause=first_pause)
+        )
+        ended = build.status
+    except BuildTimeoutError:
+        ended = None
+    assert world.clock.wall_seconds <= max(NIGHT, deadline) + 1e-3
+    assert ended == (course.ending if course.seconds <= world.now else None)
+    assert len(world.sent) >= 1
+
+
+@PROPERTY
+@given(
+    courses(5_000),
+    chances,
+    st.floats(0, 3_000),
+    st.floats(0, 850),
+    st.sampled_from([unreachable(), says_no(502), says_no(429, retry_after="20")]),
+)
+def test_any_outage_within_the_tolerance_ends_like_none(course, chance, begins, lasts, answer):
+    world = chancy(chance)
+    serve = course.serve(world)
+    world.server = lambda call: answer if begins <= world.now < begins + lasts else serve(call)
+    build = world.run(wait(world.talk, 5139, poll_interval=30.0))
+    assert build.status == course.ending
+    assert world.now <= max(course.seconds, begins + lasts) + 30.0 + 30.0
+
+
+@PROPERTY
+@given(courses(5_000), chances, st.lists(st.floats(-1e6, 1e6), max_size=20))
+def test_jumps_of_the_wall_clock_change_nothing_without_a_deadline(course, chance, jumps):
+    world = chancy(chance)
+    serve = course.serve(world)
+
+    def jumping(call):
+        if jumps:
+            world.clock.jump(jumps.pop())
+        return serve(call)
+
+    world.server = jumping
+    build = world.run(wait(world.talk, 5139, poll_interval=30.0))
+    assert build.status == course.ending
+    assert course.seconds <= world.now <= course.seconds + 30.0 + 1e-6
