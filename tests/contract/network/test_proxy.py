@@ -1,0 +1,211 @@
+"""By which way a server is reached: the connection's proxy, else the environment's, alike through both transports."""
+
+from __future__ import annotations
+
+import base64
+import traceback
+
+import pytest
+
+from mkw_airflow_provider.client.builds import create_build
+from mkw_airflow_provider.client.catalogue import find_projects
+from mkw_airflow_provider.client.flows.conversation import LostAnswerError
+from mkw_airflow_provider.exceptions import ConfigurationError, ConnectionFailedError, RateLimitedError, ServerError
+
+FAR = "metakraftwerk.invalid"
+BUILD = create_build(project_id=402, instances=[{"id": 1001}])
+VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def no_proxies_of_the_environment(monkeypatch):
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.upper(), raising=False)
+
+
+def asked(proxy):
+    return [(method, target) for method, target, _ in proxy.asked]
+
+
+def secrets_shown(caught, api):
+    """Which secrets stand in the log or in the traceback, with all the errors that led to the one caught."""
+    shown = "".join(traceback.format_exception(caught.value)) + "".join(api.log.lines)
+    return [secret for secret in ("s3cret", "t0ken") if secret in shown]
+
+
+FORWARDED = [("POST", f"http://{FAR}/authentication"), ("GET", f"http://{FAR}/api/v1/projects")]
+TUNNELLED = [("CONNECT", f"{FAR}:443")]
+
+
+def test_plain_http_is_forwarded(metakraftwerk, by_proxy, proxy):
+    assert len(by_proxy("http", proxy=proxy.url).call(find_projects())) == 4
+    assert asked(proxy) == FORWARDED
+    assert [request["headers"]["host"] for request in metakraftwerk.requests()] == [FAR, FAR]
+
+
+def test_https_is_tunnelled_in_one_connection(secure, by_proxy, tunnel):
+    api = by_proxy("https", proxy=tunnel.url)
+    assert len(api.call(find_projects())) == 4
+    assert len(api.call(find_projects())) == 4
+    assert asked(tunnel) == TUNNELLED
+    assert [request["path"] for request in secure.requests()] == ["/authentication", *["/api/v1/projects"] * 2]
+    (_, _, headers), *_ = tunnel.asked
+    assert "authorization" not in headers
+
+
+def test_a_proxy_that_speaks_tls_itself(secure, by_proxy, start_proxy, server_context):
+    proxy = start_proxy(server_context(), to=secure)
+    assert len(by_proxy("https", proxy=proxy.url).call(find_projects())) == 4
+    assert asked(proxy) == TUNNELLED
+
+
+def test_a_proxy_without_a_scheme_speaks_plain_http(by_proxy, proxy):
+    assert len(by_proxy("http", proxy=f"127.0.0.1:{proxy.port}").call(find_projects())) == 4
+    assert asked(proxy) == FORWARDED
+
+
+@pytest.mark.parametrize("schema", ["http", "https"])
+def test_the_login_of_a_proxy_is_for_the_proxy_alone(metakraftwerk, secure, by_proxy, proxy, tunnel, schema):
+    way, server = (proxy, metakraftwerk) if schema == "http" else (tunnel, secure)
+    url = way.url.replace("//", "//us%40er:pa%3Ass%2Fword@")
+    assert len(by_proxy(schema, proxy=url).call(find_projects())) == 4
+    expected = "Basic " + base64.b64encode(b"us@er:pa:ss/word").decode()
+    assert {headers.get("proxy-authorization") for _, _, headers in way.asked} == {expected}
+    assert all("proxy-authorization" not in request["headers"] for request in server.requests())
+    assert [request["user_id"] for request in server.requests("GET")] == [1]
+
+
+@pytest.mark.parametrize(
+    ("schema", "variable"),
+    [
+        ("http", "HTTP_PROXY"),
+        ("http", "http_proxy"),
+        ("http", "ALL_PROXY"),
+        ("https", "HTTPS_PROXY"),
+        ("https", "https_proxy"),
+        ("https", "all_proxy"),
+    ],
+)
+def test_the_environment_names_a_proxy(by_proxy, proxy, tunnel, monkeypatch, schema, variable):
+    way, expected = (proxy, FORWARDED) if schema == "http" else (tunnel, TUNNELLED)
+    monkeypatch.setenv(variable, way.url)
+    assert len(by_proxy(schema).call(find_projects())) == 4
+    assert asked(way) == expected
+
+
+def test_the_environment_names_a_proxy_without_a_scheme(by_proxy, proxy, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.port}")
+    assert len(by_proxy("http").call(find_projects())) == 4
+    assert asked(proxy) == FORWARDED
+
+
+def test_a_variable_is_for_its_own_scheme(metakraftwerk, connect, proxy, monkeypatch):
+    monkeypatch.setenv("https_proxy", proxy.url)
+    assert len(connect().call(find_projects())) == 4
+    assert proxy.asked == []
+
+
+def test_the_proxy_of_the_connection_comes_first(by_proxy, proxy, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "*")
+    assert len(by_proxy("http", proxy=proxy.url).call(find_projects())) == 4
+    assert asked(proxy) == FORWARDED
+
+
+@pytest.mark.parametrize(
+    "excepted", ["*", "127.0.0.1", "localhost, 127.0.0.1", "127.0.0.1:{port}", "127.0.0.0/8", "other.invalid,127.0.0.1"]
+)
+def test_no_proxy_is_reached_directly(metakraftwerk, connect, proxy, monkeypatch, excepted):
+    monkeypatch.setenv("http_proxy", proxy.url)
+    monkeypatch.setenv("NO_PROXY", excepted.format(port=metakraftwerk.port))
+    assert len(connect().call(find_projects())) == 4
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize("excepted", ["invalid", ".invalid", "METAKRAFTWERK.invalid", f"{FAR}:443"])
+def test_no_proxy_by_name_is_reached_directly(by_proxy, tunnel, monkeypatch, excepted):
+    monkeypatch.setenv("https_proxy", tunnel.url)
+    monkeypatch.setenv("no_proxy", excepted)
+    with pytest.raises(ConnectionFailedError):
+        by_proxy("https").call(find_projects())
+    assert tunnel.asked == []
+
+
+@pytest.mark.parametrize("excepted", ["other.invalid", "kraftwerk.invalid", f"{FAR}:8443", "10.0.0.0/8", ""])
+def test_no_proxy_of_others(by_proxy, proxy, monkeypatch, excepted):
+    monkeypatch.setenv("http_proxy", proxy.url)
+    monkeypatch.setenv("no_proxy", excepted)
+    assert len(by_proxy("http").call(find_projects())) == 4
+    assert asked(proxy) == FORWARDED
+
+
+@pytest.mark.parametrize("url", ["socks5://user:s3cret@127.0.0.1:1080", "http://", "http://proxy:s3cret", "ftp://x"])
+def test_a_proxy_of_the_environment_that_cannot_be_used(by_proxy, monkeypatch, url):
+    monkeypatch.setenv("ALL_PROXY", url)
+    with pytest.raises(ConfigurationError, match="proxy of the environment") as caught:
+        by_proxy("https").call(find_projects())
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("refusal", [403, 407, 502, 503, "close", "silent"])
+def test_a_tunnel_that_is_refused_means_that_nothing_arrived(secure, by_proxy, tunnel, refusal):
+    """So a create is sent again, too."""
+    tunnel.refuses = refusal
+    url = tunnel.url.replace("//", "//user:s3cret@")
+    api = by_proxy("https", proxy=url, token="t0ken", connect_timeout=0.1, read_timeout=0.02)
+    with pytest.raises(ConnectionFailedError, match=f"POST /api/v1/builds at https://{FAR} got no answer") as caught:
+        api.call(BUILD)
+    assert "asked 5 times in 2 s" in str(caught.value)
+    assert secrets_shown(caught, api) == []
+    assert asked(tunnel) == TUNNELLED * 5
+    assert secure.requests() == []
+
+
+@pytest.mark.parametrize("schema", ["http", "https"])
+def test_a_proxy_that_is_down_means_that_nothing_arrived(by_proxy, proxy, schema):
+    proxy.close()
+    api = by_proxy(schema, proxy=proxy.url.replace("//", "//user:s3cret@"), token="t0ken")
+    with pytest.raises(ConnectionFailedError, match=f"POST /api/v1/builds at {schema}://{FAR} got no answer") as caught:
+        api.call(BUILD)
+    assert "asked 5 times in 2 s" in str(caught.value)
+    assert secrets_shown(caught, api) == []
+
+
+@pytest.mark.parametrize("schema", ["http", "https"])
+def test_a_proxy_that_comes_back(metakraftwerk, secure, by_proxy, start_proxy, schema):
+    server = metakraftwerk if schema == "http" else secure
+    way = start_proxy(to=server)
+    way.refuses = "close" if schema == "https" else 503
+    api = by_proxy(schema, proxy=way.url)
+    api.clock.meanwhile = [lambda: setattr(way, "refuses", None)]
+    assert len(api.call(find_projects())) == 4
+    assert api.clock.pauses == [0.5]
+
+
+@pytest.mark.parametrize("schema", ["http", "https"])
+def test_an_answer_that_a_proxy_loses_is_lost(metakraftwerk, secure, by_proxy, start_proxy, schema):
+    """The build goes on: a second one would be real damage."""
+    server = metakraftwerk if schema == "http" else secure
+    way = start_proxy(to=server)
+    api = by_proxy(schema, proxy=way.url)
+    api.run(api.talk.token())
+    way.loses_answers = True
+    with pytest.raises(LostAnswerError):
+        api.call(BUILD)
+    assert len(server.builds()) == 1
+    assert len(server.requests("POST", "/api/v1/builds")) == 1
+    assert api.clock.pauses == []
+
+
+def test_a_gateway_that_answers_for_the_server(by_proxy, proxy):
+    """Over plain HTTP nobody can tell a proxy's answer from the server's."""
+    api = by_proxy("http", proxy=proxy.url, token="t")
+    proxy.refuses = 429
+    with pytest.raises(RateLimitedError):
+        api.call(BUILD)
+    proxy.refuses = 502
+    with pytest.raises(LostAnswerError):
+        api.call(BUILD)
+    with pytest.raises(ServerError):
+        api.call(find_projects())

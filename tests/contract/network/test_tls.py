@@ -1,0 +1,166 @@
+"""Whose certificate is trusted, and which one is shown: the same for both transports."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+
+import pytest
+
+from mkw_airflow_provider.client.builds import create_build
+from mkw_airflow_provider.client.catalogue import find_projects
+from mkw_airflow_provider.client.flows.conversation import LostAnswerError
+from mkw_airflow_provider.exceptions import ConfigurationError, ConnectionFailedError
+
+BUILD = create_build(project_id=402, instances=[{"id": 1001}])
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
+
+
+@pytest.fixture
+def at(connect, secure):
+    """demo@example.com at the emulator that speaks TLS."""
+
+    def make(**extra):
+        fields = {name: secure.connection[name] for name in ("host", "port", "schema", "login", "password")}
+        return connect(**fields, extra=extra)
+
+    return make
+
+
+def refused(api, secure):
+    with pytest.raises(ConnectionFailedError, match=r"(?i)certificate") as caught:
+        api.call(find_projects())
+    assert f"POST /authentication at {secure.url} got no answer" in str(caught.value)
+    assert "asked 5 times in 2 s" in str(caught.value)
+    assert secure.requests() == []
+
+
+def works(api, secure):
+    assert [project.id for project in api.call(find_projects())] == [402, 403, 404, 405]
+    assert [request["path"] for request in secure.requests()] == ["/authentication", "/api/v1/projects"]
+
+
+def test_an_unknown_authority_is_refused(at, secure):
+    refused(at(), secure)
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_an_authority_of_the_environment_is_trusted(at, secure, certificates, monkeypatch, variable):
+    monkeypatch.setenv(variable, certificates.ca)
+    works(at(verify=True), secure)
+
+
+def test_an_authority_of_the_connection_is_trusted(at, secure, certificates):
+    works(at(verify=certificates.ca), secure)
+
+
+def test_only_the_authority_of_the_connection_is_trusted(at, secure, certificates, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificates.ca)
+    refused(at(verify=certificates.other_ca), secure)
+
+
+@pytest.mark.parametrize("word", [False, "false", "no", 0])
+def test_no_authority_is_asked_where_verify_is_false(at, secure, word):
+    works(at(verify=word), secure)
+
+
+def test_a_certificate_of_another_name_is_refused(connect, serve, server_context, certificates):
+    server = serve(lambda request: EMPTY, server_context(certificates.server_of_another_name))
+    strict = connect(host=server.url, extra={"token": "t", "verify": certificates.ca})
+    with pytest.raises(ConnectionFailedError, match=r"(?i)certificate"):
+        strict.call(find_projects())
+    assert server.arrived == []
+    trusting = connect(host=server.url, extra={"token": "t", "verify": False})
+    assert trusting.call(find_projects()) == []
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_demands_a_certificate(connect, serve, server_context, certificates, newest):
+    server = serve(lambda request: EMPTY, server_context(demanding=True, newest=newest))
+    extra = {"token": "t", "verify": certificates.ca}
+    with pytest.raises(ConnectionFailedError, match="asked 5 times"):
+        connect(host=server.url, extra=extra).call(find_projects())
+    assert server.arrived == []
+    assert connect(host=server.url, extra=extra | {"client_cert": certificates.client}).call(find_projects()) == []
+
+
+def hang(client):
+    while client.recv(65536):
+        pass
+
+
+def close(client):
+    client.recv(65536)
+
+
+def reset(client):
+    client.recv(65536)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def speak_plain_http(client):
+    client.recv(65536)
+    client.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize("behaviour", [hang, close, reset, speak_plain_http])
+@pytest.mark.parametrize("call", [find_projects(), BUILD], ids=["read", "create"])
+def test_a_handshake_that_fails_is_tried_again_by_a_create_too(connect, listen, call, behaviour):
+    """Nothing of the request has left the machine."""
+    server = listen(behaviour)
+    api = connect(host="127.0.0.1", port=server.port, extra={"token": "t", "connect_timeout": 0.1})
+    with pytest.raises(ConnectionFailedError, match=f"{call} at https://127.0.0.1:{server.port} .*asked 5 times"):
+        api.call(call)
+    assert server.connections == 5
+
+
+def test_a_certificate_that_is_refused_is_met_by_a_create_with_another_try(at, secure):
+    api = at(token="t")
+    with pytest.raises(ConnectionFailedError, match=r"POST /api/v1/builds at .*asked 5 times"):
+        api.call(BUILD)
+    assert secure.requests() == []
+
+
+def test_a_create_arrives_once_when_the_certificate_is_right(connect, serve, server_context, certificates):
+    context = server_context(certificates.server_of_another_name)
+    body = b'{"build": {"id": 1, "status": "BUILDING"}}'
+    created = b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    server = serve(lambda request: created, context)
+    api = connect(host=server.url, extra={"token": "t", "verify": certificates.ca})
+    api.clock.meanwhile = [lambda: None, lambda: context.load_cert_chain(certificates.server)]
+    assert api.call(BUILD).build.id == 1
+    assert [request.line for request in server.arrived] == ["POST /api/v1/builds HTTP/1.1"]
+    assert api.clock.pauses == [0.5, 0.5]
+
+
+def test_a_create_that_the_server_refuses_after_the_handshake_is_lost(connect, serve, server_context, certificates):
+    """With TLS 1.3 a client hears that its certificate is missing only after it has sent the request."""
+    server = serve(lambda request: EMPTY, server_context(demanding=True))
+    with pytest.raises(LostAnswerError):
+        connect(host=server.url, extra={"token": "t", "verify": certificates.ca}).call(BUILD)
+    assert (server.connections, server.arrived) == (1, [])
+
+
+def unreadable(certificates, folder):
+    """What cannot be used, as extra fields."""
+    text = folder / "text.pem"
+    text.write_text("no certificate")
+    return {
+        "a bundle of text": {"verify": str(text)},
+        "a certificate of text": {"client_cert": str(text)},
+        "a certificate without its key": {"client_cert": certificates.ca},
+        "a key behind a pass phrase": {"client_cert": certificates.client_with_encrypted_key},
+    }
+
+
+@pytest.mark.parametrize(
+    "what", ["a bundle of text", "a certificate of text", "a certificate without its key", "a key behind a pass phrase"]
+)
+def test_files_that_cannot_be_read_are_an_error_of_the_connection(at, secure, certificates, tmp_path, what):
+    """At once: nobody is asked for a pass phrase, and nothing is tried again."""
+    api = at(**unreadable(certificates, tmp_path)[what])
+    with pytest.raises(ConfigurationError, match=r"the CA bundle or client certificate .* cannot be read"):
+        api.call(find_projects())
+    assert api.clock.pauses == []
+    assert secure.requests() == []

@@ -1,0 +1,176 @@
+"""A read is repeated until it has its answer or ``outage_tolerance`` is over; each failure one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from mkw_airflow_provider.client.catalogue import find_projects
+from mkw_airflow_provider.exceptions import (
+    ApiError,
+    ConnectionFailedError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+)
+
+PROJECTS = "/api/v1/projects"
+HTML = {"status": 200, "body": "<html><h1>Back soon</h1></html>", "content_type": "text/html"}
+# What happens, and the class of the error where it goes on for too long.
+FAILURES = {
+    "reset before the work": (("reset", {}), ConnectionFailedError),
+    "reset after the work": (("reset", {"work": True}), ConnectionFailedError),
+    "closed before the work": (("close", {}), ConnectionFailedError),
+    "closed after the work": (("close", {"work": True}), ConnectionFailedError),
+    "truncated": (("truncate", {}), ConnectionFailedError),
+    "nothing but the head": (("truncate", {"fraction": 0}), ConnectionFailedError),
+    "HTML 200": (("status", HTML), ProtocolError),
+    "not JSON": (("status", {"status": 200, "body": '[{"id": 402'}), ProtocolError),
+    "not the documented JSON": (("status", {"status": 200, "body": {"data": []}}), ProtocolError),
+    "no body": (("status", {"status": 204}), ProtocolError),
+    "408": (("status", {"status": 408}), ApiError),
+    "425": (("status", {"status": 425}), ApiError),
+    "429": (("status", {"status": 429}), RateLimitedError),
+    "500": (("status", {"status": 500}), ServerError),
+    "502": (("status", {"status": 502, "body": "<h1>Bad Gateway</h1>"}), ServerError),
+    "503": (("status", {"status": 503}), ServerError),
+    "504": (("status", {"status": 504}), ServerError),
+}
+each_failure = pytest.mark.parametrize(("fault_set", "kind"), FAILURES.values(), ids=FAILURES)
+SECRETS = ("demo-password", "Bearer", "eyJ")
+
+
+@each_failure
+def test_within_the_tolerance_it_is_waited_out(metakraftwerk, api, fault, sent, fault_set, kind):
+    action, arguments = fault_set
+    fault(action, times=2, **arguments)
+    assert [project.id for project in api.call(find_projects())] == [402, 403, 404, 405]
+    assert sent() == 3
+    assert api.clock.pauses == [0.5, 0.5]
+    assert len(metakraftwerk.requests(path="/authentication")) == 1
+
+
+@each_failure
+def test_beyond_the_tolerance_it_is_an_error(metakraftwerk, api, fault, sent, fault_set, kind):
+    action, arguments = fault_set
+    fault(action, times=None, **arguments)
+    with pytest.raises(kind) as caught:
+        api.call(find_projects())
+    assert type(caught.value) is kind
+    assert sent() == 5
+    assert api.clock.pauses == [0.5] * 4
+    text = str(caught.value)
+    assert text.startswith("GET /api/v1/projects ")
+    assert "asked 5 times in 2 s" in text
+    if isinstance(caught.value, ApiError):
+        assert caught.value.status == arguments["status"]
+        assert f" was answered with {arguments['status']}: " in text
+    else:
+        assert text.startswith((f"GET {PROJECTS} at {metakraftwerk.url} ", f"GET {PROJECTS} at {metakraftwerk.url}: "))
+    assert [secret for secret in SECRETS if secret in text + "".join(api.log.lines)] == []
+
+
+def test_a_tolerance_of_nothing_is_one_try(connect, fault, sent):
+    fault("status", status=503)
+    with pytest.raises(ServerError) as caught:
+        connect(extra={"outage_tolerance": 0}).call(find_projects())
+    assert caught.value.message == "Service Unavailable"
+    assert sent() == 1
+
+
+def test_the_tolerance_counts_from_the_first_failure_and_one_good_answer_resets_it(api, fault, sent):
+    fault("status", times=3, status=503)
+    api.call(find_projects())
+    fault("status", times=3, status=503)
+    api.call(find_projects())
+    assert sent() == 8
+    assert api.clock.pauses == [0.5] * 6
+
+
+def test_the_tolerance_is_time_not_a_number_of_tries(connect, fault, sent):
+    fault("status", times=20, status=503)
+    api = connect(extra={"outage_tolerance": 60})
+    api.call(find_projects())
+    assert sent() == 21
+
+
+def test_different_failures_are_one_outage(metakraftwerk, api, fault, sent):
+    fault("reset", times=1)
+    fault("status", times=1, status=502)
+    fault("truncate", times=1)
+    fault("status", times=1, **HTML)
+    assert len(api.call(find_projects())) == 4
+    assert sent() == 5
+
+
+def test_a_silent_server_is_given_up_after_the_read_timeout(connect, fault, sent):
+    fault("delay", times=None, delay=3)
+    api = connect(extra={"read_timeout": 0.1, "outage_tolerance": 1})
+    with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/projects at .* got no answer: .*(?i:time)") as caught:
+        api.call(find_projects())
+    assert "asked 3 times in 1 s" in str(caught.value)
+    assert sent() == 3
+
+
+def test_a_server_that_was_silent_for_a_while(connect, fault, sent):
+    fault("delay", times=2, delay=3)
+    assert len(connect(extra={"read_timeout": 0.1}).call(find_projects())) == 4
+    assert sent() == 3
+
+
+def test_an_answer_that_comes_too_slowly_is_asked_for_again(connect, fault, sent):
+    """Each piece comes in time, but a body must be whole after ten read time-outs."""
+    fault("trickle", times=1, bytes_per_second=100)
+    assert len(connect(extra={"read_timeout": 0.15}).call(find_projects())) == 4
+    assert sent() == 2
+
+
+def test_a_server_that_is_down_and_comes_back(metakraftwerk, api, sent):
+    api.call(find_projects())
+    metakraftwerk.stop()
+    api.clock.meanwhile = [lambda: None, metakraftwerk.start]
+    assert len(api.call(find_projects())) == 4
+    assert sent() == 2
+    assert api.clock.pauses == [0.5, 0.5]
+
+
+def test_a_server_that_stays_down(metakraftwerk, api):
+    metakraftwerk.stop()
+    with pytest.raises(ConnectionFailedError) as caught:
+        api.call(find_projects())
+    text = str(caught.value)
+    assert text.startswith(f"POST /authentication at {metakraftwerk.url} got no answer: ")
+    assert "asked 5 times in 2 s; what goes on at the server is unknown" in text
+
+
+def test_a_name_that_nobody_knows(connect):
+    api = connect(host="metakraftwerk.invalid", extra={"token": "s3cret-t0ken"})
+    with pytest.raises(ConnectionFailedError) as caught:
+        api.call(find_projects())
+    text = str(caught.value)
+    assert text.startswith("GET /api/v1/projects at https://metakraftwerk.invalid got no answer: ")
+    assert "asked 5 times in 2 s" in text
+    assert "s3cret-t0ken" not in text + "".join(api.log.lines)
+
+
+def test_a_log_says_each_outage_but_not_each_try(connect, fault):
+    fault("status", times=10, status=503)
+    api = connect(extra={"outage_tolerance": 60})
+    api.call(find_projects())
+    assert len(api.log.lines) == 10
+    assert api.log.lines[0] == (
+        "GET /api/v1/projects: no good answer (GET /api/v1/projects was answered with 503: Service Unavailable). "
+        "Asking again in 0.5 s, for 60 s more."
+    )
+
+
+def test_no_try_starts_after_a_deadline_of_the_caller(api, fault, sent):
+    fault("status", times=None, status=503)
+    with pytest.raises(ServerError):
+        api.run(api.talk.request(find_projects(), until=api.clock.read() + 1))
+    assert sent() == 3
+
+
+@pytest.mark.parametrize("host", ["xn--a.invalid", "a_b.invalid", "1.2.3.invalid", "metakraftwerk.invalid."])
+def test_odd_names_that_nobody_knows(connect, host):
+    with pytest.raises(ConnectionFailedError, match="asked 5 times in 2 s"):
+        connect(host=host, extra={"token": "t"}).call(find_projects())
