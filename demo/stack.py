@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import final
 
+import psutil
+
 from demo import processes, settings
 from demo.processes import Program
 from demo.rest import AirflowClient
@@ -101,10 +103,17 @@ class AirflowStack:
 
     def kill_task(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> None:
         """End the process that runs a task, at once, as when memory runs out."""
-        pid = self.client.task_instance(dag_id, run_id, task_id, map_index)["pid"]
-        if pid not in self._programs["scheduler"].members():
+        os.kill(self._task_process(dag_id, run_id, task_id, map_index), signal.SIGKILL)
+
+    def kill_supervisor(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> None:
+        """End the process that watches over a task's own, which goes on alone until it has something to say."""
+        os.kill(psutil.Process(self._task_process(dag_id, run_id, task_id, map_index)).ppid(), signal.SIGKILL)
+
+    def _task_process(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> int:
+        pid: int | None = self.client.task_instance(dag_id, run_id, task_id, map_index)["pid"]
+        if pid is None or pid not in self._programs["scheduler"].members():
             raise ProcessLookupError(f"No process of this Airflow runs task {task_id} of {run_id} now.")
-        os.kill(pid, signal.SIGKILL)
+        return pid
 
     def restart(self, component: str, *, timeout: float = 120.0) -> None:
         """Start a component again after `kill`, and wait until all are healthy.

@@ -150,7 +150,9 @@ class _Extra:
         if least <= number <= MOST_SECONDS:
             return number
         bound = "not below 0" if least == 0 else "above 0"
-        self._faults.append(f"extra `{name}` must be a number of seconds {bound}, at most {MOST_SECONDS:.0f}")
+        if number > MOST_SECONDS:
+            bound = f"of at most {MOST_SECONDS:.0f}"
+        self._faults.append(f"extra `{name}` must be a number of seconds {bound}")
         return default
 
     def file(self, name: str) -> str | None:

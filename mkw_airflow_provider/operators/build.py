@@ -113,9 +113,8 @@ class StartBuildOperator(WaitsForBuild):
         """The longest pause between two looks."""
         return self.poll_interval
 
-    @property
-    def after_timeout(self) -> str:
-        """What a retry does."""
+    def after_timeout(self, source: str) -> str:
+        """Return what a retry does."""
         return "A retry goes on waiting for it." if self.reattach else "A retry starts another build."
 
     def execute(self, context: Any) -> int:
@@ -251,7 +250,9 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
         build = hook.run(build_with_downloads(hook.talk, build_id))
         manifest = Results(hook.get_conn(), hook.talk, build, folder).fetch(self.patterns, self.max_parallel)
         size = sum(file["size"] for file in manifest["files"])
-        self.log.info("Build %s: %s files, %s bytes, in %s.", build_id, len(manifest["files"]), size, self.destination)
+        count = len(manifest["files"])
+        files = f"{count} file{'' if count == 1 else 's'}"
+        self.log.info("Build %s: %s, %s bytes, in %s.", build_id, files, size, self.destination)
         return manifest
 
     def on_kill(self) -> None:

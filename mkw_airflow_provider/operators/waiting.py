@@ -77,9 +77,11 @@ class WaitsForBuild(UsesMetaKraftwerk):
         """The longest pause between two looks, in seconds."""
         raise NotImplementedError
 
-    @property
-    def after_timeout(self) -> str:
-        """What can be done after a time-out, as a sentence."""
+    def after_timeout(self, source: str) -> str:
+        """Return what comes after a time-out, as a sentence.
+
+        :param source: ``timeout`` or ``execution_timeout``.
+        """
         raise NotImplementedError
 
     def concluded(self, build: Build) -> Any:
@@ -198,7 +200,7 @@ class WaitsForBuild(UsesMetaKraftwerk):
 
     def say_time_out(self, error: BuildTimeoutError, source: str) -> NoReturn:
         """Log that the build goes on, and raise what a time-out means."""
-        text = f"{str(error)[:1].upper()}{str(error)[1:]} {self.after_timeout}"
+        text = f"{str(error)[:1].upper()}{str(error)[1:]} {self.after_timeout(source)}"
         self.log.warning("%s", text)
         if source == "execution_timeout":
             self.timed_out(AirflowTaskTimeout(f"execution_timeout: {text}"))
@@ -210,14 +212,25 @@ class WaitsForBuild(UsesMetaKraftwerk):
             next_method, next_kwargs = "trigger_timed_out", {}
         return super().resume_execution(next_method, next_kwargs, context)
 
-    def trigger_timed_out(self, context: Any) -> NoReturn:
-        """Say what goes on after the framework gave the trigger up, e.g. because no triggerer ran."""
-        build_id = self.watched_build_id(context)
+    def trigger_timed_out(self, context: Any) -> Any:
+        """Look at the build once more after the framework gave the trigger up, e.g. because no triggerer ran.
+
+        Status first, deadline second: a build that has ended in the meantime is not reported as timed out.
+        """
+        from mkw_airflow_provider.client.builds import get_build
+
+        build_id = self._build_id = self.watched_build_id(context)
         text = f"Airflow gave up waiting for build {build_id}, and no triggerer has said how it is"
-        self.say_time_out(
-            BuildTimeoutError(build_id, f"{text}. It goes on at the server, for the API has no cancel."),
-            self._shorter(),
-        )
+        try:
+            build = self.hook.run(self.hook.talk.request(get_build(build_id), until=time.time()))
+        except MetaKraftwerkError as error:
+            text = f"{text}; it could not be asked now either: {error}"
+        else:
+            if build.has_ended:
+                return self.concluded(build)
+            text = f"{text}; now it is {build.status}"
+        goes_on = "It goes on at the server, if it has not ended, for the API has no cancel."
+        return self.say_time_out(BuildTimeoutError(build_id, f"{text}. {goes_on}"), self._shorter())
 
     def watched_build_id(self, context: Any) -> int:
         """Return the id of the build that a deferred task waited for."""
@@ -230,7 +243,8 @@ class WaitsForBuild(UsesMetaKraftwerk):
         took = ""
         if build.build_start is not None and build.build_end is not None:
             took = f" after {duration((build.build_end - build.build_start).total_seconds())}"
-        files = f", {len(build.downloads)} downloads" if build.downloads else ""
+        count = len(build.downloads)
+        files = f", {count} download{'' if count == 1 else 's'}" if count else ""
         said = f": {build.message}" if build.message and build.status != "FINISHED" else ""
         self.log.info("Build %s ended %s%s%s%s.", build.id, build.status, took, files, said)
 

@@ -72,10 +72,9 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
             return max(self.poke_interval, self.max_wait.total_seconds())
         return float(self.poke_interval)
 
-    @property
-    def after_timeout(self) -> str:
-        """What can be done after a time-out."""
-        return "A retry or a cleared task waits on."
+    def after_timeout(self, source: str) -> str:
+        """Return what waits on: Airflow retries after ``execution_timeout``, but not after a sensor's ``timeout``."""
+        return "Clear this task to wait on." if source == "timeout" else "A retry or a cleared task waits on."
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Wait for the build.
@@ -128,6 +127,11 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
         limit = None if deadline is None else Limit(limited_by or "timeout", deadline)
         resume = super().execute_complete
         return self._as_a_sensor(lambda: resume(context, event, limited_by), limit)
+
+    def trigger_timed_out(self, context: Any) -> Any:
+        """Look at the build once more after the framework gave the trigger up; ends as any look does."""
+        look = super().trigger_timed_out
+        return self._as_a_sensor(lambda: look(context), None)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Go on after a deferral; a skip says why, which Airflow 3 would hide in another one."""

@@ -17,7 +17,7 @@ from mkw_airflow_provider.exceptions import (
     IntegrityError,
     NotFoundError,
 )
-from tests.unit.files import Files, content, names, put, sha256, zip_of
+from tests.unit.files import Files, content, names, on_disk, put, sha256, zip_of
 from tests.unit.simulation import World, body, build, says_no
 
 CORE, STAGE, TWIN = zip_of(core="create table a;"), zip_of(stage="create table b;"), b"select 1;"
@@ -73,6 +73,12 @@ def test_all_files_arrive_with_a_manifest(world, folder, max_parallel):
     assert json.loads(content(folder, MANIFEST)) == manifest
     assert names(folder) == ALL
     assert content(folder, "CORE.zip") == CORE
+
+
+def test_a_destination_that_is_not_there_is_made(world, tmp_path):
+    Files(world, FILES)
+    bring(world, on_disk(tmp_path / "dwh" / "2026-04-02"))
+    assert sorted(path.name for path in (tmp_path / "dwh" / "2026-04-02").iterdir()) == ALL
 
 
 def test_each_file_is_named_in_the_log_with_its_size_and_hash(world, folder):

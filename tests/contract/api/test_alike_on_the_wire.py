@@ -43,6 +43,7 @@ CALLS = {
     "find_projects": find_projects(ODD),
     "find_patterns": find_patterns("ä"),
     "odd path": make("GET", api_path("things", ODD, "..x", "a b")),
+    "quoted more than it must be": make("GET", "/api/v1/%7Ea%2D%41"),
     "odd query": make("GET", api_path("builds"), query(empty="", yes=True, number=5, text=ODD, object={"a": ODD})),
     "twice the same name": make("GET", api_path("builds"), (("a", "1"), ("a", "2"))),
     "empty body": make("POST", api_path("builds"), body={}),

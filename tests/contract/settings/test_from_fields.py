@@ -202,16 +202,21 @@ NO_PORT = "port must be a number from 1 to 65535"
             )
         ),
         *(
-            ({"extra": {name: value}}, f"extra `{name}` must be a number of seconds above 0, at most 31536000")
+            ({"extra": {name: value}}, f"extra `{name}` must be a number of seconds above 0")
             for name in ("connect_timeout", "read_timeout")
-            for value in (0, -1, "soon", True, [], "nan", "inf", 1e10)
+            for value in (0, -1, "soon", True, [], "nan")
         ),
         *(
             (
                 {"extra": {"outage_tolerance": value}},
-                "extra `outage_tolerance` must be a number of seconds not below 0, at most 31536000",
+                "extra `outage_tolerance` must be a number of seconds not below 0",
             )
-            for value in (-0.1, "long", "inf", 1e10)
+            for value in (-0.1, "long")
+        ),
+        *(
+            ({"extra": {name: value}}, f"extra `{name}` must be a number of seconds of at most 31536000")
+            for name in ("connect_timeout", "read_timeout", "outage_tolerance")
+            for value in ("inf", 1e10)
         ),
     ],
 )

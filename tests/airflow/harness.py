@@ -1,0 +1,193 @@
+"""Tasks without a scheduler: what Airflow does around an operator's methods, by Airflow's own code where it has any."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.triggers.base import BaseTrigger
+
+try:
+    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralError
+    from airflow.sdk.io import attach
+except ImportError:
+    from airflow.exceptions import AirflowRescheduleException, TaskDeferralError
+    from airflow.io.store import attach
+
+__all__ = [
+    "AirflowRescheduleException",
+    "Ending",
+    "StateStore",
+    "TaskDeferralError",
+    "TaskInstance",
+    "Tries",
+    "attach",
+    "context_of",
+    "deferral",
+    "only_event",
+    "play",
+    "through_database",
+    "timeless",
+]
+
+TRY_OUT_DAG = "try_out"
+RUN = "scheduled__2026-11-22T02:00:00+00:00"
+
+
+@dataclass
+class TaskInstance:
+    """What operators use of Airflow's task instance. It keeps what is pushed, as JSON, over all tries."""
+
+    task_id: str
+    dag_id: str = TRY_OUT_DAG
+    run_id: str = RUN
+    map_index: int = -1
+    try_number: int = 1
+    max_tries: int = 0
+    start_date: datetime | None = field(default_factory=lambda: datetime.now(timezone.utc))
+    xcom: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcom[key] = json.loads(json.dumps(value))
+
+    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
+        assert (task_ids, map_indexes) == (self.task_id, self.map_index), "an operator pulls its own XComs only"
+        return self.xcom.get(key)
+
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        return self.start_date
+
+
+class StateStore:
+    """The task state store of Airflow 3.3: JSON by key, for all tries and clears of a task."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, str] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.content[key]) if key in self.content else default
+
+    def set(self, key: str, value: Any) -> None:
+        self.content[key] = json.dumps(value)
+
+
+def context_of(operator: Any, store: StateStore | None = None, **values: Any) -> dict[str, Any]:
+    """A context for the first try of an operator's task, or for the one that the values name."""
+    task_instance = TaskInstance(operator.task_id, **{"max_tries": operator.retries or 0, **values})
+    context: dict[str, Any] = {"ti": task_instance, "task_instance": task_instance}
+    return context if store is None else {**context, "task_state_store": store}
+
+
+class Tries:
+    """The tries of one series of a task: from its start, or from its clearing, to its end.
+
+    :param make: makes the operator anew for each try.
+    :param first_try: number of the series' first try; above 1, the task was cleared before.
+    :param store: the task's state store; None before Airflow 3.3.
+    :param identity: what else the task instance is, such as ``map_index``.
+    """
+
+    def __init__(
+        self, make: Callable[[], Any], *, first_try: int = 1, store: StateStore | None = None, **identity: Any
+    ) -> None:
+        self._make = make
+        self._first_try = first_try
+        self._store = store
+        self._identity = identity
+        self.context: dict[str, Any] = {}
+
+    def run(self, this_try: int) -> Any:
+        operator = self._make()
+        max_tries = self._first_try + operator.retries - 1
+        self.context = context_of(operator, self._store, try_number=this_try, max_tries=max_tries, **self._identity)
+        return operator.execute(self.context)
+
+
+def through_database(trigger: BaseTrigger) -> BaseTrigger:
+    """Write a trigger down and make it again, as scheduler and triggerer do."""
+    from airflow.models.trigger import Trigger
+
+    row = Trigger.from_object(trigger)
+    module, _, name = row.classpath.rpartition(".")
+    kind = getattr(__import__(module, fromlist=[name]), name)
+    made: BaseTrigger = kind(**row.kwargs)
+    return made
+
+
+async def only_event(trigger: BaseTrigger) -> dict[str, Any]:
+    """Run a trigger to its end and return the payload of its only event, as the database keeps it."""
+    payloads = [event.payload async for event in trigger.run()]
+    assert len(payloads) == 1
+    payload: dict[str, Any] = json.loads(json.dumps(payloads[0]))
+    return payload
+
+
+def deferral(operator: Any, context: Any) -> TaskDeferred:
+    """Execute an operator that must defer."""
+    try:
+        result = operator.execute(context)
+    except TaskDeferred as deferred:
+        return deferred
+    raise AssertionError(f"it did not defer, but returned {result!r}")
+
+
+@dataclass
+class Ending:
+    """How a task ended: with a result, or with an error."""
+
+    result: Any = None
+    error: BaseException | None = None
+    deferrals: int = 0
+
+    def kind(self) -> type[BaseException] | None:
+        return None if self.error is None else type(self.error)
+
+
+def play(make: Callable[[], Any], context: dict[str, Any]) -> Ending:
+    """Run a task to its end: in one process, or through as many deferrals as it wants, each in a process of its own.
+
+    :param make: makes the operator anew, as each process does when it reads the DAG.
+    """
+    deferrals = 0
+    step: Callable[[], Any] = lambda: make().execute(context)  # noqa: E731
+    while True:
+        try:
+            with _alarm(make().execution_timeout):
+                return Ending(result=step(), deferrals=deferrals)
+        except TaskDeferred as deferred:  # not many turns
+            deferrals += 1
+            step = _resumption(make, deferred, context)
+        except BaseException as error:
+            return Ending(error=error, deferrals=deferrals)
+
+
+def _resumption(make: Callable[[], Any], deferred: TaskDeferred, context: dict[str, Any]) -> Callable[[], Any]:
+    payload = asyncio.run(only_event(through_database(deferred.trigger)))
+    arguments = {**json.loads(json.dumps(deferred.kwargs or {})), "event": payload}
+    return lambda: make().resume_execution(deferred.method_name, arguments, context)
+
+
+def _alarm(execution_timeout: Any) -> AbstractContextManager[Any]:
+    """What Airflow puts around an operator with ``execution_timeout``."""
+    if execution_timeout is None:
+        return nullcontext()
+    try:
+        from airflow.sdk.execution_time.timeout import timeout
+    except ImportError:
+        from airflow.utils.timeout import timeout
+    alarm: AbstractContextManager[Any] = timeout(execution_timeout.total_seconds())
+    return alarm
+
+
+def timeless(text: str) -> str:
+    """Take out of a text what depends on when it was written."""
+    text = re.sub(r"\d+ (s|min|h|times)\b", r"N \1", text)
+    text = re.sub(r"\d+ %", "N %", text)
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z?", "T", text)

@@ -1,0 +1,246 @@
+"""Bad input: literal arguments fail when the DAG is read, others before any request, with a hint where to look."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from mkw_airflow_provider.emulator import Emulator
+from mkw_airflow_provider.exceptions import ConfigurationError
+from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
+from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
+from mkw_airflow_provider.sensors.build import BuildSensor
+from tests.airflow.conftest import AIRPLANE, Connect
+
+START = {"task_id": "start", "project": "DEMO_PROJECT", "instances": [AIRPLANE]}
+DEPLOY = {"task_id": "deploy", "build_id": 1, "pattern": "CORE_DV_HLS", "deployment": "DEPLOY_TO_DEV"}
+FETCH = {"task_id": "fetch", "build_id": 1, "destination": "/tmp/x"}
+WATCH = {"task_id": "watch", "build_id": 1}
+BASE: dict[Any, dict[str, Any]] = {
+    StartBuildOperator: START,
+    BuildDeploymentOperator: DEPLOY,
+    DownloadBuildOperator: FETCH,
+    BuildSensor: WATCH,
+}
+READS_BUILD_ID = [BuildSensor, DownloadBuildOperator, BuildDeploymentOperator]
+
+
+def _make(kind: Any, **arguments: Any) -> Any:
+    return kind(**{**BASE[kind], **arguments})
+
+
+AT_PARSE_TIME: list[tuple[Any, dict[str, Any], str]] = [
+    (StartBuildOperator, {"project_id": 402}, "`project` and `project_id` exclude each other; give one of them"),
+    (StartBuildOperator, {"project": " "}, "`project` must be a non-empty text, not ' '"),
+    (StartBuildOperator, {"project": None, "project_id": "abc"}, "`project_id` must be a number, not 'abc'"),
+    (StartBuildOperator, {"instances": []}, "`instances` must be a list with at least one instance, not []"),
+    (StartBuildOperator, {"instances": [{"id": 1, "name": "A"}]}, "`instances[0]` must have either `id`, or"),
+    (StartBuildOperator, {"instances": [AIRPLANE, {"pattern": "P"}]}, "`instances[1]` must have either `id`, or"),
+    (StartBuildOperator, {"instances": [{"id": "x"}]}, "`instances[0]['id']` must be a number, not 'x'"),
+    (StartBuildOperator, {"instances": "AIRPLANE"}, "`instances` is text, but not JSON: 'AIRPLANE'"),
+    (StartBuildOperator, {"releases": ["R1"]}, "`releases` must map release groups to releases, not ['R1']"),
+    (StartBuildOperator, {"restore": "perhaps"}, "`restore` must be true or false, not 'perhaps'"),
+    (StartBuildOperator, {"poll_interval": 0}, "`poll_interval` must be above 0 seconds, not 0"),
+    (StartBuildOperator, {"timeout": -1}, "`timeout` must not be below 0 seconds, it is -1"),
+    (BuildDeploymentOperator, {"pattern_id": 8}, "exactly one of `pattern` or `pattern_id` is needed; given are"),
+    (BuildDeploymentOperator, {"pattern": None}, "exactly one of `pattern` or `pattern_id` is needed; none is given"),
+    (BuildDeploymentOperator, {"deployment_id": 8}, "exactly one of `deployment` or `deployment_id` is needed"),
+    (BuildDeploymentOperator, {"deployment": None}, "exactly one of `deployment` or `deployment_id` is needed"),
+    (BuildDeploymentOperator, {"agent": "a", "agent_group": "g"}, "`agent` and `agent_group` exclude each other"),
+    (BuildDeploymentOperator, {"agent_id": 1, "agent_group_id": 1}, "`agent_id` and `agent_group_id` exclude"),
+    (BuildDeploymentOperator, {"agent": ""}, "`agent` must be a non-empty text, not ''"),
+    (BuildDeploymentOperator, {"if_deployed": "maybe"}, "`if_deployed` must be one of skip, deploy, fail, not 'maybe'"),
+    (BuildDeploymentOperator, {"build_id": "abc"}, "`build_id` must be a number, not 'abc'"),
+    (DownloadBuildOperator, {"build_id": "abc"}, "`build_id` must be a number, not 'abc'"),
+    (DownloadBuildOperator, {"build_id": True}, "`build_id` must be a number, not True"),
+    (DownloadBuildOperator, {"max_parallel": 0}, "`max_parallel` must be at least 1, not 0"),
+    (DownloadBuildOperator, {"patterns": "CORE_DV_HLS"}, "`patterns` must be a list of names, not the text"),
+    (BuildSensor, {"build_id": "abc"}, "`build_id` must be a number, not 'abc'"),
+    (BuildSensor, {"build_id": -3}, "`build_id` must be a number, not -3"),
+    (BuildSensor, {"build_id": 1.5}, "`build_id` must be a number, not 1.5"),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments", "words"), AT_PARSE_TIME)
+def test_literal_arguments_fail_when_the_dag_is_read(kind: Any, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        _make(kind, **arguments)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [(StartBuildOperator, "instances"), (DownloadBuildOperator, "destination"), (BuildSensor, "build_id")],
+)
+def test_what_is_missing_fails_when_the_dag_is_read(kind: Any, missing: str) -> None:
+    arguments = {name: value for name, value in BASE[kind].items() if name != missing}
+    with pytest.raises(TypeError, match=missing):
+        kind(**arguments)
+
+
+RIVALS = {"project_id": "project", "pattern_id": "pattern", "deployment_id": "deployment"}
+
+
+@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind in BASE for field in kind.template_fields])
+def test_templates_are_accepted_in_every_template_field(kind: Any, field: str) -> None:
+    template = f"{{{{ params.{field} }}}}"
+    value = [template] if field == "patterns" else template
+    arguments = {field: value, **({RIVALS[field]: None} if field in RIVALS else {})}
+    assert getattr(_make(kind, **arguments), field) == value
+
+
+@pytest.mark.parametrize("instance", [{"id": "{{ params.id }}"}, {**AIRPLANE, "name": "{{ params.name }}"}])
+def test_templates_are_accepted_inside_instances(instance: dict[str, Any]) -> None:
+    assert _make(StartBuildOperator, instances=[AIRPLANE, instance]).instances == [AIRPLANE, instance]
+
+
+@pytest.mark.parametrize("kind", BASE)
+def test_results_of_other_tasks_are_accepted_and_make_them_upstream(kind: Any) -> None:
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        first = StartBuildOperator(**{**START, "task_id": "first"})
+        field = "description" if kind is StartBuildOperator else "build_id"
+        task = _make(kind, **{field: first.output})
+    assert task.upstream_task_ids == {"first"}
+
+
+def test_contradictions_are_seen_through_templates_and_results() -> None:
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+        first = StartBuildOperator(**{**START, "task_id": "first"})
+        with pytest.raises(ConfigurationError, match="`project` and `project_id` exclude each other"):
+            StartBuildOperator(task_id="a", project="{{ params.p }}", project_id=first.output, instances=[AIRPLANE])
+        with pytest.raises(ConfigurationError, match="`pattern` and `pattern_id`"):
+            _make(BuildDeploymentOperator, pattern="{{ params.p }}", pattern_id=first.output)
+
+
+class TestWhenTheTaskRuns:
+    @pytest.fixture(autouse=True)
+    def _patience(self, connect: Connect) -> None:
+        """Little of it."""
+
+    @pytest.mark.parametrize("kind", READS_BUILD_ID)
+    @pytest.mark.parametrize("value", [None, "None"])
+    def test_none_of_a_skipped_task_names_the_task_to_look_at(
+        self, emulator: Emulator, kind: Any, value: str | None
+    ) -> None:
+        with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+            first = StartBuildOperator(**{**START, "task_id": "start_build"})
+            task = _make(kind, build_id=first.output)
+        task.build_id = value
+        with pytest.raises(ConfigurationError) as raised:
+            task.execute({})
+        assert str(raised.value) == (
+            f"`build_id` must be a number, not {value!r}; it was not pushed, perhaps because its task was skipped: "
+            "look at the upstream task start_build"
+        )
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize("kind", READS_BUILD_ID)
+    def test_what_is_no_number_names_the_tasks_to_look_at(self, emulator: Emulator, kind: Any) -> None:
+        with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+            tasks = [StartBuildOperator(**{**START, "task_id": name}) for name in ("one", "two")]
+            task = _make(kind, build_id="{{ params.build }}")
+            tasks >> task
+        task.build_id = "abc"
+        with pytest.raises(ConfigurationError, match="not 'abc'; look at the upstream tasks one, two"):
+            task.execute({})
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize("kind", READS_BUILD_ID)
+    def test_without_upstream_tasks_the_hint_is_general(self, emulator: Emulator, kind: Any) -> None:
+        task = _make(kind, build_id="{{ params.build }}")
+        task.build_id = {"id": 5}
+        with pytest.raises(ConfigurationError, match=r"not \{'id': 5\}; look where it comes from"):
+            task.execute({})
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize(
+        ("field", "value", "words"),
+        [
+            ("instances", "[{'pattern': 'P'}]", "`instances` is text, but not JSON"),
+            ("instances", json.dumps([{"pattern": "P"}]), "`instances[0]` must have either `id`, or"),
+            ("releases", "DWH_GROUP=R1", "`releases` is text, but not JSON"),
+            ("restore", "", "`restore` must be true or false, not ''"),
+            ("project", "", "`project` must be a non-empty text, not ''"),
+        ],
+    )
+    def test_rendered_arguments_of_a_start_fail_before_the_request(
+        self, emulator: Emulator, field: str, value: str, words: str
+    ) -> None:
+        task = _make(StartBuildOperator)
+        setattr(task, field, value)
+        with pytest.raises(ConfigurationError) as raised:
+            task.execute({})
+        assert words in str(raised.value)
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize(
+        ("field", "value", "words"),
+        [
+            ("pattern", "", "`pattern` must be a non-empty text, not ''"),
+            ("pattern", None, "exactly one of `pattern` or `pattern_id` is needed; none is given"),
+            ("deployment_id", "7", "exactly one of `deployment` or `deployment_id` is needed; given are"),
+            ("agent_id", "seven", "`agent_id` must be a number, not 'seven'"),
+            ("if_deployed", "perhaps", "`if_deployed` must be one of skip, deploy, fail, not 'perhaps'"),
+        ],
+    )
+    def test_rendered_arguments_of_a_deployment_fail_before_the_request(
+        self, emulator: Emulator, field: str, value: str | None, words: str
+    ) -> None:
+        task = _make(BuildDeploymentOperator)
+        setattr(task, field, value)
+        with pytest.raises(ConfigurationError) as raised:
+            task.execute({})
+        assert words in str(raised.value)
+        assert emulator.requests() == []
+
+    def test_an_empty_destination_fails_before_the_request(self, emulator: Emulator) -> None:
+        task = _make(DownloadBuildOperator)
+        task.destination = " "
+        with pytest.raises(ConfigurationError, match="`destination` is empty"):
+            task.execute({})
+        assert emulator.requests() == []
+
+    @pytest.mark.parametrize("kind", BASE)
+    def test_a_connection_with_several_faults_lists_them_all(
+        self, emulator: Emulator, connect: Connect, kind: Any
+    ) -> None:
+        connect({"login": None, "password": None, "port": 99_999}, read_timeout="soon")
+        with pytest.raises(ConfigurationError) as raised:
+            _make(kind).execute({})
+        for fault in ("login, the e-mail address, is missing", "password is missing", "port must be", "read_timeout"):
+            assert fault in str(raised.value)
+        assert emulator.requests() == []
+
+
+def test_templates_render_to_what_is_sent(emulator: Emulator, connect: Connect) -> None:
+    """JSON text for lists and mappings, words for flags, digits for ids."""
+    task = StartBuildOperator(
+        task_id="start",
+        project="{{ params.project }}",
+        instances="{{ params.instances | tojson }}",
+        releases="{{ params.releases | tojson }}",
+        description="run of {{ ds }}",
+        restore="{{ params.restore }}",
+        metakraftwerk_conn_id="{{ params.connection }}",
+    )
+    params = {
+        "project": "SALES_DWH",
+        "instances": [AIRPLANE],
+        "releases": {"DWH_GROUP": "R1"},
+        "restore": True,
+        "connection": "metakraftwerk_default",
+    }
+    task.render_template_fields({"params": params, "ds": "2026-11-22"})  # type: ignore[arg-type]
+    task.execute({})
+    (post,) = emulator.requests("POST", "/api/v1/builds")
+    assert post["body"] == {
+        "project": "SALES_DWH",
+        "instances": [AIRPLANE],
+        "releases": {"DWH_GROUP": "R1"},
+        "description": "run of 2026-11-22",
+        "restore": True,
+    }

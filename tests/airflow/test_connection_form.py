@@ -1,0 +1,142 @@
+"""The connection form: declared once, the same in every version of Airflow, for exactly the fields that are read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from airflow import __version__ as airflow_version
+from airflow.providers_manager import ProvidersManager
+
+from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.exceptions import ConfigurationError
+from mkw_airflow_provider.get_provider_info import connection_fields, field_behaviour
+from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+
+VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
+#: Fields that Airflow's form has for every connection.
+STANDARD = {"base_url", "login", "password"}
+PREFIX = "extra__metakraftwerk__"
+
+
+class Extra(dict[str, Any]):
+    """Extra fields that note which of them are read."""
+
+    def __init__(self, **content: Any) -> None:
+        super().__init__(content)
+        self.read: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.read.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+
+class TestFields:
+    def test_of_the_form_are_those_that_the_settings_read(self) -> None:
+        extra = Extra(verify="true")
+        Settings.from_fields(name="c", host="example.com", login="l", password="p", extra=extra)
+        assert set(connection_fields()) == extra.read
+
+    def test_of_the_settings_each_come_from_the_form(self) -> None:
+        names = {item.name for item in fields(Settings)} - STANDARD
+        assert names | {"allow_http"} == set(connection_fields())
+
+    @pytest.mark.parametrize(
+        ("name", "value", "becomes"),
+        [
+            ("token", "t0ken", "t0ken"),
+            ("project", "DWH", "DWH"),
+            ("connect_timeout", 3, 3.0),
+            ("read_timeout", "4.5", 4.5),
+            ("outage_tolerance", 0, 0.0),
+            ("verify", "false", False),
+            ("client_cert", "/dev/null", "/dev/null"),
+            ("proxy", "http://proxy:3128", "http://proxy:3128"),
+        ],
+    )
+    def test_each_arrives_where_it_is_used(self, name: str, value: Any, becomes: Any) -> None:
+        settings = Settings.from_fields(name="c", login="l", password="p", extra=json.dumps({name: value}))
+        assert getattr(settings, name) == becomes
+
+    def test_allow_http_lets_a_password_travel_in_clear(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"http would send the password to example.com in clear"):
+            Settings.from_fields(name="c", host="http://example.com", login="l", password="p")
+        settings = Settings.from_fields(
+            name="c", host="http://example.com", login="l", password="p", extra={"allow_http": True}
+        )
+        assert settings.base_url == "http://example.com"
+
+    def test_defaults_that_the_form_names_are_those_of_the_settings(self) -> None:
+        settings = Settings.from_fields(name="c", login="l", password="p")
+        for name in ("connect_timeout", "read_timeout", "outage_tolerance"):
+            default = getattr(settings, name)
+            assert f"Default {default:g}." in connection_fields()[name]["description"]
+        assert connection_fields()["allow_http"]["schema"]["default"] is False
+
+    def test_left_empty_count_as_not_given(self) -> None:
+        empty = {
+            name: "" if "boolean" not in item["schema"]["type"] else False for name, item in connection_fields().items()
+        }
+        assert Settings.from_fields(name="c", login="l", password="p", extra=empty) == Settings.from_fields(
+            name="c", login="l", password="p"
+        )
+
+    def test_that_hold_secrets_are_shown_as_dots(self) -> None:
+        assert [name for name, item in connection_fields().items() if item["schema"].get("format") == "password"] == [
+            "token"
+        ]
+
+
+class TestAsAirflowSeesIt:
+    def test_every_field_is_in_the_form(self) -> None:
+        widgets = ProvidersManager().connection_form_widgets
+        mine = {name.removeprefix(PREFIX): item for name, item in widgets.items() if name.startswith(PREFIX)}
+        assert set(mine) == set(connection_fields())
+        assert [name for name, item in mine.items() if item.is_sensitive] == ["token"]
+
+    def test_names_and_placeholders_of_the_standard_fields(self) -> None:
+        shown = ProvidersManager().field_behaviours["metakraftwerk"]
+        declared = field_behaviour()
+        assert shown["relabeling"] == declared["relabeling"] == {"login": "E-mail", "schema": "Scheme (https or http)"}
+        assert shown["hidden_fields"] == declared["hidden-fields"] == []
+        assert shown["placeholders"] == declared["placeholders"]
+
+    @pytest.mark.skipif(VERSION < (3, 2), reason="the page reads the metadata from Airflow 3.2 on")
+    def test_the_page_gets_labels_hints_and_types(self) -> None:
+        from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+        (form,) = (item for item in HookMetaService.hook_meta_data() if item.connection_type == "metakraftwerk")
+        assert form.hook_name == "MetaKraftwerk"
+        assert form.extra_fields is not None
+        assert set(form.extra_fields) == set(connection_fields())
+        for name, item in connection_fields().items():
+            shown: Any = form.extra_fields[name]
+            assert shown["description"] == item["description"]
+            assert shown["schema"] == {**item["schema"], "title": item["label"]}
+
+
+class TestFormMethodsForOlderVersions:
+    """Airflow before 3.2 knows the two methods of the hook only."""
+
+    def test_behaviour_is_the_declared_one(self) -> None:
+        assert MetaKraftwerkHook.get_ui_field_behaviour() == {
+            name.replace("-", "_"): value for name, value in field_behaviour().items()
+        }
+
+    def test_widgets_are_the_declared_ones(self) -> None:
+        wtforms = pytest.importorskip("wtforms", reason="only Airflow 2 installs it")
+        widgets = MetaKraftwerkHook.get_connection_form_widgets()
+        assert list(widgets) == list(connection_fields())
+        form = wtforms.Form()
+        for name, item in connection_fields().items():
+            field = widgets[name].bind(form, name)
+            assert (field.label.text, field.description) == (item["label"], item["description"])
+            boolean = "boolean" in item["schema"]["type"]
+            assert isinstance(field, wtforms.BooleanField) is boolean
+            assert isinstance(field, wtforms.PasswordField) is (item["schema"].get("format") == "password")

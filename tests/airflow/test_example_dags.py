@@ -1,0 +1,209 @@
+"""The example DAGs: each parses without a warning, and each runs to success as it stands."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mkw_airflow_provider.emulator import Emulator
+
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:
+    from airflow.models.dagbag import DagBag
+
+EXAMPLES = sorted(path.stem for path in (Path(__file__).parents[2] / "example_dags").glob("*.py"))
+BUILD = 5139
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the examples put their files."""
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="session")
+def dags(results: Path, repository: Path) -> Any:
+    """The examples as Airflow reads them, from the folder where it looks for DAGs."""
+    folder = Path(os.environ["AIRFLOW_HOME"]) / "dags"
+    shutil.copytree(repository / "example_dags", folder)
+    os.environ["METAKRAFTWERK_RESULTS"] = str(results)
+    return DagBag(str(folder))
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """A database for this process's Airflow: made once for all processes of the test run, then copied."""
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    home = shared / "airflow-database"
+    with (shared / "airflow-database.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            making = shared / "airflow-database-in-the-making"
+            environment = {**os.environ, "AIRFLOW_HOME": str(making)}
+            subprocess.run(
+                [sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True
+            )
+            making.rename(home)
+    shutil.copy(home / "airflow.db", Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")
+
+
+@pytest.fixture
+def run(dags: Any, database: None, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Run an example to its end and return the states of its tasks, by task and map index."""
+    from mkw_airflow_provider.triggers import build
+
+    monkeypatch.setattr(build, "EARLIEST_EVENT", 0.0)
+
+    def run_to_its_end(name: str, conf: dict[str, Any] | None = None) -> dict[tuple[str, int], str]:
+        emulator.clear_requests()
+        dag_run = dags.dags[f"metakraftwerk_{name}"].test(run_conf=conf)
+        states = {(item.task_id, item.map_index): str(item.state) for item in dag_run.get_task_instances()}
+        assert (str(dag_run.state), set(states.values())) == ("success", {"success"}), states
+        return states
+
+    return run_to_its_end
+
+
+def _story(emulator: Emulator) -> list[str]:
+    """What arrived at the server, looks that follow each other as one."""
+    requests = [f"{request['method']} {request['path']}" for request in emulator.requests()]
+    return [text for text, before in zip(requests, [None, *requests], strict=False) if text != before]
+
+
+def _count(emulator: Emulator, method: str, path: str) -> int:
+    return len(emulator.requests(method, path))
+
+
+class TestReading:
+    def test_every_file_is_read_without_an_error(self, dags: Any) -> None:
+        assert dags.import_errors == {}
+        assert len(dags.dags) == len(EXAMPLES)
+
+    def test_every_file_is_read_without_a_warning(self, repository: Path, tmp_path: Path) -> None:
+        """And quickly: reading a DAG file must not load what only its tasks need."""
+        program = (
+            "import runpy, sys, warnings\n"
+            # Airflow's own remarks about itself are not about these files.
+            "from airflow.providers.common.compat.sdk import DAG, BaseOperator, BaseSensorOperator, Param, task\n"
+            "from airflow.providers.common.compat.sdk import PokeReturnValue, task_group\n"
+            "loaded = {'requests', 'aiohttp'} & set(sys.modules)\n"
+            "warnings.simplefilter('error')\n"
+            "for path in sys.argv[1:]:\n"
+            "    runpy.run_path(path)\n"
+            "    print(path, sorted({'requests', 'aiohttp'} & set(sys.modules) - loaded))\n"
+            "from mkw_airflow_provider.operators.build import StartBuildOperator\n"
+            "from mkw_airflow_provider.sensors.build import BuildSensor\n"
+            "start = StartBuildOperator(task_id='a', project='p', instances=[{'id': 1}])\n"
+            "print(start.deferrable, BuildSensor(task_id='b', build_id=1).deferrable)\n"
+        )
+        paths = [str(repository / "example_dags" / f"{name}.py") for name in EXAMPLES]
+        environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True"}
+        done = subprocess.run(
+            [sys.executable, "-c", program, *paths], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-len(EXAMPLES) - 1 :] == [*(f"{path} []" for path in paths), "True True"]
+
+    def test_every_dag_has_an_id_and_a_text_of_its_own(self, dags: Any) -> None:
+        ids = sorted(dags.dags)
+        assert len(set(ids)) == len(EXAMPLES)
+        assert all(re.fullmatch("metakraftwerk_[a-z_]+", dag_id) for dag_id in ids)
+        texts = [dag.doc_md for dag in dags.dags.values()]
+        assert all(texts)
+        assert len(set(texts)) == len(texts)
+
+    def test_every_example_is_run_below(self, dags: Any) -> None:
+        tested = {name.removeprefix("test_") for name in vars(TestRunning) if name.startswith("test_")}
+        assert {dag_id.removeprefix("metakraftwerk_") for dag_id in dags.dags} == tested
+
+
+class TestRunning:
+    def test_nightly(self, run: Any, emulator: Emulator, results: Path) -> None:
+        emulator.set(build_seconds=2)
+        states = run("nightly")
+        assert [task for task, _ in sorted(states)] == [
+            "deploy_build",
+            "download_build",
+            "start_build",
+            "wait_for_build",
+        ]
+        (download,) = emulator.downloads()
+        assert _story(emulator) == [
+            "POST /authentication",
+            "POST /api/v1/builds",
+            f"GET /api/v1/builds/{BUILD}",
+            f"GET /api/v1/downloads/{download['id']}",
+            "GET /api/v1/build_deployments",
+            "POST /api/v1/build_deployments",
+        ]
+        assert _count(emulator, "POST", "*") == 3
+        # One look of the sensor, at least one of the trigger, one of the download.
+        assert 3 <= _count(emulator, "GET", f"/api/v1/builds/{BUILD}") <= 6
+        assert download["downloaded"] == 1
+        (deployment,) = emulator.build_deployments()
+        assert (deployment["build_id"], deployment["agent_group_id"]) == (BUILD, 1)
+        (build,) = emulator.builds()
+        assert re.match(
+            r"nightly build of \d{4}-\d\d-\d\d\nStarted by Airflow: DAG metakraftwerk_nightly", build["description"]
+        )
+        (manifest,) = results.glob("manual__*/manifest.json")
+        assert json.loads(manifest.read_text())["build_id"] == BUILD
+        assert (manifest.parent / download["name"]).stat().st_size == json.loads(manifest.read_text())["files"][0][
+            "size"
+        ]
+
+    def test_several_projects(self, run: Any, emulator: Emulator, results: Path) -> None:
+        emulator.set(build_seconds=2)
+        states = run("several_projects")
+        assert {index for _, index in states} == {0, 1, 2}
+        assert [build["project"] for build in emulator.builds()] == ["DEMO_PROJECT", "SALES_DWH", "FINANCE_DWH"]
+        assert _count(emulator, "POST", "/authentication") == 1
+        assert _count(emulator, "POST", "/api/v1/builds") == 3
+        assert _count(emulator, "POST", "/api/v1/build_deployments") == 3
+        assert len({item["build_id"] for item in emulator.build_deployments()}) == 3
+        assert [item["downloaded"] for item in emulator.downloads()] == [1, 1, 1]
+        assert sorted(path.parent.name for path in results.glob("manual__*/*/manifest.json")) == ["0", "1", "2"]
+
+    def test_start_and_wait(self, run: Any, emulator: Emulator) -> None:
+        emulator.set(build_seconds=2)
+        assert run("start_and_wait") == {("build", -1): "success"}
+        assert _story(emulator) == ["POST /authentication", "POST /api/v1/builds", f"GET /api/v1/builds/{BUILD}"]
+        assert emulator.builds()[0]["status"] == "FINISHED"
+
+    def test_wait_for_a_persons_build(self, run: Any, emulator: Emulator, results: Path) -> None:
+        emulator.set(build_seconds=0)
+        build_id = emulator.start_build()["id"]
+        run("wait_for_a_persons_build", {"build_id": build_id})
+        assert _count(emulator, "POST", "/api/v1/*") == 0
+        assert json.loads((results / f"build-{build_id}" / "manifest.json").read_text())["build_id"] == build_id
+
+    def test_wait_without_triggerer(self, run: Any, emulator: Emulator) -> None:
+        emulator.set(build_seconds=0)
+        run("wait_without_triggerer")
+        assert _story(emulator) == ["POST /authentication", "POST /api/v1/builds", f"GET /api/v1/builds/{BUILD}"]
+
+    def test_deploy_newest_build(self, run: Any, emulator: Emulator) -> None:
+        emulator.set(build_seconds=0)
+        emulator.start_build()
+        newest = emulator.start_build()["id"]
+        run("deploy_newest_build")
+        assert [(item["build_id"], item["agent_id"]) for item in emulator.build_deployments()] == [(newest, 1)]
+
+    def test_from_python(self, run: Any, emulator: Emulator, results: Path) -> None:
+        emulator.set(build_seconds=0)
+        run("from_python")
+        (download,) = emulator.downloads()
+        assert _count(emulator, "POST", "/api/v1/builds") == 1
+        assert download["downloaded"] == 1
+        assert (results / f"build-{BUILD}" / download["name"]).is_file()

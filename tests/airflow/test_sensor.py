@@ -1,0 +1,181 @@
+"""BuildSensor: a build that somebody else started, and the arguments that Airflow gives every sensor."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
+
+from mkw_airflow_provider.emulator import Emulator
+from mkw_airflow_provider.exceptions import BuildCanceledError, BuildFailedError, NotFoundError, ProtocolError
+from mkw_airflow_provider.sensors.build import BuildSensor
+from tests.airflow.conftest import Connect, Log
+from tests.airflow.harness import AirflowRescheduleException, context_of
+
+BUILD = 5139
+PATH = f"/api/v1/builds/{BUILD}"
+
+
+@pytest.fixture(autouse=True)
+def _a_persons_build(emulator: Emulator, connect: Connect) -> None:
+    emulator.set(build_seconds=60)
+    emulator.start_build(description="started by hand")
+
+
+def _watch(**arguments: Any) -> BuildSensor:
+    return BuildSensor(**{"task_id": "watch", "build_id": BUILD, "poke_interval": 0.05, **arguments})
+
+
+class TestResult:
+    @pytest.mark.parametrize("deferrable", [False, True])
+    @pytest.mark.parametrize("build_id", [BUILD, str(BUILD)])
+    def test_is_the_finished_build_as_json(self, emulator: Emulator, build_id: Any, deferrable: bool) -> None:
+        emulator.end_build(BUILD, "FINISHED")
+        build = _watch(build_id=build_id, deferrable=deferrable).execute({})
+        assert json.loads(json.dumps(build)) == build
+        assert build["id"] == BUILD
+        assert build["status"] == "FINISHED"
+        assert build["description"] == "started by hand"
+        assert [download["pattern"] for download in build["downloads"]] == ["CORE_DV_HLS"]
+
+    def test_pushes_nothing_else(self, emulator: Emulator) -> None:
+        emulator.end_build(BUILD, "FINISHED")
+        context = context_of(_watch())
+        _watch().execute(context)
+        assert context["ti"].xcom == {}
+
+    @pytest.mark.parametrize(("status", "cause"), [("FAILED", BuildFailedError), ("CANCELED", BuildCanceledError)])
+    @pytest.mark.parametrize("deferrable", [False, True])
+    def test_of_another_end_is_a_failure_that_no_retry_can_change(
+        self, emulator: Emulator, status: str, cause: type[Exception], deferrable: bool
+    ) -> None:
+        emulator.end_build(BUILD, status, "no space left")
+        with pytest.raises(AirflowFailException, match=r"no space left\. A retry cannot change that") as raised:
+            _watch(deferrable=deferrable).execute({})
+        assert isinstance(raised.value.__cause__, cause)
+
+    @pytest.mark.parametrize("deferrable", [False, True])
+    def test_of_an_unknown_build_is_the_servers_words(self, emulator: Emulator, deferrable: bool) -> None:
+        with pytest.raises(NotFoundError, match="GET /api/v1/builds/17 was answered with 404: No record found"):
+            _watch(build_id=17, deferrable=deferrable).execute({})
+        assert len(emulator.requests("GET", "/api/v1/builds/17")) == 1
+
+
+class TestWaiting:
+    def test_a_build_that_has_ended_is_never_reported_as_timed_out(self, emulator: Emulator) -> None:
+        """Status first, deadline second."""
+        emulator.end_build(BUILD, "FINISHED")
+        assert _watch(timeout=0).execute({})["status"] == "FINISHED"
+
+    def test_no_time_at_all_still_allows_a_look(self, emulator: Emulator) -> None:
+        with pytest.raises(AirflowSensorTimeout, match="last seen BUILDING"):
+            _watch(timeout=0).execute({})
+        assert len(emulator.requests("GET", PATH)) == 2
+
+    def test_looks_until_the_build_ends(self, emulator: Emulator, log: Log) -> None:
+        log.once(f"Build {BUILD} is BUILDING", lambda: emulator.end_build(BUILD, "FINISHED"))
+        assert _watch().execute({})["status"] == "FINISHED"
+        assert len(emulator.requests("GET", PATH)) == 3
+        assert [line.split(",")[0].split(" after")[0] for line in log.lines] == [
+            f"Build {BUILD} is BUILDING",
+            f"Build {BUILD} is FINISHED",
+            f"Build {BUILD} ended FINISHED",
+        ]
+
+    def test_a_timeout_says_what_goes_on(self, emulator: Emulator, log: Log) -> None:
+        with pytest.raises(AirflowSensorTimeout) as raised:
+            _watch(timeout=0.1).execute({})
+        assert f"build {BUILD} has not ended" in str(raised.value)
+        goes_on = "It goes on at the server, for the API has no cancel. Clear this task to wait on."
+        assert goes_on in str(raised.value)
+        assert log.warnings[-1] == str(raised.value)
+
+    def test_contradictory_options_are_airflows_own_error(self) -> None:
+        with pytest.raises((ValueError, AirflowException), match="soft_fail and never_fail are mutually exclusive"):
+            _watch(soft_fail=True, never_fail=True)
+
+    def test_killing_it_says_that_the_build_goes_on(self, log: Log) -> None:
+        task = _watch(deferrable=True)
+        with pytest.raises(TaskDeferred):
+            task.execute({})
+        task.on_kill()
+        assert log.warnings[-1] == f"Killed. Build {BUILD} goes on at the server: the API has no cancel."
+
+
+@pytest.mark.skipif(airflow_version.startswith("2."), reason="Airflow 2 asks its database when the wait began")
+class TestReschedule:
+    """``mode="reschedule"``: a look in a worker, then out of it until the next one."""
+
+    def _look(self, began: timedelta = timedelta(0), **arguments: Any) -> Any:
+        task = _watch(mode="reschedule", **{"poke_interval": 60, "timeout": 600, **arguments})
+        return task.execute(context_of(task, start_date=datetime.now(timezone.utc) - began))
+
+    def test_a_build_that_goes_on_gives_the_worker_back(self, emulator: Emulator, log: Log) -> None:
+        with pytest.raises(AirflowRescheduleException) as raised:
+            self._look()
+        pause = raised.value.reschedule_date - datetime.now(timezone.utc)
+        assert timedelta(seconds=50) < pause <= timedelta(seconds=60)
+        assert len(emulator.requests("GET", PATH)) == 1
+        assert log.lines == [f"Build {BUILD} is BUILDING, 0 %."]
+
+    def test_a_build_that_has_finished_is_the_result(self, emulator: Emulator, log: Log) -> None:
+        emulator.end_build(BUILD, "FINISHED")
+        assert self._look()["status"] == "FINISHED"
+        assert log.lines[-1].startswith(f"Build {BUILD} ended FINISHED")
+
+    @pytest.mark.parametrize("status", ["FAILED", "CANCELED"])
+    def test_another_end_fails(self, emulator: Emulator, status: str) -> None:
+        emulator.end_build(BUILD, status, "the reason")
+        with pytest.raises(AirflowFailException, match="the reason"):
+            self._look()
+
+    @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
+    def test_another_end_skips_if_it_may(self, emulator: Emulator, option: str) -> None:
+        emulator.end_build(BUILD, "FAILED", "the reason")
+        with pytest.raises(AirflowSkipException, match=f"Skipping due to {option} is set to True. .* the reason"):
+            self._look(**{option: True})
+
+    def test_out_of_time_after_a_look(self, log: Log) -> None:
+        with pytest.raises(AirflowSensorTimeout, match=r"last seen BUILDING.*goes on at the server"):
+            self._look(began=timedelta(hours=1))
+        assert "goes on at the server" in log.warnings[-1]
+
+    def test_out_of_time_but_the_build_has_finished(self, emulator: Emulator) -> None:
+        emulator.end_build(BUILD, "FINISHED")
+        assert self._look(began=timedelta(hours=1))["id"] == BUILD
+
+    @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
+    def test_out_of_time_skips_if_it_may_and_says_what_goes_on(self, log: Log, option: str) -> None:
+        with pytest.raises(AirflowSkipException, match="goes on at the server"):
+            self._look(began=timedelta(hours=1), **{option: True})
+        assert "goes on at the server" in log.warnings[-1]
+
+    def test_an_unknown_status_of_a_build_that_has_ended_never_passes(self, emulator: Emulator) -> None:
+        body = {"id": BUILD, "status": "ARCHIVED", "build_end": "2026-11-22T02:00:00Z"}
+        emulator.fault("status", status=200, body=body, path=PATH)
+        with pytest.raises(ProtocolError, match=f"build {BUILD} is ARCHIVED, which is not the end of a build"):
+            self._look()
+
+    def test_an_unknown_status_of_a_build_that_goes_on_is_looked_at_again(self, emulator: Emulator) -> None:
+        emulator.fault("status", status=200, body={"id": BUILD, "status": "PAUSED"}, path=PATH)
+        with pytest.raises(AirflowRescheduleException):
+            self._look()
+
+    def test_silent_fail_comes_back_later(self, emulator: Emulator) -> None:
+        emulator.fault("status", status=403, path=PATH)
+        with pytest.raises(AirflowRescheduleException):
+            self._look(silent_fail=True)
+
+    def test_deferrable_wins(self) -> None:
+        with pytest.raises(TaskDeferred):
+            self._look(deferrable=True)

@@ -1,0 +1,267 @@
+"""BuildTrigger: what it keeps in Airflow's database, what it sends, and how it behaves among many on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from mkw_airflow_provider.emulator import Emulator
+from mkw_airflow_provider.triggers import build as trigger_module
+from mkw_airflow_provider.triggers.build import BuildTrigger
+from tests.airflow.conftest import Connect, Log
+from tests.airflow.harness import only_event, through_database
+
+BUILD = 5139
+PATH = f"/api/v1/builds/{BUILD}"
+MANY = 100
+
+
+@pytest.fixture(autouse=True)
+def _a_build_that_lasts(emulator: Emulator, connect: Connect, at_once: None) -> None:
+    emulator.set(build_seconds=60)
+    emulator.start_build()
+
+
+def _trigger(**arguments: Any) -> BuildTrigger:
+    made = {"metakraftwerk_conn_id": "metakraftwerk_default", "build_id": BUILD, "poll_interval": 0.05, **arguments}
+    return BuildTrigger(**made)
+
+
+def _event(**arguments: Any) -> dict[str, Any]:
+    return asyncio.run(only_event(through_database(_trigger(**arguments))))
+
+
+async def _requests(emulator: Emulator, count: int, method: str = "GET", path: str = PATH) -> None:
+    """Return when so many requests have arrived."""
+    while len(await asyncio.to_thread(emulator.requests, method, path)) < count:
+        await asyncio.sleep(0.02)
+
+
+class TestArguments:
+    @pytest.mark.parametrize("deadline", [None, 1795313196.957])
+    def test_survive_airflows_database(self, deadline: float | None) -> None:
+        trigger = _trigger(deadline=deadline)
+        again = through_database(trigger)
+        assert type(again) is BuildTrigger
+        assert again.serialize() == trigger.serialize()
+        assert again.deadline == deadline
+
+    def test_are_json_and_hold_no_secret(self, emulator: Emulator) -> None:
+        """Airflow 3 keeps them in clear."""
+        path, arguments = _trigger(deadline=1.5).serialize()
+        assert path == "mkw_airflow_provider.triggers.build.BuildTrigger"
+        assert json.loads(json.dumps(arguments)) == {
+            "metakraftwerk_conn_id": "metakraftwerk_default",
+            "build_id": BUILD,
+            "poll_interval": 0.05,
+            "deadline": 1.5,
+        }
+
+
+class TestEvent:
+    @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "CANCELED"])
+    def test_of_a_build_that_ended(self, emulator: Emulator, log: Log, status: str) -> None:
+        log.once(f"Build {BUILD} is BUILDING", lambda: emulator.end_build(BUILD, status))
+        payload = _event()
+        assert (payload["outcome"], payload["build_id"], payload["deadline"]) == ("ended", BUILD, None)
+        assert (payload["build"]["id"], payload["build"]["status"]) == (BUILD, status)
+        assert [change[1] for change in payload["history"]["changes"]] == ["BUILDING", status]
+        assert payload["history"]["polls"] == 2
+        assert "error" not in payload
+
+    def test_of_a_wait_that_is_out_of_time(self) -> None:
+        deadline = time.time() + 0.2
+        payload = _event(deadline=deadline)
+        assert (payload["outcome"], payload["build_id"], payload["deadline"]) == ("timeout", BUILD, deadline)
+        assert payload["error"]["class"] == "BuildTimeoutError"
+        assert payload["error"]["arguments"][0] == BUILD
+
+    def test_a_deadline_that_passed_while_no_triggerer_ran_still_allows_a_look(self, emulator: Emulator) -> None:
+        assert _event(deadline=1.0)["outcome"] == "timeout"
+        emulator.end_build(BUILD, "FINISHED")
+        assert _event(deadline=1.0)["outcome"] == "ended"
+        assert len(emulator.requests("GET", PATH)) == 2
+
+    def test_of_an_error_keeps_its_class_and_the_servers_words(self, emulator: Emulator) -> None:
+        emulator.delete_build(BUILD)
+        payload = _event()
+        assert (payload["outcome"], payload["error"]["class"]) == ("error", "NotFoundError")
+        assert payload["error"]["arguments"][:4] == [404, f"No record found for id '{BUILD}'", "GET", PATH]
+
+    def test_of_a_connection_with_faults_names_them(self, connect: Connect) -> None:
+        connect({"login": None}, read_timeout="soon")
+        payload = _event()
+        assert (payload["outcome"], payload["error"]["class"]) == ("error", "ConfigurationError")
+        assert "read_timeout" in payload["error"]["arguments"][0]
+        assert "login" in payload["error"]["arguments"][0]
+
+    def test_of_a_ca_bundle_that_is_none(self, connect: Connect, tmp_path: Any) -> None:
+        (tmp_path / "bundle.pem").write_text("no certificate")
+        connect({"schema": "https"}, verify=str(tmp_path / "bundle.pem"))
+        payload = _event()
+        assert (payload["outcome"], payload["error"]["class"]) == ("error", "ConfigurationError")
+
+    def test_of_a_missing_connection_fails_the_trigger(self) -> None:
+        with pytest.raises(Exception, match="no_such_connection"):
+            _event(metakraftwerk_conn_id="no_such_connection")
+
+    def test_holds_no_secret(self, emulator: Emulator) -> None:
+        emulator.fault("expired", path=PATH, times=None)
+        sent = json.dumps(_event())
+        tokens = [item["token"] for item in emulator.tokens()]
+        assert len(tokens) == 2
+        for secret in (*tokens, emulator.connection["password"]):
+            assert secret not in sent
+
+
+class TestHold:
+    """Airflow may fail a task whose trigger fires before it has put the task away."""
+
+    def test_is_five_seconds_by_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.undo()
+        assert trigger_module.EARLIEST_EVENT == 5.0
+
+    def test_keeps_an_event_back_that_comes_too_early(
+        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(trigger_module, "EARLIEST_EVENT", 2.0)
+        emulator.end_build(BUILD, "FINISHED")
+
+        async def watch() -> tuple[bool, dict[str, Any]]:
+            waiting = asyncio.create_task(only_event(_trigger()))
+            await _requests(emulator, 1)
+            # The answer has been sent; these turns of the loop are plenty to read it.
+            for _ in range(20):
+                await asyncio.sleep(0.01)
+            return waiting.done(), await waiting
+
+        early, payload = asyncio.run(watch())
+        assert early is False
+        assert payload["outcome"] == "ended"
+        assert len(emulator.requests("GET", PATH)) == 1
+
+
+class TestMany:
+    def test_share_one_login_and_a_few_connections(self, emulator: Emulator) -> None:
+        before = emulator.connections()["accepted"]
+
+        async def watch() -> tuple[list[dict[str, Any]], dict[str, int], int]:
+            waiting = [asyncio.create_task(only_event(_trigger())) for _ in range(MANY)]
+            await _requests(emulator, 3 * MANY)
+            connections = await asyncio.to_thread(emulator.connections)
+            beats = await _beats_until(waiting, lambda: emulator.end_build(BUILD, "FINISHED"))
+            return list(await asyncio.gather(*waiting)), connections, beats
+
+        payloads, connections, beats = asyncio.run(watch())
+        assert [payload["outcome"] for payload in payloads] == ["ended"] * MANY
+        assert len(emulator.requests("POST", "/authentication")) == 1
+        assert 1 <= connections["open"] <= 10
+        assert connections["accepted"] - before <= 10
+        assert emulator.connections()["open"] == 0
+        assert beats > 20
+
+    def test_of_two_connections_keep_apart(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_VIEWER", json.dumps(emulator.connection_for("viewer@example.com")))
+
+        async def watch() -> list[dict[str, Any]]:
+            own, others = only_event(_trigger()), only_event(_trigger(metakraftwerk_conn_id="viewer"))
+            waiting = asyncio.gather(own, others)
+            await _requests(emulator, 6)
+            await asyncio.to_thread(emulator.end_build, BUILD, "FINISHED")
+            return list(await waiting)
+
+        assert [payload["outcome"] for payload in asyncio.run(watch())] == ["ended", "ended"]
+        assert {request["user_id"] for request in emulator.requests("GET", PATH)} == {1, 2}
+        assert len(emulator.requests("POST", "/authentication")) == 2
+
+    def test_a_cancelled_one_gives_its_share_back_and_disturbs_nobody(self, emulator: Emulator) -> None:
+        async def watch() -> tuple[int, dict[str, Any], int]:
+            first, second = (asyncio.create_task(only_event(_trigger())) for _ in range(2))
+            await _requests(emulator, 6)
+            first.cancel()
+            await asyncio.wait({first})
+            left = (await asyncio.to_thread(emulator.connections))["open"]
+            await asyncio.to_thread(emulator.end_build, BUILD, "FINISHED")
+            payload = await second
+            return left, payload, (await asyncio.to_thread(emulator.connections))["open"]
+
+        left, payload, after = asyncio.run(watch())
+        assert left >= 1
+        assert payload["outcome"] == "ended"
+        assert after == 0
+
+    def test_the_last_cancelled_one_closes_the_session(self, emulator: Emulator) -> None:
+        async def watch() -> int:
+            waiting = asyncio.create_task(only_event(_trigger()))
+            await _requests(emulator, 3)
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            return (await asyncio.to_thread(emulator.connections))["open"]
+
+        assert asyncio.run(watch()) == 0
+
+    def test_a_login_that_fails_at_first_is_tried_again(self, emulator: Emulator) -> None:
+        emulator.fault("status", status=503, path="/authentication", times=2)
+
+        async def watch() -> list[dict[str, Any]]:
+            waiting = asyncio.gather(*(only_event(_trigger()) for _ in range(5)))
+            await _requests(emulator, 5)
+            await asyncio.to_thread(emulator.end_build, BUILD, "FINISHED")
+            return list(await waiting)
+
+        assert [payload["outcome"] for payload in asyncio.run(watch())] == ["ended"] * 5
+        assert [item["status"] for item in emulator.requests("POST", "/authentication")] == [503, 503, 201]
+
+    def test_a_login_that_is_refused_ends_those_who_asked_and_nobody_after(self, emulator: Emulator) -> None:
+        emulator.fault("status", status=401, path="/authentication", times=None)
+
+        async def watch() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+            first = await asyncio.gather(*(only_event(_trigger()) for _ in range(5)))
+            await asyncio.to_thread(emulator.clear_faults)
+            await asyncio.to_thread(emulator.end_build, BUILD, "FINISHED")
+            return list(first), await only_event(_trigger())
+
+        first, later = asyncio.run(watch())
+        assert [payload["error"]["class"] for payload in first] == ["NotAuthenticatedError"] * 5
+        assert later["outcome"] == "ended"
+
+    def test_a_token_that_expires_is_renewed_once_for_all(self, emulator: Emulator) -> None:
+        async def watch() -> list[dict[str, Any]]:
+            waiting = asyncio.gather(*(only_event(_trigger()) for _ in range(20)))
+            await _requests(emulator, 40)
+            await asyncio.to_thread(emulator.expire_tokens)
+            await _requests(emulator, 2, "POST", "/authentication")
+            await asyncio.to_thread(emulator.end_build, BUILD, "FINISHED")
+            return list(await waiting)
+
+        assert [payload["outcome"] for payload in asyncio.run(watch())] == ["ended"] * 20
+        assert len(emulator.requests("POST", "/authentication")) == 2
+
+
+async def _beats_until(waiting: list[asyncio.Task[dict[str, Any]]], end: Any) -> int:
+    """Count the turns that another coroutine of the same loop gets while all these wait, and then end them."""
+    beats = 0
+    ends = time.monotonic() + 1.0
+    while time.monotonic() < ends:  # the turns are what is counted
+        await asyncio.sleep(0.01)
+        beats += 1
+    assert not any(task.done() for task in waiting)
+    await asyncio.to_thread(end)
+    return beats
+
+
+def test_the_triggerers_log_shows_the_wait(emulator: Emulator, log: Log) -> None:
+    log.once(f"Build {BUILD} is BUILDING", lambda: emulator.end_build(BUILD, "FINISHED"))
+    _event()
+    assert [line.split(",")[0] for line in log.lines] == [f"Build {BUILD} is BUILDING", f"Build {BUILD} is FINISHED"]
+
+
+def test_killing_it_says_that_the_build_goes_on(log: Log) -> None:
+    asyncio.run(_trigger().on_kill())
+    assert log.warnings == [
+        f"Build {BUILD} is not watched here any more. It goes on at the server: the API has no cancel."
+    ]
