@@ -12,7 +12,14 @@ FINAL_RUN_STATES = frozenset({"success", "failed"})
 
 
 class AirflowApiError(Exception):
-    """Airflow refused a request; the message holds its words."""
+    """Airflow refused a request; the message holds its words.
+
+    :param status: the HTTP status; None: there was no answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class AirflowClient:
@@ -152,7 +159,7 @@ class AirflowClient:
         except requests.RequestException as error:
             raise AirflowApiError(f"{method} {path}: Airflow does not answer ({error}).") from error
         if not answer.ok:
-            raise AirflowApiError(f"{method} {path}: {answer.status_code} {answer.text}")
+            raise AirflowApiError(f"{method} {path}: {answer.status_code} {answer.text}", answer.status_code)
         return answer.json()
 
 

@@ -19,7 +19,7 @@ def next_pause(*, elapsed: float, progress: int | None, poll_interval: float, ch
     """Return the seconds until the next look at a build.
 
     Without progress the pauses double: each is as long as the build has had. With progress the pause leads to the
-    earliest moment at which the build may end, and a little beyond; it is at most twice what the build has had, for
+    earliest moment at which the build may end, and a little beyond; it is at most thrice what the build has had, for
     progress can start late.
 
     :param elapsed: seconds since the build began.
@@ -29,7 +29,7 @@ def next_pause(*, elapsed: float, progress: int | None, poll_interval: float, ch
     :return: from the floor (2 s, or ``poll_interval`` where that is less) to ``poll_interval``.
     """
     known = progress if progress is not None and 0 < progress <= 100 else None
-    longest = max(START, elapsed if known is None else 2.0 * elapsed)
+    longest = max(START, elapsed if known is None else 3.0 * elapsed)
     pause = min(longest, poll_interval) * (1.0 - JITTER * chance)
     if known is not None:
         at_least = elapsed * max(0, 100 - known - DOUBT) / (known + DOUBT)

@@ -36,8 +36,9 @@ class StartBuildOperator(WaitsForBuild):
 
     :param project: name of the project; without it and ``project_id`` the connection's own.
     :param project_id: id of the project.
-    :param instances: what to build: a list of ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}``.
-    :param releases: release group name to release name.
+    :param instances: what to build: a list of ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}``; a template
+        renders it as JSON text.
+    :param releases: release group name to release name; a template renders it as JSON text.
     :param description: free text, shown in the web application; a line about this task is put behind it.
     :param restore: restore deleted instances first.
     :param wait_for_completion: wait until the build has ended, and fail if it is not FINISHED.
@@ -66,10 +67,10 @@ class StartBuildOperator(WaitsForBuild):
         *,
         project: str | None = None,
         project_id: int | str | None = None,
-        instances: Sequence[Mapping[str, Any]],
-        releases: Mapping[str, str] | None = None,
+        instances: Sequence[Mapping[str, Any]] | str,
+        releases: Mapping[str, str] | str | None = None,
         description: str | None = None,
-        restore: bool = False,
+        restore: bool | str = False,
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = 30.0,
@@ -138,12 +139,12 @@ class StartBuildOperator(WaitsForBuild):
         project, project_id = self.hook.project_or_default(
             optional_text("project", self.project), optional_number("project_id", self.project_id)
         )
-        order = Order(
-            project, project_id, self.instances, self.releases, self.description, restore=flag("restore", self.restore)
-        )
+        instances, releases = instance_list(self.instances), release_mapping(self.releases)
+        restore = flag("restore", self.restore)
+        order = Order(project, project_id, instances, releases, self.description, restore=restore)
         identity, is_retry = self._identity(context)
         created = self.hook.run(start(self.hook.talk, order, identity, is_retry=is_retry))
-        count = len(instance_list(self.instances))
+        count = len(instances)
         where = f"project {project or project_id}"
         self.log.info("Build %s in %s: %s instance%s.", created.build.id, where, count, "" if count == 1 else "s")
         return created

@@ -9,17 +9,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from importlib import import_module
 from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.triggers.base import BaseTrigger
-
-try:
-    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralError
-    from airflow.sdk.io import attach
-except ImportError:
-    from airflow.exceptions import AirflowRescheduleException, TaskDeferralError
-    from airflow.io.store import attach
 
 __all__ = [
     "AirflowRescheduleException",
@@ -31,11 +25,32 @@ __all__ = [
     "attach",
     "context_of",
     "deferral",
+    "of_this_version",
     "only_event",
     "play",
     "through_database",
     "timeless",
 ]
+
+
+def of_this_version(*paths: str) -> Any:
+    """Import the first of these names that the installed Airflow has."""
+    for path in paths:
+        module, _, name = path.rpartition(".")
+        try:
+            return getattr(import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError(f"this Airflow has none of {paths}")
+
+
+AirflowRescheduleException = of_this_version(
+    "airflow.sdk.exceptions.AirflowRescheduleException", "airflow.exceptions.AirflowRescheduleException"
+)
+TaskDeferralError = of_this_version("airflow.sdk.exceptions.TaskDeferralError", "airflow.exceptions.TaskDeferralError")
+attach = of_this_version("airflow.sdk.io.attach", "airflow.io.store.attach")
+#: The alarm that Airflow sets around an operator with ``execution_timeout``.
+timeout = of_this_version("airflow.sdk.execution_time.timeout.timeout", "airflow.utils.timeout.timeout")
 
 TRY_OUT_DAG = "try_out"
 RUN = "scheduled__2026-11-22T02:00:00+00:00"
@@ -115,9 +130,7 @@ def through_database(trigger: BaseTrigger) -> BaseTrigger:
     from airflow.models.trigger import Trigger
 
     row = Trigger.from_object(trigger)
-    module, _, name = row.classpath.rpartition(".")
-    kind = getattr(__import__(module, fromlist=[name]), name)
-    made: BaseTrigger = kind(**row.kwargs)
+    made: BaseTrigger = of_this_version(row.classpath)(**row.kwargs)
     return made
 
 
@@ -178,10 +191,6 @@ def _alarm(execution_timeout: Any) -> AbstractContextManager[Any]:
     """What Airflow puts around an operator with ``execution_timeout``."""
     if execution_timeout is None:
         return nullcontext()
-    try:
-        from airflow.sdk.execution_time.timeout import timeout
-    except ImportError:
-        from airflow.utils.timeout import timeout
     alarm: AbstractContextManager[Any] = timeout(execution_timeout.total_seconds())
     return alarm
 

@@ -16,10 +16,10 @@ from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import AIRPLANE, Connect
 
-START = {"task_id": "start", "project": "DEMO_PROJECT", "instances": [AIRPLANE]}
-DEPLOY = {"task_id": "deploy", "build_id": 1, "pattern": "CORE_DV_HLS", "deployment": "DEPLOY_TO_DEV"}
-FETCH = {"task_id": "fetch", "build_id": 1, "destination": "/tmp/x"}
-WATCH = {"task_id": "watch", "build_id": 1}
+START: dict[str, Any] = {"task_id": "start", "project": "DEMO_PROJECT", "instances": [AIRPLANE]}
+DEPLOY: dict[str, Any] = {"task_id": "deploy", "build_id": 1, "pattern": "CORE_DV_HLS", "deployment": "DEPLOY_TO_DEV"}
+FETCH: dict[str, Any] = {"task_id": "fetch", "build_id": 1, "destination": "/tmp/x"}
+WATCH: dict[str, Any] = {"task_id": "watch", "build_id": 1}
 BASE: dict[Any, dict[str, Any]] = {
     StartBuildOperator: START,
     BuildDeploymentOperator: DEPLOY,
@@ -111,7 +111,7 @@ def test_contradictions_are_seen_through_templates_and_results() -> None:
     with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
         first = StartBuildOperator(**{**START, "task_id": "first"})
         with pytest.raises(ConfigurationError, match="`project` and `project_id` exclude each other"):
-            StartBuildOperator(task_id="a", project="{{ params.p }}", project_id=first.output, instances=[AIRPLANE])
+            _make(StartBuildOperator, project="{{ params.p }}", project_id=first.output)
         with pytest.raises(ConfigurationError, match="`pattern` and `pattern_id`"):
             _make(BuildDeploymentOperator, pattern="{{ params.p }}", pattern_id=first.output)
 
@@ -234,7 +234,7 @@ def test_templates_render_to_what_is_sent(emulator: Emulator, connect: Connect) 
         "restore": True,
         "connection": "metakraftwerk_default",
     }
-    task.render_template_fields({"params": params, "ds": "2026-11-22"})  # type: ignore[arg-type]
+    task.render_template_fields({"params": params, "ds": "2026-11-22"})
     task.execute({})
     (post,) = emulator.requests("POST", "/api/v1/builds")
     assert post["body"] == {

@@ -95,13 +95,13 @@ class TestFields:
 
 class TestAsAirflowSeesIt:
     def test_every_field_is_in_the_form(self) -> None:
-        widgets = ProvidersManager().connection_form_widgets
+        widgets = ProvidersManager().connection_form_widgets  # type: ignore[no-untyped-call]
         mine = {name.removeprefix(PREFIX): item for name, item in widgets.items() if name.startswith(PREFIX)}
         assert set(mine) == set(connection_fields())
         assert [name for name, item in mine.items() if item.is_sensitive] == ["token"]
 
     def test_names_and_placeholders_of_the_standard_fields(self) -> None:
-        shown = ProvidersManager().field_behaviours["metakraftwerk"]
+        shown = ProvidersManager().field_behaviours["metakraftwerk"]  # type: ignore[no-untyped-call]
         declared = field_behaviour()
         assert shown["relabeling"] == declared["relabeling"] == {"login": "E-mail", "schema": "Scheme (https or http)"}
         assert shown["hidden_fields"] == declared["hidden-fields"] == []

@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import airflow
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from airflow.providers_manager import ProvidersManager
 
@@ -35,7 +35,7 @@ def manager(remarks: list[str]) -> Iterator[ProvidersManager]:
     """Airflow's own view of all providers, with everything loaded."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        manager = ProvidersManager()
+        manager = ProvidersManager()  # type: ignore[no-untyped-call]
         assert manager.hooks[CONNECTION_TYPE] is not None
         assert manager.connection_form_widgets
         assert manager.field_behaviours

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -219,7 +219,7 @@ def test_every_value_for_the_api_and_the_connection_are_template_fields(module: 
 )
 def test_results_are_frozen_dataclasses_of_the_documented_fields(name: str, documented: str) -> None:
     kind = _get("hooks.metakraftwerk", name)
-    assert is_dataclass(kind)
+    assert kind.__dataclass_params__.frozen
     assert {item.name for item in fields(kind)} == set(documented.split())
     made = kind(**{item.name: None for item in fields(kind)})
     with pytest.raises(FrozenInstanceError):

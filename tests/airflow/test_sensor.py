@@ -116,7 +116,7 @@ class TestWaiting:
 class TestReschedule:
     """``mode="reschedule"``: a look in a worker, then out of it until the next one."""
 
-    def _look(self, began: timedelta = timedelta(0), **arguments: Any) -> Any:
+    def _look(self, *, began: Any = timedelta(0), **arguments: Any) -> Any:
         task = _watch(mode="reschedule", **{"poke_interval": 60, "timeout": 600, **arguments})
         return task.execute(context_of(task, start_date=datetime.now(timezone.utc) - began))
 

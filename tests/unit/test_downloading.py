@@ -131,6 +131,9 @@ def test_a_range_beyond_the_end_means_from_the_start(world, folder):
     files.instead[1] = without_length
     assert fetch(world, folder).sha256 == sha256(DATA)
     assert files.asked == [(1, None), (1, f"bytes={len(DATA)}-"), (1, None)]
+    assert world.logged("INFO") == [
+        "GET /api/v1/downloads/1: the server has no more of the file from where it broke off. Starting over."
+    ]
 
 
 def test_a_416_to_a_request_without_a_range_is_an_error(world, folder):

@@ -62,9 +62,9 @@ def test_at_the_longest_pause_builds_of_one_night_are_not_looked_at_in_step():
     [
         (0, None, 5.0),
         (0, 50, 2.0),
-        (2, 5, 5.0),
+        (1, 5, 5.0),
         (6, 99, 2.0),
-        (10, 5, 20.0),
+        (10, 5, 30.0),
         (30, 50, 30 * 45 / 55 + 6),
         (1_000, 50, 1_000 * 45 / 55 + 13),
         (1_000, 94, 1_000 * 1 / 99 + 13),
@@ -74,7 +74,7 @@ def test_at_the_longest_pause_builds_of_one_night_are_not_looked_at_in_step():
         "no age yet, but progress",
         "young",
         "never sooner than the floor",
-        "never later than twice the age",
+        "never later than thrice the age",
         "the earliest end and a fifth of the age",
         "the earliest end and 13 s",
         "close to the end",
@@ -90,7 +90,7 @@ def test_near_its_end_a_build_is_looked_at_every_thirteen_seconds_at_the_latest(
     assert next_pause(elapsed=10_000, progress=progress, poll_interval=300, chance=0.0) == 13.0
 
 
-# What follows are the figures of the documentation: 400 builds of each kind.
+# What follows simulates 400 builds of each kind, as `make bench` does more of them.
 
 
 @dataclass
@@ -135,14 +135,15 @@ def absent(_: random.Random) -> Progress:
 def watch(
     median: float, progress: Callable[[random.Random], Progress], pause: Callable[..., float], first: float
 ) -> Figures:
+    """Look at builds when they begin, ``first`` seconds later, or up to half as long again, and then by a schedule."""
     durations = random.Random(4)
     delays, looks = [], 0
     for number in range(400):
         seconds = durations.lognormvariate(math.log(median), 0.8)
         dice = random.Random(number)
         shown = progress(dice)
-        now = first * (1 + dice.random())
-        looks += 1
+        now = first * (1 + 0.5 * dice.random())
+        looks += 2 if first else 1
         while now < seconds:
             now += pause(elapsed=now, progress=shown(now / seconds), poll_interval=30.0, chance=dice.random())
             looks += 1
@@ -159,13 +160,13 @@ TWENTY_SECONDS, FIVE_MINUTES, AN_HOUR = 20.0, 300.0, 3_600.0
 
 @pytest.mark.parametrize("progress", [linear, uneven, stuck])
 @pytest.mark.parametrize(
-    # A build of 20 s is over after two fixed looks; one for its progress and one for its end are needed anyway.
+    # A build of 20 s takes three fixed looks. Ours are the task's own, one for the progress and one for the end.
     ("median", "share"),
-    [(TWENTY_SECONDS, 1.25), (FIVE_MINUTES, 0.63), (AN_HOUR, 0.6)],
+    [(TWENTY_SECONDS, 1.2), (FIVE_MINUTES, 0.63), (AN_HOUR, 0.6)],
     ids=["20 s", "5 min", "1 h"],
 )
 def test_with_progress_ends_are_seen_no_later_than_every_15_seconds_at_fewer_looks(median, share, progress):
-    fixed, ours = watch(median, progress, every_15_seconds, 0.0), watch(median, progress, next_pause, 2.0)
+    fixed, ours = watch(median, progress, every_15_seconds, 0.0), watch(median, progress, next_pause, START)
     assert ours.mean <= fixed.mean
     assert ours.p95 <= fixed.p95
     assert ours.looks <= share * fixed.looks
@@ -173,7 +174,7 @@ def test_with_progress_ends_are_seen_no_later_than_every_15_seconds_at_fewer_loo
 
 @pytest.mark.parametrize("median", [TWENTY_SECONDS, FIVE_MINUTES, AN_HOUR], ids=["20 s", "5 min", "1 h"])
 def test_without_progress_ends_are_seen_within_poll_interval(median):
-    fixed, ours = watch(median, absent, every_15_seconds, 0.0), watch(median, absent, next_pause, 2.0)
+    fixed, ours = watch(median, absent, every_15_seconds, 0.0), watch(median, absent, next_pause, START)
     assert max(ours.delays) <= 30.0
     assert ours.mean <= 16.0
-    assert ours.looks <= 1.25 * fixed.looks
+    assert ours.looks <= 1.3 * fixed.looks

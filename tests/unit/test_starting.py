@@ -102,6 +102,7 @@ def test_a_retry_starts_a_build_where_none_goes_on_or_has_finished(world, there)
     created = run(world, is_retry=True)
     assert created.build.id not in (None, 5000)
     assert world.asked == [LISTED, POSTED]
+    assert world.logged() == ["No build of an earlier try of this task goes on or has finished: starting one."]
 
 
 @pytest.mark.parametrize(

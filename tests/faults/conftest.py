@@ -1,0 +1,94 @@
+"""A server for the fault table, with and without TLS, and time that runs faster."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trustme
+
+from mkw_airflow_provider.client import polling
+from mkw_airflow_provider.client.flows import Conversation, conversation, lost_answers
+from mkw_airflow_provider.emulator import Emulator
+from mkw_airflow_provider.triggers import build as trigger
+from mkw_airflow_provider.triggers import watch
+from tests.faults.stage import Clock, Pace
+
+#: A second stands for this many: a minute takes one and a half, the tolerance of a quarter of an hour 22.5.
+FASTER = 40
+
+PACE = Pace(
+    minute=60 / FASTER,
+    build=0.4,
+    poll_interval=0.2,
+    read_timeout=0.3,
+    slow=0.6,
+    retry_after=1,
+    tolerance=900 / FASTER,
+    short_tolerance=0.6,
+    patience=30.0,
+)
+
+
+@dataclass
+class InThisProcess:
+    """An emulator in a thread, as the fault table's server."""
+
+    control: Emulator
+    certificate: Path | None = None
+
+    def start(self) -> None:
+        """Serve again."""
+        self.control.start()
+
+    def stop(self) -> None:
+        """End, and refuse connections."""
+        self.control.stop()
+
+
+@pytest.fixture
+def pace(monkeypatch: pytest.MonkeyPatch) -> Pace:
+    """The pace of the fault table here: the pauses that this provider makes are shortened alike."""
+    monkeypatch.setattr(conversation, "SHORTEST_BACKOFF", conversation.SHORTEST_BACKOFF / FASTER)
+    monkeypatch.setattr(conversation, "LONGEST_BACKOFF", conversation.LONGEST_BACKOFF / FASTER)
+    monkeypatch.setattr(lost_answers, "LOOK_UP_INTERVAL", lost_answers.LOOK_UP_INTERVAL / FASTER)
+    monkeypatch.setattr(trigger, "EARLIEST_EVENT", trigger.EARLIEST_EVENT / FASTER)
+    monkeypatch.setattr(watch, "FLOOR", polling.FLOOR / FASTER)
+    monkeypatch.setattr(polling, "FLOOR", polling.FLOOR / FASTER)
+    # What a row sets is forgotten after it.
+    monkeypatch.setenv("AIRFLOW_CONN_METAKRAFTWERK_DEFAULT", "")
+    return PACE
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A wall clock that can jump, and that this provider goes by."""
+    clock = Clock()
+    monkeypatch.setattr("time.time", clock)
+    monkeypatch.setattr(watch, "Conversation", partial(Conversation, wall=clock))
+    return clock
+
+
+@pytest.fixture(scope="session")
+def plain_server() -> Iterator[InThisProcess]:
+    """A server without TLS."""
+    with Emulator() as emulator:
+        yield InThisProcess(emulator)
+
+
+@pytest.fixture(scope="session")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InThisProcess]:
+    """A server with TLS, beside whose certificate lies one of an authority that nobody knows."""
+    folder = tmp_path_factory.mktemp("certificates")
+    authority, unknown = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "good.pem"))
+    unknown.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "unknown.pem"))
+    shown = folder / "shown.pem"
+    shutil.copyfile(folder / "good.pem", shown)
+    with Emulator(tls_cert=shown) as emulator:
+        yield InThisProcess(emulator, shown)
