@@ -2,12 +2,17 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check format docs lock clean FORCE
+.PHONY: help install demo test check format docs chaos lock clean FORCE
 
 # Empty: the Python of .venv if there is one, else the first on the PATH that suits.
 PYTHON :=
 # Not empty: `make demo` leaves Airflow running until Ctrl-C.
 KEEP :=
+# How often, from which plan, how long, how thoroughly: `make chaos`.
+RUNS :=
+SEED :=
+MINUTES :=
+SHORT :=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,12 +56,15 @@ format: $(VENV)/.dev ## Format the code and mend what the linter can mend
 docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
 	$(ALONE) $(BIN)/sphinx-build --fail-on-warning --nitpicky --quiet -b html docs docs/_build/html
 
+chaos: $(VENV)/.airflow ## Kill, cut and delay while the chain runs; SHORT=1, RUNS=60, SEED=7, MINUTES=30
+	@exec $(BIN)/python -m chaos $(if $(filter-out 0 no false,$(SHORT)),--short) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
 lock: $(VENV)/.python ## Pin the newest versions of all that is installed
 	$(COMPILE) pyproject.toml --group dev --output-file $(LOCK)
 	echo hatchling | $(COMPILE) - --output-file $(BUILD_LOCK)
 
 clean: ## Remove everything that make has made, .venv too
-	rm -rf $(VENV) .demo dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .chaos .demo dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Its content changes only with .venv itself, so that the stamps below follow.

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
 from mkw_airflow_provider.client.arguments import whole_number
-from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError, ProtocolError
+from mkw_airflow_provider.exceptions import (
+    ApiError,
+    BuildTimeoutError,
+    ConnectionFailedError,
+    MetaKraftwerkError,
+    ProtocolError,
+)
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.builds import Build
@@ -121,7 +127,7 @@ class WaitsForBuild(UsesMetaKraftwerk):
 
         history = History()
         try:
-            build = self.hook.get_build(build_id) if pause is None else None
+            build = self._first_look(build_id) if pause is None else None
             if build is None or not build.has_ended:
                 if self.deferrable:
                     self.put_away(build_id, limit)
@@ -139,6 +145,21 @@ class WaitsForBuild(UsesMetaKraftwerk):
         except MetaKraftwerkError as error:
             self._break_off(error, "timeout" if limit is None else limit.source)
         return self.concluded(build)
+
+    def _first_look(self, build_id: int) -> Build | None:
+        """Return the build; None if the server is out of reach, which is for the wait to sit out, within its time."""
+        from mkw_airflow_provider.client.builds import get_build
+        from mkw_airflow_provider.client.flows.conversation import PASSING
+
+        try:
+            return self.hook.run(self.hook.talk.request(get_build(build_id), until=time.time()))
+        except (ConnectionFailedError, ProtocolError) as error:
+            self.log.info("Build %s cannot be looked at yet: %s", build_id, error)
+        except ApiError as error:
+            if error.status not in PASSING:
+                raise
+            self.log.info("Build %s cannot be looked at yet: %s", build_id, error)
+        return None
 
     def put_away(self, build_id: int, limit: Limit | None) -> NoReturn:
         """Defer: leave the worker, and wait in the triggerer."""

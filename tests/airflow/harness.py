@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -200,3 +201,11 @@ def timeless(text: str) -> str:
     text = re.sub(r"\d+ (s|min|h|times)\b", r"N \1", text)
     text = re.sub(r"\d+ %", "N %", text)
     return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z?", "T", text)
+
+
+def alarm_in_a_worker(_: object) -> None:
+    """Let Airflow's alarm go off now, if this is a worker and not a triggerer."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        signal.raise_signal(signal.SIGALRM)

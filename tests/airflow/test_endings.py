@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
+from mkw_airflow_provider.client import authentication
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import (
     BuildCanceledError,
@@ -30,7 +31,7 @@ from mkw_airflow_provider.exceptions import (
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import AIRPLANE, Connect, Log
-from tests.airflow.harness import Ending, context_of, play, timeless
+from tests.airflow.harness import Ending, alarm_in_a_worker, context_of, play, timeless
 
 pytestmark = pytest.mark.usefixtures("at_once")
 #: Airflow's alarm and that of pytest-timeout are the same signal.
@@ -51,6 +52,7 @@ class Case:
     :param sensor: what the sensor raises then; None: it returns the build.
     :param words: what the message says, besides the build's id.
     :param last: what the last line in the log says.
+    :param prepare: what happens there before; the first look, that of the task itself, must succeed.
     :param of_look: whether a look at the build went wrong, not the wait: what ``silent_fail`` waits out.
     """
 
@@ -62,6 +64,7 @@ class Case:
     extra: dict[str, Any] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
     of_look: bool = False
+    prepare: Callable[[Emulator], Any] = bool
 
 
 def _answer(emulator: Emulator, body: dict[str, Any]) -> None:
@@ -94,13 +97,24 @@ CASES = {
     ),
     "timeout": Case(None, BuildTimeoutError, AirflowSensorTimeout, "last seen BUILDING", GOES_ON, arguments=HALF),
     "timeout-in-an-outage": Case(
-        _outage("status", status=503),
+        None,
         BuildTimeoutError,
         AirflowSensorTimeout,
         "The server could not be asked at the end",
         GOES_ON,
         extra={"outage_tolerance": 60, "connect_timeout": 0.3},
-        arguments={"timeout": 1.5},
+        arguments=HALF,
+        prepare=_outage("status", status=503, skip=1),
+    ),
+    "timeout-in-an-outage-from-the-first-look-on": Case(
+        None,
+        BuildTimeoutError,
+        AirflowSensorTimeout,
+        "The server could not be asked at the end",
+        GOES_ON,
+        extra={"outage_tolerance": 60, "connect_timeout": 0.3},
+        arguments=HALF,
+        prepare=_outage("status", status=503),
     ),
     "vanished": Case(
         lambda e: e.delete_build(BUILD),
@@ -183,17 +197,20 @@ class Waits:
         self._connect = connect
         self._log = log
 
-    def both(self, case: Case, make: Callable[..., Any], **context: Any) -> Both:
-        plain, last = self._play(case, lambda: make(deferrable=False), context)
-        deferred, deferred_last = self._play(case, lambda: make(deferrable=True), context)
+    def both(self, case: Case, make: Callable[..., Any], start_date: Callable[[], datetime] = datetime.now) -> Both:
+        plain, last = self._play(case, lambda: make(deferrable=False), start_date)
+        deferred, deferred_last = self._play(case, lambda: make(deferrable=True), start_date)
         assert plain.deferrals == 0
         assert deferred.deferrals >= 1
         return Both(plain, deferred, (last, deferred_last))
 
-    def _play(self, case: Case, make: Callable[[], Any], context: dict[str, Any]) -> tuple[Ending, str]:
+    def _play(self, case: Case, make: Callable[[], Any], start_date: Callable[[], datetime]) -> tuple[Ending, str]:
         emulator, strike = self._emulator, case.strike
         emulator.reset()
+        # Its tokens are gone, and each play is a process of its own.
+        authentication._wallets.clear()
         emulator.set(build_seconds=60)
+        case.prepare(emulator)
         self._connect(**case.extra)
         self._log.clear()
         if strike is not None:
@@ -201,7 +218,7 @@ class Waits:
         operator = make()
         if isinstance(operator, BuildSensor):
             emulator.start_build()
-        return play(make, context_of(operator, **context)), _without_transport(self._log.lines[-1])
+        return play(make, context_of(operator, start_date=start_date())), _without_transport(self._log.lines[-1])
 
 
 @pytest.fixture
@@ -297,18 +314,23 @@ def test_silent_fail_does_not_silence_the_end_of_the_build(waits: Waits) -> None
     _alike(both, AirflowFailException)
 
 
-#: When the task began, in seconds from now: long enough ago, and the wait's own deadline comes before the alarm.
-BEGUN = [pytest.param(-0.4, id="deadline"), pytest.param(0.5, id="alarm")]
+#: In a worker either the wait's own deadline comes first, or Airflow's alarm; in a triggerer there is no alarm.
+FIRST = {"deadline": None, "alarm": alarm_in_a_worker}
+#: The task began two seconds ago, so the wait has one second left, and the alarm three.
+LIMIT = timedelta(seconds=3)
+
+
+def _two_seconds_ago() -> datetime:
+    return datetime.now(timezone.utc) - timedelta(seconds=2)
 
 
 @alarmed
 @pytest.mark.parametrize("make", [_operator, _sensor])
-@pytest.mark.parametrize("begun", BEGUN)
-def test_execution_timeout(waits: Waits, make: Callable[..., Any], begun: float) -> None:
+@pytest.mark.parametrize("first", FIRST)
+def test_execution_timeout(waits: Waits, make: Callable[..., Any], first: str) -> None:
     """Airflow sets an alarm in a worker only; the wait keeps it by itself as well, in both places."""
-    case = Case(None, AirflowTaskTimeout, AirflowTaskTimeout)
-    start_date = datetime.now(timezone.utc) + timedelta(seconds=begun)
-    both = waits.both(case, make(timeout=60, execution_timeout=timedelta(seconds=1)), start_date=start_date)
+    case = Case(FIRST[first], AirflowTaskTimeout, AirflowTaskTimeout)
+    both = waits.both(case, make(timeout=60, execution_timeout=LIMIT), start_date=_two_seconds_ago)
     _alike(both, AirflowTaskTimeout)
     assert both.words[0].startswith("execution_timeout: The time for waiting is over")
     assert f"build {BUILD} has not ended (last seen BUILDING" in both.words[0]
@@ -317,11 +339,10 @@ def test_execution_timeout(waits: Waits, make: Callable[..., Any], begun: float)
 
 @alarmed
 @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
-@pytest.mark.parametrize("begun", BEGUN)
-def test_execution_timeout_of_a_sensor_that_skips(waits: Waits, option: str, begun: float) -> None:
-    case = Case(None, None, AirflowSkipException)
-    start_date = datetime.now(timezone.utc) + timedelta(seconds=begun)
-    make = _sensor(execution_timeout=timedelta(seconds=1), **{option: True})
-    both = waits.both(case, make, start_date=start_date)
+@pytest.mark.parametrize("first", FIRST)
+def test_execution_timeout_of_a_sensor_that_skips(waits: Waits, option: str, first: str) -> None:
+    case = Case(FIRST[first], None, AirflowSkipException)
+    make = _sensor(execution_timeout=LIMIT, **{option: True})
+    both = waits.both(case, make, start_date=_two_seconds_ago)
     _alike(both, AirflowSkipException)
     assert "execution_timeout: The time for waiting is over" in both.words[0]

@@ -34,7 +34,7 @@ from mkw_airflow_provider.hooks.metakraftwerk import (
     DownloadedFile,
     MetaKraftwerkHook,
 )
-from tests.airflow.conftest import AIRPLANE, Connect
+from tests.airflow.conftest import AIRPLANE, Connect, Log
 
 
 @pytest.fixture
@@ -132,12 +132,13 @@ class TestBuilds:
 
 
 class TestWaitForBuild:
-    def test_returns_the_finished_build(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
-        emulator.set(build_seconds=0.3)
+    def test_returns_the_finished_build(self, emulator: Emulator, hook: MetaKraftwerkHook, log: Log) -> None:
+        emulator.set(build_seconds=60)
         build_id = emulator.start_build()["id"]
+        log.once(f"Build {build_id} is BUILDING", lambda: emulator.end_build(build_id, "FINISHED"))
         build = hook.wait_for_build(build_id, poll_interval=0.05)
         assert (build.id, build.status) == (build_id, BuildStatus.FINISHED)
-        assert len(emulator.requests("GET", f"/api/v1/builds/{build_id}")) > 1
+        assert len(emulator.requests("GET", f"/api/v1/builds/{build_id}")) == 2
 
     @pytest.mark.parametrize(("status", "kind"), [("FAILED", BuildFailedError), ("CANCELED", BuildCanceledError)])
     def test_raises_for_another_end(

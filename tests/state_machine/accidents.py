@@ -109,21 +109,34 @@ class Accident:
 
 #: Longer than the read time-out of the connection.
 SLOW = 0.4
-BUSY = {"status": 503, "headers": {"Retry-After": "0"}}
 
 
-def _lost(path: str) -> list[Fault]:
-    """Return the ways in which a POST and its answer get lost, or are refused."""
+def _undone(path: str) -> list[Fault]:
+    """Return the ways in which a POST gets lost before anything is done about it."""
     return [
         Fault("reset", "POST", path),
+        Fault("close", "POST", path),
+        Fault("status", "POST", path, arguments={"status": 502}),
+        Fault("status", "POST", path, arguments={"status": 504}),
+    ]
+
+
+def _done(path: str) -> list[Fault]:
+    """Return the ways in which the answer to a POST gets lost after all is done about it, or before, but late."""
+    return [
         Fault("reset", "POST", path, arguments={"work": True}),
         Fault("close", "POST", path, arguments={"work": True}),
-        Fault("status", "POST", path, arguments={"status": 502}),
         Fault("status", "POST", path, arguments={"status": 502, "work": True}),
         Fault("status", "POST", path, arguments={"status": 504, "work": True}),
         Fault("truncate", "POST", path),
         Fault("delay", "POST", path, arguments={"delay": SLOW}),
-        Fault("status", "POST", path, arguments=BUSY),
+    ]
+
+
+def _refused(path: str) -> list[Fault]:
+    """Return the ways in which a server says that it does nothing about a POST."""
+    return [
+        Fault("status", "POST", path, arguments={"status": 503, "headers": {"Retry-After": "0"}}),
         Fault("status", "POST", path, arguments={"status": 429}),
         Fault("status", "POST", path, arguments={"status": 500}),
         Fault("expired", "POST", path),
@@ -145,23 +158,25 @@ def _unread(path: str) -> list[Fault]:
     ]
 
 
+BUILDS, DEPLOYMENTS, DOWNLOADS = "/api/v1/builds", "/api/v1/build_deployments", "/api/v1/downloads/*"
+ONE_BUILD = f"{BUILDS}/*"
 LOGIN = [
     Fault("status", "POST", "/authentication", arguments={"status": 502}),
     Fault("reset", "POST", "/authentication", arguments={"work": True}),
     Fault("truncate", "POST", "/authentication"),
 ]
-POLLING = _unread("/api/v1/builds/*")
-STARTING = [*LOGIN, *_lost("/api/v1/builds"), *_unread("/api/v1/builds"), *POLLING]
-DEPLOYING = [*LOGIN, *_lost("/api/v1/build_deployments"), *_unread("/api/v1/build_deployments")]
-DOWNLOADING = [*LOGIN, *POLLING, *_unread("/api/v1/downloads/*")]
+#: What the server may answer wrongly, in groups that are equally likely.
+STARTING = (_undone(BUILDS), _done(BUILDS), _refused(BUILDS), _unread(BUILDS), _unread(ONE_BUILD), LOGIN)
+DEPLOYING = (_undone(DEPLOYMENTS), _done(DEPLOYMENTS), _refused(DEPLOYMENTS), _unread(DEPLOYMENTS), LOGIN)
+DOWNLOADING = (_unread(DOWNLOADS), _unread(DOWNLOADS), _unread(ONE_BUILD), LOGIN)
 
 
-def accidents(faults: list[Fault], points: int) -> st.SearchStrategy[Accident]:
+def accidents(groups: tuple[list[Fault], ...], points: int) -> st.SearchStrategy[Accident]:
     """Return a strategy for what happens to a try.
 
-    :param faults: what the server may answer wrongly.
+    :param groups: what the server may answer wrongly.
     :param points: about how many points of its work a try passes.
     """
     killed = st.none() | st.integers(0, points)
-    several = st.lists(st.sampled_from(faults), max_size=2, unique=True).map(tuple)
-    return st.builds(Accident, killed_after=killed, faults=several)
+    fault = st.one_of([st.sampled_from(group) for group in groups])
+    return st.builds(Accident, killed_after=killed, faults=st.lists(fault, max_size=2).map(tuple))

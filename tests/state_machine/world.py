@@ -8,7 +8,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class World:
         self._contents: dict[int, str] = {}
         emulator.reset()
         emulator.set(**SWITCHES)
-        _begin_process()
+        authentication._wallets.clear()
 
     def restart(self) -> None:
         """Restart the server; its database stays."""
@@ -66,7 +66,8 @@ class World:
         finally:
             self.emulator.clear_faults()
             if accident.killed_after is not None:
-                _begin_process()
+                # The next worker is a new process, and knows no token.
+                authentication._wallets.clear()
 
     def builds_of(self, task: TriedTask) -> dict[int, str]:
         """Return the builds that the tries of a task's present series started, and their statuses."""
@@ -242,15 +243,6 @@ class World:
             file.add_header("Authorization", f"Bearer {token}")
             self._contents[download_id] = hashlib.sha256(_read(file)).hexdigest()
         return self._contents[download_id]
-
-
-def _begin_process() -> None:
-    """Forget what a new process does not know: tokens, and what is kept out of its log."""
-    authentication._wallets.clear()
-    with suppress(ImportError):
-        from airflow.sdk._shared.secrets_masker import reset_secrets_masker
-
-        reset_secrets_masker()
 
 
 def _read(request: urllib.request.Request) -> bytes:

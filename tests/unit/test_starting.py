@@ -248,10 +248,10 @@ def test_what_the_server_refuses_is_final(world):
     assert world.asked == [POSTED]
 
 
-@pytest.mark.parametrize("first_try", [1, 2])
-def test_a_cleared_task_warns_of_a_build_of_an_earlier_series_that_goes_on(world, first_try):
-    Builds(world, (5000, "BUILDING", replace(ME, first_try=first_try)))
-    assert run(world, CLEARED).build.id == 5001
+@pytest.mark.parametrize(("earlier", "first_try"), [(1, 2), (1, 3), (2, 3)])
+def test_a_cleared_task_warns_of_a_build_of_an_earlier_series_that_goes_on(world, earlier, first_try):
+    Builds(world, (5000, "BUILDING", replace(ME, first_try=earlier)))
+    assert run(world, replace(ME, first_try=first_try)).build.id == 5001
     assert world.asked == [LISTED, POSTED]
     assert world.logged("WARNING") == [
         "Build 5000, started before this task was cleared, still goes on at the server. Starting another one."
