@@ -206,8 +206,8 @@ def test_a_build_starts_once_whatever_happens_in_between(
                 max_examples=10,
                 stateful_step_count=25,
                 deadline=None,
-                # In CI the same runs each time, and a failure is told as it is; elsewhere new runs, and a failure is cut
-                # down to its shortest form, which takes minutes. Both print a blob to repeat it by.
+                # In CI the same runs each time, and a failure is told as it is; elsewhere new runs, and a failure
+                # is cut down to its shortest form, which takes minutes. Both print a blob to repeat it by.
                 derandomize=IN_CI,
                 phases=[Phase.explicit, Phase.reuse, Phase.generate, *([] if IN_CI else [Phase.shrink])],
                 report_multiple_bugs=False,
