@@ -153,10 +153,8 @@ class WaitsForBuild(UsesMetaKraftwerk):
 
         try:
             return self.hook.run(self.hook.talk.request(get_build(build_id), until=time.time()))
-        except (ConnectionFailedError, ProtocolError) as error:
-            self.log.info("Build %s cannot be looked at yet: %s", build_id, error)
-        except ApiError as error:
-            if error.status not in PASSING:
+        except (ApiError, ConnectionFailedError, ProtocolError) as error:
+            if isinstance(error, ApiError) and error.status not in PASSING:
                 raise
             self.log.info("Build %s cannot be looked at yet: %s", build_id, error)
         return None

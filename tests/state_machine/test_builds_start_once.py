@@ -40,7 +40,19 @@ DEPLOYS = {"deploy": "DEPLOY_TO_DEV", "deploy_without_store": "DEPLOY_TO_TEST"}
 DOWNLOAD = "download"
 CALM = Accident()
 NOW_AND_THEN = st.sampled_from([False, False, False, True])
+#: In CI the same runs each time, and a failure is told as it is; elsewhere new runs, and a failure is cut down to its
+#: shortest form, which takes minutes. Both print a blob to repeat it by.
 IN_CI = bool(os.environ.get("CI"))
+SETTINGS = settings(
+    max_examples=10,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=IN_CI,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, *([] if IN_CI else [Phase.shrink])],
+    report_multiple_bugs=False,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 class BuildsStartOnce(RuleBasedStateMachine):
@@ -200,21 +212,7 @@ def test_a_build_starts_once_whatever_happens_in_between(
 
     # Before Airflow hides in them what looks like a token.
     with capture_logs() as entries:
-        run_state_machine_as_test(
-            machine,  # type: ignore[arg-type]  # any callable that makes one
-            settings=settings(
-                max_examples=10,
-                stateful_step_count=25,
-                deadline=None,
-                # In CI the same runs each time, and a failure is told as it is; elsewhere new runs, and a failure
-                # is cut down to its shortest form, which takes minutes. Both print a blob to repeat it by.
-                derandomize=IN_CI,
-                phases=[Phase.explicit, Phase.reuse, Phase.generate, *([] if IN_CI else [Phase.shrink])],
-                report_multiple_bugs=False,
-                print_blob=True,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        run_state_machine_as_test(machine, settings=SETTINGS)  # type: ignore[arg-type]  # any callable that makes one
     captured = capfd.readouterr()
     logged = captured.out + captured.err + caplog.text + "".join(map(repr, entries))
     assert "POST /api/v1/builds" in caplog.text
