@@ -18,7 +18,7 @@ def success(terminal: Terminal, client: AirflowClient, control: Control, finishe
     """Show the files, the deployment, what the wait cost, which requests it took, and where Airflow shows it."""
     manifest = client.xcom(finished.dag_id, finished.run_id, "download_build")
     deployment = client.xcom(finished.dag_id, finished.run_id, "deploy_build")
-    wait = chain.times(finished.events, "wait_for_build")
+    wait = chain.times(finished, "wait_for_build")
     terminal.title(f"Build {manifest['build_id']}")
     for file in manifest["files"]:
         terminal.fact(file["pattern"], f"{file['path']}")

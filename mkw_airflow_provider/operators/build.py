@@ -60,6 +60,7 @@ class StartBuildOperator(WaitsForBuild):
         "metakraftwerk_conn_id",
     )
     template_fields_renderers = {"instances": "json", "releases": "json"}  # noqa: RUF012  # Airflow declares it so
+    returns = "build_id"
     ui_color = "#e3f0fb"
 
     def __init__(

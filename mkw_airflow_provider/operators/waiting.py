@@ -18,6 +18,7 @@ from mkw_airflow_provider.exceptions import (
     MetaKraftwerkError,
     ProtocolError,
 )
+from mkw_airflow_provider.operators.without_worker import can_end
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.builds import Build
@@ -71,6 +72,8 @@ class WaitsForBuild(UsesMetaKraftwerk):
     """An operator that waits for a build. Subclasses say what an end and a time-out mean to them."""
 
     deferrable: bool
+    #: What the task returns, in the words of :class:`~mkw_airflow_provider.triggers.without_worker.EndingTrigger`.
+    returns: str
     _build_id: int | None = None
 
     @property
@@ -159,10 +162,18 @@ class WaitsForBuild(UsesMetaKraftwerk):
             self.log.info("Build %s cannot be looked at yet: %s", build_id, error)
         return None
 
+    @property
+    def ends_with(self) -> str | None:
+        """What the triggerer ends this task with; None where a worker has to end it."""
+        if not can_end(self):
+            return None
+        return self.returns if self.do_xcom_push else "nothing"
+
     def put_away(self, build_id: int, limit: Limit | None) -> NoReturn:
         """Defer: leave the worker, and wait in the triggerer."""
         # Here and not above: a DAG file that only names the operator must not pay for it.
         from mkw_airflow_provider.triggers.build import BuildTrigger
+        from mkw_airflow_provider.triggers.without_worker import EndingTrigger
 
         backstop = None
         if limit is not None:
@@ -171,13 +182,15 @@ class WaitsForBuild(UsesMetaKraftwerk):
             grace = settings.outage_tolerance + settings.connect_timeout + settings.read_timeout + 60.0
             backstop = timedelta(seconds=max(0.0, limit.deadline - time.time()) + grace)
         self.log.info("Waiting for build %s in the triggerer.", build_id)
+        arguments: dict[str, Any] = {
+            "metakraftwerk_conn_id": self.metakraftwerk_conn_id,
+            "build_id": build_id,
+            "poll_interval": self.longest_pause,
+            "deadline": None if limit is None else limit.deadline,
+        }
+        ends_with = self.ends_with
         self.defer(
-            trigger=BuildTrigger(
-                metakraftwerk_conn_id=self.metakraftwerk_conn_id,
-                build_id=build_id,
-                poll_interval=self.longest_pause,
-                deadline=None if limit is None else limit.deadline,
-            ),
+            trigger=BuildTrigger(**arguments) if ends_with is None else EndingTrigger(**arguments, ends_with=ends_with),
             method_name="execute_complete",
             kwargs={"limited_by": None if limit is None else limit.source},
             timeout=backstop,
@@ -257,15 +270,9 @@ class WaitsForBuild(UsesMetaKraftwerk):
 
     def log_end(self, build: Build) -> None:
         """Log how a build ended: the last line of the task, deferred or not."""
-        from mkw_airflow_provider.client.flows.waiting import duration
+        from mkw_airflow_provider.client.flows.waiting import ending
 
-        took = ""
-        if build.build_start is not None and build.build_end is not None:
-            took = f" after {duration((build.build_end - build.build_start).total_seconds())}"
-        count = len(build.downloads)
-        files = f", {count} download{'' if count == 1 else 's'}" if count else ""
-        said = f": {build.message}" if build.message and build.status != "FINISHED" else ""
-        self.log.info("Build %s ended %s%s%s%s.", build.id, build.status, took, files, said)
+        self.log.info("%s", ending(build))
 
     def on_kill(self) -> None:
         """Say what goes on: the API has no cancel."""

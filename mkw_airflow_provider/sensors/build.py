@@ -21,6 +21,8 @@ from mkw_airflow_provider.client.arguments import whole_number
 from mkw_airflow_provider.exceptions import BuildError, BuildTimeoutError, ProtocolError
 from mkw_airflow_provider.operators.literals import check_literal
 from mkw_airflow_provider.operators.waiting import Limit, WaitsForBuild
+from mkw_airflow_provider.operators.without_worker import OfEachTask
+from mkw_airflow_provider.sensors.start import start_trigger_args, starts_in_triggerer
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.builds import Build
@@ -44,6 +46,12 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
 
     template_fields: Sequence[str] = ("build_id", "metakraftwerk_conn_id")
     ui_color = "#e3f0fb"
+    returns = "build"
+    start_from_trigger = OfEachTask(False, starts_in_triggerer)
+    start_trigger_args = OfEachTask(None, start_trigger_args)
+    # Asked for before they are set, by the base class.
+    build_id: int | str | None = None
+    deferrable = False
 
     def __init__(
         self,
@@ -84,6 +92,9 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
         :raises AirflowSensorTimeout: if the time is over; the build goes on.
         :raises AirflowSkipException: in either case with ``soft_fail``.
         """
+        return self._begin(context)
+
+    def _begin(self, context: Any) -> dict[str, Any]:
         build_id = self._build_id = self.read_build_id(self.build_id)
         if self.reschedule and not self.deferrable:
             return self._wait_rescheduled(context)
@@ -123,8 +134,11 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
 
     def execute_complete(self, context: Any, event: dict[str, Any] | None = None, limited_by: str | None = None) -> Any:
         """Go on in a worker after the wait in the triggerer; ends as a sensor that was not deferred does."""
+        if isinstance(event, dict) and event.get("outcome") == "not started":
+            return self._begin(context)
+        limited_by = limited_by or self._shorter()
         deadline = event.get("deadline") if isinstance(event, dict) else None
-        limit = None if deadline is None else Limit(limited_by or "timeout", deadline)
+        limit = None if deadline is None else Limit(limited_by, deadline)
         resume = super().execute_complete
         return self._as_a_sensor(lambda: resume(context, event, limited_by), limit)
 

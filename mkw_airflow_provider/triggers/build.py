@@ -25,6 +25,9 @@ class BuildTrigger(BaseTrigger):
     :param deadline: when to give up, in seconds since the epoch; None: never.
     """
 
+    #: Whether a worker has looked at the build already, before it put the task away.
+    has_looked = True
+
     def __init__(
         self, *, metakraftwerk_conn_id: str, build_id: int, poll_interval: float, deadline: float | None = None
     ) -> None:
@@ -54,8 +57,12 @@ class BuildTrigger(BaseTrigger):
         """
         began = time.monotonic()
         payload = await self._watch()
-        await asyncio.sleep(max(0.0, EARLIEST_EVENT - (time.monotonic() - began)))
-        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+        if self.has_looked:
+            await asyncio.sleep(max(0.0, EARLIEST_EVENT - (time.monotonic() - began)))
+        yield await self._event(payload)
+
+    async def _event(self, payload: dict[str, Any]) -> TriggerEvent:
+        return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def _watch(self) -> dict[str, Any]:
         # Loading the client for the first time takes too long for an event loop that others wait on.

@@ -14,9 +14,11 @@ from mkw_airflow_provider.client.polling import FLOOR
 from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError
 from mkw_airflow_provider.hooks.connection import mask_in_triggerer, secrets_of, settings_of, user_agent
 
-#: The task has just looked at the build, and an event of the first 5 s would have to wait: the first look comes after
+#: A worker has just looked at the build, and an event of the first 5 s would have to wait: the first look comes after
 #: so many of the shortest pauses.
 FIRST_LOOK = 2.5
+#: Where no worker has looked yet, the first looks of a nightly fan-out are spread over so many seconds.
+SPREAD = 1.0
 
 
 async def watch(trigger: Any) -> dict[str, Any]:
@@ -31,12 +33,15 @@ async def watch(trigger: Any) -> dict[str, Any]:
         for secret in secrets_of(settings):
             await mask_in_triggerer(secret)
         talk = Conversation(settings, wallet_of(settings), log=trigger.log)
+        first_pause = SPREAD * talk.random()
+        if trigger.has_looked:
+            first_pause = min(FIRST_LOOK * FLOOR, trigger.poll_interval) * (1 + 0.5 * talk.random())
         flow = wait(
             talk,
             trigger.build_id,
             poll_interval=trigger.poll_interval,
             deadline=trigger.deadline,
-            first_pause=min(FIRST_LOOK * FLOOR, trigger.poll_interval) * (1 + 0.5 * talk.random()),
+            first_pause=first_pause,
             history=history,
         )
         async with shared_client(settings, user_agent(), mask_in_triggerer) as client:

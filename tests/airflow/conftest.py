@@ -97,7 +97,8 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triggers send their event as soon as they have it."""
-    from mkw_airflow_provider.triggers import build
+    """Triggers look, and send their event, as soon as they can."""
+    from mkw_airflow_provider.triggers import build, watch
 
     monkeypatch.setattr(build, "EARLIEST_EVENT", 0.0)
+    monkeypatch.setattr(watch, "SPREAD", 0.0)

@@ -164,13 +164,14 @@ class Ending:
         return None if self.error is None else type(self.error)
 
 
-def play(make: Callable[[], Any], context: dict[str, Any]) -> Ending:
+def play(make: Callable[[], Any], context: dict[str, Any], begin: Callable[[], Any] | None = None) -> Ending:
     """Run a task to its end: in one process, or through as many deferrals as it wants, each in a process of its own.
 
     :param make: makes the operator anew, as each process does when it reads the DAG.
+    :param begin: what comes first; None: execute the operator.
     """
     deferrals = 0
-    step: Callable[[], Any] = lambda: make().execute(context)  # noqa: E731
+    step: Callable[[], Any] = begin or (lambda: make().execute(context))
     while True:
         try:
             with _alarm(make().execution_timeout):

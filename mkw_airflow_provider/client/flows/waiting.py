@@ -179,6 +179,17 @@ def timeout_message(build_id: int, seen: str, last_words: str = "", after_timeou
     ).strip()
 
 
+def ending(build: Build) -> str:
+    """Return how a build ended as one line: the last one of a wait, wherever it ends."""
+    took = ""
+    if build.build_start is not None and build.build_end is not None:
+        took = f" after {duration((build.build_end - build.build_start).total_seconds())}"
+    count = len(build.downloads)
+    files = f", {count} download{'' if count == 1 else 's'}" if count else ""
+    said = f": {build.message}" if build.message and build.status != "FINISHED" else ""
+    return f"Build {build.id} ended {build.status}{took}{files}{said}."
+
+
 def duration(seconds: float) -> str:
     """Return seconds for people: ``42 s``, ``5 min 3 s``, ``2 h 7 min``."""
     whole = max(0, round(seconds))
