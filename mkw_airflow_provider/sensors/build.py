@@ -122,11 +122,11 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
 
         :raises AirflowFailException: if it ended FAILED or CANCELED.
         """
-        build, before = self.hook.get_build(self._build_id or self.read_build_id(self.build_id)), self._seen
-        self._seen = build
-        if before is None or (build.status, build.progress) != (before.status, before.progress):
-            progress = "" if build.progress is None else f", {build.progress} %"
-            self.log.info("Build %s is %s%s.", build.id, build.status, progress)
+        from mkw_airflow_provider.client.flows.waiting import standing
+
+        build = self._seen = self.hook.get_build(self._build_id or self.read_build_id(self.build_id))
+        start = build.build_start or build.created_at
+        self.log.info("%s", standing(build, None if start is None else time.time() - start.timestamp()))
         # A build with an end goes on no more, whatever the server calls that.
         if build.has_ended or (build.status != "BUILDING" and build.build_end is not None):
             self.concluded(build)

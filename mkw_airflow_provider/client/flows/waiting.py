@@ -109,7 +109,7 @@ def wait(
             raise _timed_out(build_id, history, talk.monotonic() - began, last_words, after_timeout) from error
         now = talk.monotonic()
         if history.see(build, now - began):
-            _log(talk, build, _age(talk, build, now - began))
+            talk.log.info("%s", standing(build, _age(talk, build, now - began)))
         if build.has_ended:
             return build
         unknown_since = _check_status(talk, build, unknown_since)
@@ -154,12 +154,6 @@ def _check_status(talk: Conversation, build: Build, unknown_since: float | None)
     return since
 
 
-def _log(talk: Conversation, build: Build, age: float) -> None:
-    progress = "" if build.progress is None else f", {build.progress} %"
-    said = f" ({build.message})" if build.message and not build.has_ended else ""
-    talk.log.info("Build %s is %s%s after %s%s.", build.id, build.status, progress, duration(age), said)
-
-
 def _timed_out(
     build_id: int, history: History, waited: float, last_words: str, after_timeout: str
 ) -> BuildTimeoutError:
@@ -177,6 +171,17 @@ def timeout_message(build_id: int, seen: str, last_words: str = "", after_timeou
         f"the time for waiting is over, but build {build_id} has not ended ({seen}). {last_words}"
         f"It goes on at the server, for the API has no cancel. {after_timeout}"
     ).strip()
+
+
+def standing(build: Build, age: float | None) -> str:
+    """Return how a build is as one line.
+
+    :param age: of the build, in seconds; None: not known.
+    """
+    progress = "" if build.progress is None else f", {build.progress} %"
+    since = "" if age is None else f" after {duration(age)}"
+    said = f" ({build.message})" if build.message and not build.has_ended else ""
+    return f"Build {build.id} is {build.status}{progress}{since}{said}."
 
 
 def ending(build: Build) -> str:
