@@ -27,6 +27,7 @@ nitpick_ignore = [
     ("py:class", "collections.abc.Mapping"),
     ("py:class", "collections.abc.Sequence"),
     ("py:class", "pathlib.PurePath"),
+    ("py:class", "XComArg"),
     ("py:exc", "AirflowFailException"),
     ("py:exc", "AirflowSensorTimeout"),
     ("py:exc", "AirflowSkipException"),

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import math
 import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -18,7 +17,7 @@ import yarl
 from mkw_airflow_provider.client.flows import Alone, Flow, Pause, Secret
 from mkw_airflow_provider.client.network import in_words, proxy_for, tls_context
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.wire import SLOWEST_ANSWER, Call, Reply, TransportError
+from mkw_airflow_provider.client.wire import NOT_WHOLE, SLOWEST_ANSWER, Call, Reply, TransportError
 from mkw_airflow_provider.exceptions import ProtocolError
 
 T = TypeVar("T")
@@ -32,6 +31,9 @@ KEEP_ALIVE = 3600.0
 #: each wake-up costs as much as half of a poll.
 COALESCED = 1.0
 TICK = 0.25
+#: The most bytes of an answer in a row that are no part of its body: aiohttp before 3.14 keeps as many headers as come.
+#: More than what is read at once, which may be a head with the beginning of its body.
+MOST_AROUND = 512 * 1024
 
 
 class _NotConnectedError(aiohttp.ClientError):
@@ -46,6 +48,64 @@ class _Connector(aiohttp.TCPConnector):
             return await super().connect(*arguments, **options)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise _NotConnectedError(in_words(error)) from error
+
+
+class _Answer(aiohttp.ClientResponse):
+    """An answer that must be whole in time, with a limit also for what stands before, between and behind its chunks.
+
+    aiohttp's own limit of time would count the wait for a connection, too.
+    """
+
+    _alarm: asyncio.TimerHandle | None = None
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        protocol, transport = connection.protocol, connection.transport
+        patience = SLOWEST_ANSWER * protocol.read_timeout
+        self._alarm = asyncio.get_running_loop().call_later(patience, self.break_off, protocol, NOT_WHOLE)
+        if transport is not None:
+            transport.set_protocol(_Counter(self, protocol))
+        return await super().start(connection)
+
+    def break_off(self, protocol: Any, why: str) -> None:
+        """End it with an error, wherever it is."""
+        error = TransportError(why, sent=True)
+        protocol.set_exception(error)
+        if self.content is not None:
+            self.content.set_exception(error)
+
+    def release(self) -> Any:
+        self._still()
+        return super().release()
+
+    def close(self) -> None:
+        self._still()
+        super().close()
+
+    def _still(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+
+class _Counter:
+    """Stands before aiohttp's protocol while an answer comes, and until the next one on that connection."""
+
+    def __init__(self, answer: _Answer, protocol: Any) -> None:
+        self._answer = answer
+        self._protocol = protocol
+        self._left = MOST_AROUND
+        self._body = 0
+
+    def data_received(self, data: bytes) -> None:
+        body = 0 if self._answer.content is None else self._answer.content.total_bytes
+        self._left = (MOST_AROUND if body > self._body else self._left) - len(data)
+        self._body = body
+        if self._left >= 0:
+            self._protocol.data_received(data)
+        else:
+            self._answer.break_off(self._protocol, f"more than {MOST_AROUND} bytes came that are no part of a body")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._protocol, name)
 
 
 class AsyncClient:
@@ -69,6 +129,7 @@ class AsyncClient:
         self._session = aiohttp.ClientSession(
             connector=_Connector(limit=POOL, keepalive_timeout=KEEP_ALIVE, ssl=context or True),
             cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_Answer,
             timeout=aiohttp.ClientTimeout(
                 total=None,
                 # The wait for a connection of the pool, and for a proxy that takes one and then says nothing.
@@ -126,7 +187,7 @@ class AsyncClient:
                 proxy=self._proxy,
                 proxy_headers=self._to_tunnel,
             ) as response:
-                return await _receive(call, response, SLOWEST_ANSWER * self._settings.read_timeout)
+                return await _receive(call, response)
         except _NotConnectedError as error:
             raise TransportError(str(error), sent=False) from error
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
@@ -152,10 +213,9 @@ async def _sleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def _receive(call: Call[Any], response: aiohttp.ClientResponse, patience: float) -> Reply:
+async def _receive(call: Call[Any], response: aiohttp.ClientResponse) -> Reply:
     status, limit = response.status, call.body_limit(response.status)
     headers = {name.lower(): value for name, value in response.headers.items()}
-    ends = time.monotonic() + patience
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece
@@ -165,8 +225,6 @@ async def _receive(call: Call[Any], response: aiohttp.ClientResponse, patience: 
             if 200 <= status < 300:
                 raise ProtocolError(f"the answer to {call} is larger than {limit} bytes")
             break
-        if time.monotonic() > ends:
-            raise TransportError(f"the answer was not whole after {SLOWEST_ANSWER} read time-outs", sent=True)
     return Reply(status, headers, bytes(body[:limit]))
 
 

@@ -76,6 +76,20 @@ def flag(name: str, value: Any) -> bool:
     raise ConfigurationError(f"`{name}` must be true or false, not {value!r:.200}")
 
 
+def name_list(name: str, value: Any) -> list[str] | None:
+    """Return names, or None where none are given.
+
+    :param value: a list of texts, or its JSON text, which is what a template renders to.
+    :raises ConfigurationError: for anything else.
+    """
+    value = _from_json_text(name, value)
+    if value is None:
+        return None
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ConfigurationError(f"`{name}` must be a list of names, not {value!r:.200}")
+    return [_required_text(f"{name}[{number}]", entry) for number, entry in enumerate(value)]
+
+
 def instance_list(value: Any) -> list[dict[str, Any]]:
     """Return the instances of a build in the API's form: each by id, or by pattern, folder and name (documented).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
@@ -45,7 +46,12 @@ def _status(value: Any) -> BuildStatus | str | None:
 
 
 def _downloads(value: Any) -> tuple[Download, ...]:
-    return tuple(map(Download.from_json, value)) if isinstance(value, (list, tuple)) else ()
+    """Read what can be read: how a build is must not depend on how its files are listed."""
+    downloads = []
+    for entry in value if isinstance(value, (list, tuple)) else ():
+        with suppress(ProtocolError):
+            downloads.append(Download.from_json(entry))
+    return tuple(downloads)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Build(Record):
     :param status: a :class:`BuildStatus`, or the server's word for one that the API does not document.
     :param progress: per cent, 0 to 100.
     :param message: what the server does at the moment; the documented example keeps an old one after the end.
-    :param downloads: the files, once the build is FINISHED.
+    :param downloads: the files, once the build is FINISHED; without entries that cannot be read.
     """
 
     noun: ClassVar[str] = "build"

@@ -48,10 +48,10 @@ class Identity:
 
 
 def choose(identity: Identity, builds: Iterable[Build]) -> Build | None:
-    """Return the build of an identity that a retry takes up again: one that goes on or has FINISHED, the newest first.
+    """Return the build of an identity that a retry takes up again: the newest that goes on, else the newest FINISHED.
 
     FAILED and CANCELED builds are left aside: a retry after them builds again.
     """
-    wanted = (BuildStatus.FAILED, BuildStatus.CANCELED)
-    mine = [build for build in builds if identity.marks(build) and build.status not in wanted]
+    broken = (BuildStatus.FAILED, BuildStatus.CANCELED)
+    mine = [build for build in builds if identity.marks(build) and build.status not in broken]
     return max(mine, key=lambda build: (build.status != BuildStatus.FINISHED, build.id), default=None)

@@ -9,7 +9,9 @@ START = 5.0
 #: A pause is shortened by up to this share, so that builds of one night are not looked at in step.
 JITTER = 0.05
 #: Progress is no clock: a build is taken to be up to this many per cent nearer to its end than it says.
-DOUBT = 5
+DOUBT = 4
+#: Progress can start late: no pause is longer than this many times what a build has had.
+LATE_START = 4.0
 #: Near its end a build is looked at after this share of its age, but at least every so many seconds.
 NEAR_END_SHARE = 0.2
 NEAR_END = 13.0
@@ -19,8 +21,8 @@ def next_pause(*, elapsed: float, progress: int | None, poll_interval: float, ch
     """Return the seconds until the next look at a build.
 
     Without progress the pauses double: each is as long as the build has had. With progress the pause leads to the
-    earliest moment at which the build may end, and a little beyond; it is at most thrice what the build has had, for
-    progress can start late.
+    earliest moment at which the build may end, and a little beyond; it is at most four times what the build has had,
+    for progress can start late.
 
     :param elapsed: seconds since the build began.
     :param progress: per cent, as the API gives it; None or 0 where it gives none.
@@ -29,7 +31,7 @@ def next_pause(*, elapsed: float, progress: int | None, poll_interval: float, ch
     :return: from the floor (2 s, or ``poll_interval`` where that is less) to ``poll_interval``.
     """
     known = progress if progress is not None and 0 < progress <= 100 else None
-    longest = max(START, elapsed if known is None else 3.0 * elapsed)
+    longest = max(START, elapsed if known is None else LATE_START * elapsed)
     pause = min(longest, poll_interval) * (1.0 - JITTER * chance)
     if known is not None:
         at_least = elapsed * max(0, 100 - known - DOUBT) / (known + DOUBT)

@@ -14,13 +14,11 @@ from mkw_airflow_provider.client.downloads import Download, DownloadedFile, find
 from mkw_airflow_provider.client.flows import Conversation, Flow
 from mkw_airflow_provider.client.flows.downloading import fetch
 from mkw_airflow_provider.client.flows.waiting import look
-from mkw_airflow_provider.client.storage import Folder, IncomingFile, safe_name
+from mkw_airflow_provider.client.folder import Folder
+from mkw_airflow_provider.client.incoming import IncomingFile, safe_name
+from mkw_airflow_provider.client.manifest import MANIFEST, Entries, Manifest
 from mkw_airflow_provider.client.sync import Client
-from mkw_airflow_provider.exceptions import DownloadError
-
-MANIFEST = "manifest.json"
-#: The files that are whole already, as long as not all are: a try that breaks off leaves it for the next one.
-JOURNAL = ".manifest.json"
+from mkw_airflow_provider.exceptions import DownloadError, ProtocolError
 
 
 def download_file(client: Client, talk: Conversation, download_id: int, folder: Folder, name: str) -> DownloadedFile:
@@ -45,6 +43,7 @@ def build_with_downloads(talk: Conversation, build_id: int) -> Flow[Build]:
     :raises BuildFailedError: if the build ended FAILED.
     :raises BuildCanceledError: if it was CANCELED.
     :raises DownloadError: if it has not ended, or has no downloads.
+    :raises ProtocolError: if some of its downloads can be read neither from the build nor from their list.
     """
     build: Build = yield from look(talk, build_id)
     if not build.has_ended:
@@ -53,8 +52,12 @@ def build_with_downloads(talk: Conversation, build_id: int) -> Flow[Build]:
         )
     build.require_finished()
     downloads: Sequence[Download] = build.downloads
-    if not downloads:
+    listed = build.raw.get("downloads")
+    count = len(listed) if isinstance(listed, list) else 0
+    if not downloads or len(downloads) < count:
         downloads = yield from talk.request(find_downloads(build_id=build.id))
+    if len(downloads) < count:
+        raise ProtocolError(f"build {build.id} lists {count} downloads, of which only {len(downloads)} can be read")
     if not downloads:
         raise DownloadError(f"build {build.id} is FINISHED, but has no downloads: nothing was changed by it, perhaps")
     if any(download.pattern is None for download in downloads):
@@ -66,7 +69,7 @@ def build_with_downloads(talk: Conversation, build_id: int) -> Flow[Build]:
 
 def final_names(downloads: Sequence[Download]) -> dict[int, str]:
     """Return the file name of each download: two with one name both survive."""
-    taken = {MANIFEST, JOURNAL}
+    taken = {MANIFEST}
     names: dict[int, str] = {}
     for download in downloads:
         names[download.id] = safe_name(download.name, download.id, taken)
@@ -88,7 +91,9 @@ class Results:
         self._talk = talk
         self._build = build
         self._folder = folder
-        self._files: dict[int, dict[str, Any]] = {}
+        self._names = final_names(build.downloads)
+        self._manifest = Manifest(folder, build, self._names.values())
+        self._files: Entries = {}
         self._lock = threading.Lock()
         self._failed = threading.Event()
 
@@ -97,23 +102,20 @@ class Results:
 
         :param patterns: names of the patterns whose files are wanted; None: all.
         :param max_parallel: how many files are fetched at once.
-        :return: the manifest.
+        :return: the manifest of the files that are wanted. What stands in the folder lists those of other patterns,
+            too, which another task brought there.
         :raises DownloadError: if a pattern has no file, or a file cannot be fetched or stored.
         """
         wanted = self._wanted(patterns)
-        names = final_names(self._build.downloads)
         self._folder.make()
-        self._take_stock(wanted, names)
+        self._folder.remove_leftovers()
+        self._take_stock(wanted)
         missing = [download for download in wanted if download.id not in self._files]
         if missing:
-            # From here on the folder is not what a manifest in it says.
-            self._folder.write_json(JOURNAL, self._manifest(wanted))
-            self._folder.remove(MANIFEST)
-            self._fetch_all(missing, names, wanted, max_parallel)
-        manifest = self._manifest(wanted)
-        self._folder.write_json(MANIFEST, manifest)
-        self._folder.remove(JOURNAL)
-        return manifest
+            self._manifest.begin(self._files, [self._names[download.id] for download in missing])
+            self._fetch_all(missing, max_parallel)
+        self._manifest.finish(self._files)
+        return self._manifest.content(self._files)
 
     def _wanted(self, patterns: Sequence[str] | None) -> list[Download]:
         downloads = list(self._build.downloads)
@@ -128,26 +130,22 @@ class Results:
             )
         return [download for download in downloads if download.pattern in patterns]
 
-    def _take_stock(self, wanted: Sequence[Download], names: dict[int, str]) -> None:
-        """Find what an earlier try brought: a download may count at the server, so none is asked for twice."""
-        recorded: dict[int, dict[str, Any]] = {}
-        for manifest in (MANIFEST, JOURNAL):
-            recorded.update(_entries(self._folder.read_json(manifest), self._build.id))
+    def _take_stock(self, wanted: Sequence[Download]) -> None:
+        """Find what was brought before: a download may count at the server, so none is asked for twice."""
+        recorded = self._manifest.recorded()
         for download in wanted:
-            entry, name = recorded.get(download.id, {}), names[download.id]
-            path, size, sha256 = entry.get("path"), entry.get("size"), entry.get("sha256")
-            if path != self._folder.shown(name) or size is None or size != self._folder.size(name):
+            file, name = recorded.get(download.id, {}), self._names[download.id]
+            if not self._manifest.stands(file, name):
                 continue
+            size, sha256 = file["size"], file.get("sha256")
             if self._folder.digest(name) == (size, sha256):
-                self._files[download.id] = _entry(download, DownloadedFile(path, size, str(sha256)))
-                self._talk.log.info("%s stands already, as it was downloaded: not asked for again.", path)
+                self._files[download.id] = _entry(download, DownloadedFile(file["path"], size, str(sha256)))
+                self._talk.log.info("%s stands already, as it was downloaded: not asked for again.", file["path"])
 
-    def _fetch_all(
-        self, missing: Sequence[Download], names: dict[int, str], wanted: Sequence[Download], max_parallel: int
-    ) -> None:
+    def _fetch_all(self, missing: Sequence[Download], max_parallel: int) -> None:
         with ThreadPoolExecutor(min(max_parallel, len(missing)), "download") as pool:
             try:
-                futures = [pool.submit(self._fetch_one, download, names[download.id], wanted) for download in missing]
+                futures = [pool.submit(self._fetch_one, download) for download in missing]
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
                 for future in done:
                     future.result()
@@ -157,27 +155,19 @@ class Results:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _fetch_one(self, download: Download, name: str, wanted: Sequence[Download]) -> None:
+    def _fetch_one(self, download: Download) -> None:
         if self._failed.is_set():
             return
         try:
-            file = download_file(self._client, self._talk, download.id, self._folder, name)
+            file = download_file(self._client, self._talk, download.id, self._folder, self._names[download.id])
             with self._lock:
                 self._files[download.id] = _entry(download, file)
-                self._folder.write_json(JOURNAL, self._manifest(wanted))
+                self._manifest.note(self._files)
         except BaseException:
             # Not when the calling thread hears of it: by then this thread may have asked for another file.
             self._failed.set()
             raise
         self._talk.log.info("%s: %s bytes, SHA-256 %s.", file.path, file.size, file.sha256)
-
-    def _manifest(self, wanted: Sequence[Download]) -> dict[str, Any]:
-        return {
-            "build_id": self._build.id,
-            "project_id": self._build.project_id,
-            "status": str(self._build.status),
-            "files": [self._files[download.id] for download in wanted if download.id in self._files],
-        }
 
 
 def _entry(download: Download, file: DownloadedFile) -> dict[str, Any]:
@@ -189,10 +179,3 @@ def _entry(download: Download, file: DownloadedFile) -> dict[str, Any]:
         "size": file.size,
         "sha256": file.sha256,
     }
-
-
-def _entries(manifest: Any, build_id: int) -> dict[int, dict[str, Any]]:
-    """Return the entries of a build's manifest by id; what is none, or another build's, has none."""
-    files = manifest.get("files") if isinstance(manifest, dict) and manifest.get("build_id") == build_id else None
-    entries = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
-    return {file["download_id"]: file for file in entries if isinstance(file.get("download_id"), int)}

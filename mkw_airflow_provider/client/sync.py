@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import io
+import math
 import ssl
 import threading
 import time
@@ -19,7 +21,7 @@ import urllib3.connection
 from mkw_airflow_provider.client.flows import Alone, Flow, Pause, Secret
 from mkw_airflow_provider.client.network import in_words, proxy_for, tls_context
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.wire import PIECE, SLOWEST_ANSWER, Call, Reply, TransportError
+from mkw_airflow_provider.client.wire import NOT_WHOLE, PIECE, SLOWEST_ANSWER, Call, Reply, TransportError
 from mkw_airflow_provider.exceptions import ProtocolError
 
 T = TypeVar("T")
@@ -45,13 +47,59 @@ def _connecting(connection: urllib3.connection.HTTPConnection) -> Iterator[None]
         raise urllib3.exceptions.NewConnectionError(connection, str(error)) from error
 
 
+class _Source(io.RawIOBase):
+    """Reads an answer from its socket until a moment: the socket's own time-out begins anew with each byte.
+
+    :param raw: what the socket gives.
+    :param patience: seconds from now.
+    """
+
+    def __init__(self, raw: io.RawIOBase, patience: float) -> None:
+        self._raw = raw
+        self.allow(patience, NOT_WHOLE)
+
+    def allow(self, patience: float, overdue: str) -> None:
+        """Set the moment anew.
+
+        :param patience: seconds from now.
+        :param overdue: what to say when they are over.
+        """
+        self._ends, self._overdue = time.monotonic() + patience, overdue
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._ends:
+            raise TimeoutError(self._overdue)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that must be whole in time: head, body and what stands between and behind its chunks."""
+
+    def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        raw: Any = self.fp
+        self.source = _Source(raw.detach(), SLOWEST_ANSWER * (sock.gettimeout() or math.inf))
+        self.fp = io.BufferedReader(self.source)
+
+
 class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _Answer
+
     def connect(self) -> None:
         with _connecting(self):
             super().connect()
 
 
 class _TlsConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Answer
+
     def connect(self) -> None:
         with _connecting(self):
             super().connect()
@@ -192,7 +240,6 @@ class Client:
         return Reply(reply.status, reply.headers, self._body(call, response, reply, limit))
 
     def _body(self, call: Call[Any], response: requests.Response, reply: Reply, limit: int) -> bytes:
-        ends = time.monotonic() + SLOWEST_ANSWER * self._settings.read_timeout
         body = bytearray()
         while piece := response.raw.read1(64 * 1024, decode_content=True):
             body += piece
@@ -202,14 +249,18 @@ class Client:
                 if reply.ok:
                     raise ProtocolError(f"the answer to {call} is larger than {limit} bytes")
                 return bytes(body[:limit])
-            if time.monotonic() > ends:
-                raise TransportError(f"the answer was not whole after {SLOWEST_ANSWER} read time-outs", sent=True)
         return bytes(body)
 
     def _stream(self, response: requests.Response) -> Iterator[bytes]:
         patience = self._settings.read_timeout
+        answer: Any = response.raw._original_response  # noqa: SLF001  # there is no other way to it
         began, size = time.monotonic(), 0
-        while piece := response.raw.read1(PIECE, decode_content=True):
+        while True:
+            # A file may take long, as long as something of it comes.
+            answer.source.allow(patience, "no piece of the file came within a read time-out")
+            piece = response.raw.read1(PIECE, decode_content=True)
+            if not piece:
+                return
             yield piece
             size += len(piece)
             now = time.monotonic()

@@ -20,6 +20,7 @@ MAX_ERROR_TEXT = 2_000
 PIECE = 1024 * 1024
 #: A JSON answer must be whole within this many times ``read_timeout``, however its bytes are spread.
 SLOWEST_ANSWER = 10
+NOT_WHOLE = f"the answer was not whole after {SLOWEST_ANSWER} read time-outs"
 #: What can stand in a header, where a token goes. The libraries' own errors about another text would show it.
 SENDABLE = re.compile(r"[\x21-\x7e]+")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.providers.common.compat.sdk import BaseHook
 
 from mkw_airflow_provider.client import builds, deployments, downloads
+from mkw_airflow_provider.client.arguments import whole_number
 from mkw_airflow_provider.client.authentication import Wallet, wallet_of
 from mkw_airflow_provider.client.builds import Build, BuildStatus, CreatedBuild
 from mkw_airflow_provider.client.catalogue import find_projects
@@ -60,6 +61,7 @@ class MetaKraftwerkHook(BaseHook):
     def __init__(self, metakraftwerk_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
+        self._download_names: dict[int, str | None] = {}
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -138,7 +140,12 @@ class MetaKraftwerkHook(BaseHook):
 
         :raises NotFoundError: if there is none.
         """
-        return self.run(look(self.talk, build_id))
+        return self._with_names(self.run(look(self.talk, build_id)))
+
+    def _with_names(self, build: Build) -> Build:
+        """Remember what a build's files are called: else :meth:`download` would have to list all that there are."""
+        self._download_names.update((download.id, download.name) for download in build.downloads)
+        return build
 
     def create_build(
         self,
@@ -181,30 +188,36 @@ class MetaKraftwerkHook(BaseHook):
         :raises BuildTimeoutError: if the time is over; the build goes on.
         """
         deadline = None if timeout is None else time.time() + timeout
-        return self.run(wait(self.talk, build_id, poll_interval=poll_interval, deadline=deadline)).require_finished()
+        build = self.run(wait(self.talk, build_id, poll_interval=poll_interval, deadline=deadline))
+        return self._with_names(build.require_finished())
 
     def find_downloads(
         self, *, build_id: int | None = None, pattern: str | None = None, pattern_id: int | None = None
     ) -> list[Download]:
         """List downloads (``GET /downloads``). All filters are optional."""
         call = downloads.find_downloads(build_id=build_id, pattern=pattern, pattern_id=pattern_id)
-        return self.run(self.talk.request(call))
+        found: list[Download] = self.run(self.talk.request(call))
+        self._download_names.update((download.id, download.name) for download in found)
+        return found
 
     def download(self, download_id: int, destination: str | PurePath | Any) -> DownloadedFile:
         """Fetch one file (``GET /downloads/:id``): streamed, hashed, and under its final name only when it is whole.
 
         :param destination: path or URL of the file to write; or a folder, ending in ``/`` or existing locally, in which
-            the file gets the name that the API gives.
+            the file gets the name that the API gives. All downloads are listed once to find that, unless this hook has
+            read the build or a list before. A file that has the name already is replaced.
         :raises DownloadError: if it cannot be fetched or stored.
         :raises IntegrityError: if it is not whole.
         """
+        from mkw_airflow_provider.client.incoming import safe_name
         from mkw_airflow_provider.client.results import download_file
-        from mkw_airflow_provider.client.storage import safe_name
         from mkw_airflow_provider.hooks.storage import folder_of, is_folder
 
         if is_folder(destination):
-            known = {download.id: download for download in self.find_downloads()}
-            name = safe_name(known[download_id].name if download_id in known else None, download_id)
+            number = whole_number("download_id", download_id)
+            if number not in self._download_names:
+                self.find_downloads()
+            name = safe_name(self._download_names.get(number), number)
             folder = folder_of(destination)
         else:
             parent, _, name = str(destination).rpartition("/")
@@ -212,6 +225,7 @@ class MetaKraftwerkHook(BaseHook):
         if not name:
             raise DownloadError(f"{destination} names no file")
         folder.make()
+        folder.remove_leftovers()
         return download_file(self.get_conn(), self.talk, download_id, folder, name)
 
     def find_build_deployments(

@@ -11,17 +11,20 @@ from mkw_airflow_provider.client.arguments import (
     at_most_one,
     flag,
     instance_list,
+    name_list,
     optional_number,
     optional_text,
     release_mapping,
     whole_number,
 )
 from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError
-from mkw_airflow_provider.operators.literals import check_literal, is_literal
+from mkw_airflow_provider.operators.literals import check_literal
 from mkw_airflow_provider.operators.series import series_of
 from mkw_airflow_provider.operators.waiting import UsesMetaKraftwerk, WaitsForBuild
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
+
     from mkw_airflow_provider.client.builds import Build, CreatedBuild
     from mkw_airflow_provider.client.identity import Identity
 
@@ -66,12 +69,12 @@ class StartBuildOperator(WaitsForBuild):
     def __init__(
         self,
         *,
-        project: str | None = None,
-        project_id: int | str | None = None,
-        instances: Sequence[Mapping[str, Any]] | str,
-        releases: Mapping[str, str] | str | None = None,
-        description: str | None = None,
-        restore: bool | str = False,
+        project: str | XComArg | None = None,
+        project_id: int | str | XComArg | None = None,
+        instances: Sequence[Mapping[str, Any]] | str | XComArg,
+        releases: Mapping[str, str] | str | XComArg | None = None,
+        description: str | XComArg | None = None,
+        restore: bool | str | XComArg = False,
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = 30.0,
@@ -142,7 +145,8 @@ class StartBuildOperator(WaitsForBuild):
         )
         instances, releases = instance_list(self.instances), release_mapping(self.releases)
         restore = flag("restore", self.restore)
-        order = Order(project, project_id, instances, releases, self.description, restore=restore)
+        description = None if self.description is None else str(self.description)
+        order = Order(project, project_id, instances, releases, description, restore=restore)
         identity, is_retry = self._identity(context)
         created = self.hook.run(start(self.hook.talk, order, identity, is_retry=is_retry))
         count = len(instances)
@@ -200,7 +204,7 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
 
     :param build_id: id of the build; text of digits is accepted.
     :param destination: a local folder, or any URL that ``ObjectStoragePath`` takes.
-    :param patterns: names of the patterns whose files are wanted; None: all.
+    :param patterns: names of the patterns whose files are wanted; a template renders them as JSON text; None: all.
     :param storage_conn_id: id of the Airflow connection for the storage, where the URL names none.
     :param max_parallel: how many files are fetched at once.
     :param metakraftwerk_conn_id: id of the Airflow connection.
@@ -212,10 +216,10 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
     def __init__(
         self,
         *,
-        build_id: int | str,
-        destination: str,
-        patterns: Sequence[str] | None = None,
-        storage_conn_id: str | None = None,
+        build_id: int | str | XComArg,
+        destination: str | XComArg,
+        patterns: Sequence[str] | str | XComArg | None = None,
+        storage_conn_id: str | XComArg | None = None,
         max_parallel: int = 4,
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,
@@ -229,10 +233,9 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
         check_literal(whole_number, build_id=build_id)
+        check_literal(name_list, patterns=patterns)
         if max_parallel < 1:
             raise ConfigurationError(f"`max_parallel` must be at least 1, not {max_parallel!r}")
-        if isinstance(patterns, str) and is_literal(patterns):
-            raise ConfigurationError(f"`patterns` must be a list of names, not the text {patterns!r}")
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Fetch what is missing in the folder.
@@ -247,10 +250,11 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
         build_id = self.read_build_id(self.build_id)
         if not self.destination or not str(self.destination).strip():
             raise ConfigurationError("`destination` is empty")
-        folder = folder_of(self.destination, self.storage_conn_id)
+        patterns = name_list("patterns", self.patterns)
+        folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id or None))
         hook = self.hook
         build = hook.run(build_with_downloads(hook.talk, build_id))
-        manifest = Results(hook.get_conn(), hook.talk, build, folder).fetch(self.patterns, self.max_parallel)
+        manifest = Results(hook.get_conn(), hook.talk, build, folder).fetch(patterns, self.max_parallel)
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])
         files = f"{count} file{'' if count == 1 else 's'}"

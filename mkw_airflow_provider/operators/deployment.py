@@ -20,6 +20,8 @@ from mkw_airflow_provider.operators.series import Series, series_of
 from mkw_airflow_provider.operators.waiting import UsesMetaKraftwerk
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
+
     from mkw_airflow_provider.client.deployments import BuildDeployment
     from mkw_airflow_provider.client.flows.deploying import DeploymentOrder
 
@@ -69,16 +71,16 @@ class BuildDeploymentOperator(UsesMetaKraftwerk):
     def __init__(
         self,
         *,
-        build_id: int | str,
-        pattern: str | None = None,
-        pattern_id: int | str | None = None,
-        deployment: str | None = None,
-        deployment_id: int | str | None = None,
-        agent: str | None = None,
-        agent_id: int | str | None = None,
-        agent_group: str | None = None,
-        agent_group_id: int | str | None = None,
-        if_deployed: str = "skip",
+        build_id: int | str | XComArg,
+        pattern: str | XComArg | None = None,
+        pattern_id: int | str | XComArg | None = None,
+        deployment: str | XComArg | None = None,
+        deployment_id: int | str | XComArg | None = None,
+        agent: str | XComArg | None = None,
+        agent_id: int | str | XComArg | None = None,
+        agent_group: str | XComArg | None = None,
+        agent_group_id: int | str | XComArg | None = None,
+        if_deployed: str | XComArg = "skip",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,
     ) -> None:
@@ -162,7 +164,7 @@ class BuildDeploymentOperator(UsesMetaKraftwerk):
         again = series is not None and series.was_cleared and self.if_deployed == "skip"
         if again and there:
             self.log.info("This task was cleared: deploying again.")
-        found = decide(hook.talk, order, there, "deploy" if again else self.if_deployed)
+        found = decide(hook.talk, order, there, "deploy" if again else str(self.if_deployed))
         if found is not None:
             return found
         before = [deployment.id for deployment in there]

@@ -25,6 +25,8 @@ from mkw_airflow_provider.operators.without_worker import OfEachTask
 from mkw_airflow_provider.sensors.start import start_trigger_args, starts_in_triggerer
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
+
     from mkw_airflow_provider.client.builds import Build
 
 __all__ = ["BuildSensor"]
@@ -50,13 +52,13 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
     start_from_trigger = OfEachTask(False, starts_in_triggerer)
     start_trigger_args = OfEachTask(None, start_trigger_args)
     # Asked for before they are set, by the base class.
-    build_id: int | str | None = None
+    build_id: int | str | XComArg | None = None
     deferrable = False
 
     def __init__(
         self,
         *,
-        build_id: int | str,
+        build_id: int | str | XComArg,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,

@@ -84,6 +84,18 @@ class TestPatterns:
         assert [file["pattern"] for file in manifest["files"]] == ["STAGE_LOAD"]
         assert [item["downloaded"] for item in emulator.downloads()] == [0, 1]
 
+    def test_may_be_the_text_that_a_template_renders_to(self, tmp_path: Path) -> None:
+        manifest = _fetch(str(tmp_path), patterns='["STAGE_LOAD"]')
+        assert [file["pattern"] for file in manifest["files"]] == ["STAGE_LOAD"]
+
+    def test_of_two_tasks_may_go_into_one_folder(self, emulator: Emulator, tmp_path: Path) -> None:
+        """Neither takes from the other what it needs to ask for nothing twice."""
+        for _ in range(2):
+            both = [_fetch(str(tmp_path), patterns=[pattern]) for pattern in ("STAGE_LOAD", "CORE_DV_HLS")]
+        assert [item["downloaded"] for item in emulator.downloads()] == [1, 1]
+        stands = json.loads((tmp_path / "manifest.json").read_text())
+        assert stands == both[0] | {"files": both[1]["files"] + both[0]["files"]}
+
     @pytest.mark.parametrize("patterns", [["NO_SUCH"], ["CORE_DV_HLS", "NO_SUCH"]])
     def test_that_the_build_does_not_have_fail_before_anything_is_fetched(
         self, emulator: Emulator, tmp_path: Path, patterns: list[str]

@@ -178,6 +178,26 @@ class TestDownloads:
         )
         assert [item["downloaded"] for item in emulator.downloads()] == [1]
 
+    def test_the_name_is_asked_for_once_at_most(
+        self, emulator: Emulator, hook: MetaKraftwerkHook, build: Build, tmp_path: Path
+    ) -> None:
+        """The list of all downloads of an account may be long; a build that was read names its own."""
+        emulator.start_build(instances=["AIRPLANE", "STG_AIRPORT"])
+        first, *others = [item["id"] for item in emulator.downloads()]
+        assert Path(hook.download(first, f"{tmp_path}/").path).name == build.downloads[0].name
+        assert emulator.requests("GET", "/api/v1/downloads") == []
+        names = [Path(hook.download(str(number), tmp_path).path).name for number in others]
+        assert names == [item["name"] for item in emulator.downloads()[1:]]
+        assert len(emulator.requests("GET", "/api/v1/downloads")) == 1
+
+    def test_what_a_killed_download_left_goes_with_the_next(
+        self, hook: MetaKraftwerkHook, build: Build, tmp_path: Path
+    ) -> None:
+        (tmp_path / ".build.zip.0123456789ab.lock").touch()
+        (tmp_path / ".build.zip.0123456789ab.part").write_bytes(b"the beginning")
+        hook.download(build.downloads[0].id, tmp_path / "build.zip")
+        assert [path.name for path in tmp_path.iterdir()] == ["build.zip"]
+
     @pytest.mark.parametrize("destination", ["results/build.zip", "new/folder/build.zip"])
     def test_download_to_a_file(self, hook: MetaKraftwerkHook, build: Build, tmp_path: Path, destination: str) -> None:
         file = hook.download(build.downloads[0].id, tmp_path / destination)
@@ -320,7 +340,7 @@ class TestTestConnection:
         good, message = MetaKraftwerkHook().test_connection()
         assert good is False
         assert "http://127.0.0.1:1 got no answer" in message
-        assert "asked 1 times" in message
+        assert "asked 1 time in 0 s" in message
 
     def test_it_names_the_faults_of_the_connection(self, emulator: Emulator, connect: Connect) -> None:
         connect({"login": None}, read_timeout=-1)

@@ -171,6 +171,28 @@ class TestClear:
         ]
 
 
+class TestRunMadeAgain:
+    """A DAG run that was deleted and made again under its old run id counts from the first try again."""
+
+    @pytest.mark.parametrize("outcome", [None, "FINISHED"])
+    def test_the_first_try_builds_though_the_old_run_has_a_build(self, emulator: Emulator, outcome: str | None) -> None:
+        first = Tries(_start).run(1)
+        if outcome is not None:
+            emulator.end_build(first, outcome)
+        assert Tries(_start).run(1) != first
+        assert (_posts(emulator), len(emulator.requests("GET", "/api/v1/builds"))) == (2, 0)
+
+    @pytest.mark.parametrize("outcome", [None, "FINISHED"])
+    def test_a_retry_takes_the_build_of_the_new_run(self, emulator: Emulator, outcome: str | None) -> None:
+        emulator.end_build(Tries(_start).run(1), "FINISHED")
+        tries = Tries(_start)
+        second = tries.run(1)
+        if outcome is not None:
+            emulator.end_build(second, outcome)
+        assert tries.run(2) == second
+        assert _posts(emulator) == 2
+
+
 class TestIdentity:
     def test_every_mapped_task_has_its_own(self, emulator: Emulator) -> None:
         built = [Tries(_start, map_index=index).run(1) for index in range(3)]

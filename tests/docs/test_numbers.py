@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import aio, authentication, polling, storage, sync, wire
+from mkw_airflow_provider.client import aio, authentication, incoming, polling, sync, wire
 from mkw_airflow_provider.client.flows import conversation, downloading, lost_answers, waiting
 from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
@@ -28,7 +28,7 @@ LIMITS = {
     "a file may not come slower than": f"{sync.SLOWEST_FILE:,} bytes within read_timeout; then it counts as broken off",
     "redirects of a download": f"{downloading.MOST_REDIRECTS}",
     "connections of one triggerer to MetaKraftwerk": f"{aio.POOL}",
-    "a file name": f"{storage.LONGEST_NAME} bytes",
+    "a file name": f"{incoming.LONGEST_NAME} bytes",
     "pauses after a failure": (f"{conversation.SHORTEST_BACKOFF} to {conversation.LONGEST_BACKOFF:.0f} s, at random"),
     "pauses when a lost answer is looked up": f"up to {lost_answers.LOOK_UP_INTERVAL:.0f} s",
     "a token is renewed": (
@@ -74,6 +74,21 @@ def test_the_versions_that_are_asked_for() -> None:
 @pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behaviour.md"], ids=str)
 def test_the_version_of_airflow_that_the_tests_run_on(path: Path) -> None:
     assert AIRFLOW in path.read_text()
+
+
+def test_the_older_versions_of_airflow_that_the_tests_run_on() -> None:
+    """As pinned, each once; `lowest` beside them is of one of them."""
+    pinned = {}
+    for file in (ROOT / "constraints").glob("airflow-*.txt"):
+        (found,) = re.findall(r"^apache-airflow==(\S+)$", file.read_text(), flags=re.MULTILINE)
+        pinned[file.stem.removeprefix("airflow-")] = found
+    install = Page(DOCS / "install.md")
+    assert f"and on {pinned.pop('lowest')} beside the lowest version" in install.text
+    shown = {plain(minor): plain(patch) for minor, _, patch, _ in install.table("Versions")}
+    assert shown == pinned
+    makefile = (ROOT / "Makefile").read_text()
+    (older,) = re.findall(r"^ON := lowest (.*)$", makefile, flags=re.MULTILINE)
+    assert [*older.split(), "3.3"] == sorted(shown)
 
 
 def test_the_changelog_has_a_section_for_this_version() -> None:

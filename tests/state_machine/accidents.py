@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client import storage, sync
+from mkw_airflow_provider.client import folder, incoming, sync
 from mkw_airflow_provider.emulator import Control
 
 
@@ -58,11 +58,11 @@ class Reaper:
         """Make points of all that a worker does to the world outside; each is done as ever."""
         for owner, name in (
             (sync.Client, "send"),
-            (storage.Folder, "make"),
-            (storage.Folder, "open"),
-            (storage.Folder, "rename"),
-            (storage.Folder, "remove"),
-            (storage.IncomingFile, "write"),
+            (folder.Folder, "make"),
+            (folder.Folder, "open"),
+            (folder.Folder, "rename"),
+            (folder.Folder, "remove"),
+            (incoming.IncomingFile, "write"),
         ):
             monkeypatch.setattr(owner, name, self._watched(getattr(owner, name)))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mkw_airflow_provider.client import authentication
-from mkw_airflow_provider.client.results import JOURNAL, MANIFEST
+from mkw_airflow_provider.client.manifest import MANIFEST, journal_of
 from mkw_airflow_provider.emulator import Emulator
 from tests.faults.rows import FINISHED
 from tests.faults.tasks import first_event
@@ -222,7 +222,7 @@ class World:
     def _intact(self, folder: Path) -> set[int]:
         """Return the downloads whose files are as the manifest or the journal says."""
         recorded: dict[int, dict[str, Any]] = {}
-        for name in (MANIFEST, JOURNAL):
+        for name in (MANIFEST, journal_of(int(folder.name.rpartition("-")[2]))):
             if (folder / name).exists():
                 recorded |= {file["download_id"]: file for file in json.loads((folder / name).read_text())["files"]}
         return {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client.storage import Folder
+from mkw_airflow_provider.client.folder import Folder
 from tests.unit.files import in_memory, on_disk
 from tests.unit.simulation import World
 

@@ -14,7 +14,7 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from mkw_airflow_provider.client.storage import Folder
+from mkw_airflow_provider.client.folder import Folder
 from mkw_airflow_provider.client.wire import Call
 from tests.unit.simulation import Body, World, body, lost, ok, says_no
 

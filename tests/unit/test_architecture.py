@@ -26,12 +26,12 @@ LONGEST_FILE = 350
 FLOORS = [
     {"", "exceptions", "get_provider_info"},
     {"client", "client.wire", "client.settings", "client.arguments", "client.polling"},
-    {"client.records", "client.network", "client.storage"},
+    {"client.records", "client.network", "client.folder", "client.incoming"},
     {"client.builds", "client.deployments", "client.downloads", "client.catalogue", "client.authentication"},
     {"client.identity"},
     {"client.flows"},
     {"client.sync", "client.aio"},
-    {"client.results"},
+    {"client.results", "client.manifest"},
     {"hooks"},
     {"triggers"},
     {"operators", "sensors"},
@@ -162,7 +162,7 @@ def loaded(*modules: str) -> set[str]:
     """Return what a fresh process has loaded after it imported Airflow's base and then these modules."""
     program = (
         "import json, sys\n"
-        "import airflow.sdk\n"
+        "from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator\n"
         "before = set(sys.modules)\n"
         f"for module in {modules!r}: __import__(module)\n"
         "print(json.dumps(sorted(set(sys.modules) - before)))\n"

@@ -42,6 +42,19 @@ def test_a_build_that_lists_none_is_asked_for_by_the_list_of_downloads_and_patte
     assert world.asked == ["GET /builds/5139", "GET /downloads?build_id=5139", "GET /patterns"]
 
 
+@pytest.mark.parametrize("entry", [None, 5444, "x.zip", [], {}, {"id": None, "name": "x.zip"}, {"id": "x"}])
+def test_what_cannot_be_read_in_a_build_is_looked_up_in_the_list_of_downloads(world, entry):
+    listed = [row | {"build_id": 5139} for row in [*DOWNLOADS, {"id": 5444, "pattern": "SCRIPTS", "name": "x.zip"}]]
+    found = read(world, FINISHED | {"downloads": [*DOWNLOADS, entry]}, **{"/api/v1/downloads": listed})
+    assert [download.id for download in found.downloads] == [5442, 5443, 5444]
+
+
+def test_what_cannot_be_read_anywhere_is_an_error_that_says_so(world):
+    broken = FINISHED | {"downloads": [*DOWNLOADS, {"name": "x.zip"}]}
+    with pytest.raises(ProtocolError, match="build 5139 lists 3 downloads, of which only 2 can be read"):
+        read(world, broken, **{"/api/v1/downloads": DOWNLOADS})
+
+
 def test_a_build_without_downloads_is_an_error_that_says_so(world):
     with pytest.raises(DownloadError, match="build 5139 is FINISHED, but has no downloads"):
         read(world, build(5139, "FINISHED"), **{"/api/v1/downloads": []})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mkw_airflow_provider.client.folder import Folder
 from mkw_airflow_provider.client.results import download_file
-from mkw_airflow_provider.client.storage import Folder
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConnectionFailedError,

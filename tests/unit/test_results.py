@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from mkw_airflow_provider.client.builds import Build
-from mkw_airflow_provider.client.results import JOURNAL, MANIFEST, Results
-from mkw_airflow_provider.client.storage import Folder
+from mkw_airflow_provider.client.folder import Folder
+from mkw_airflow_provider.client.manifest import MANIFEST, journal_of
+from mkw_airflow_provider.client.results import Results
 from mkw_airflow_provider.exceptions import (
     DownloadError,
     ForbiddenError,
@@ -29,6 +30,7 @@ DOWNLOADS = [
     {"id": 5445, "pattern": "SCRIPTS", "pattern_id": 810, "name": "run.sql"},
 ]
 FINISHED = build(5139, "FINISHED", project_id=402, downloads=DOWNLOADS)
+JOURNAL = journal_of(5139)
 ALL = ["CORE.zip", "STAGE.zip", "manifest.json", "run-5445.sql", "run.sql"]
 
 
@@ -199,24 +201,6 @@ def test_the_manifest_is_written_when_all_files_stand(world, folder):
     files.instead = dict.fromkeys(FILES, look)
     bring(world, folder)
     assert [MANIFEST in seen for seen in during] == [False] * 4
-
-
-def test_the_manifest_of_another_build_is_not_believed(world, folder):
-    files = Files(world, FILES)
-    bring(world, folder)
-    files.asked.clear()
-    other = bring(world, folder, FINISHED | {"id": 5140})
-    assert [number for number, _ in files.asked] == [5442, 5443, 5444, 5445]
-    assert other["build_id"] == json.loads(content(folder, MANIFEST))["build_id"] == 5140
-
-
-def test_the_journal_of_another_build_is_not_believed(world, folder):
-    files = Files(world, FILES)
-    bring(world, folder)
-    folder.rename(MANIFEST, JOURNAL)
-    files.asked.clear()
-    bring(world, folder, FINISHED | {"id": 5140})
-    assert len(files.asked) == 4
 
 
 @pytest.mark.parametrize(

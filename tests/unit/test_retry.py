@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.builds import get_build
+from mkw_airflow_provider.client.builds import create_build, get_build
 from mkw_airflow_provider.client.downloads import get_file
 from mkw_airflow_provider.client.wire import Reply
 from mkw_airflow_provider.exceptions import (
@@ -19,6 +21,7 @@ from mkw_airflow_provider.exceptions import (
 from tests.unit.simulation import PROPERTY, World, body, build, html, lost, ok, says_no, unreachable
 
 READ = get_build(5139)
+CREATE = create_build(project_id=402, instances=[{"id": 1001}])
 
 
 class Collected:
@@ -169,8 +172,9 @@ def test_the_error_at_the_end_says_what_happened_how_often_and_for_how_long(answ
         world.run(world.talk.request(READ))
     text = str(caught.value)
     assert words in text
-    assert text.endswith("(asked 4 times in 7 s; what goes on at the server is unknown)")
-    assert "GET /api/v1/builds/5139" in text
+    assert text.endswith("asked 4 times in 7 s; what goes on at the server is unknown)")
+    assert text.count("GET /api/v1/builds/5139") == 1
+    assert text.count("at https://mkw.example.com") == 1
     assert type(caught.value) is kind
 
 
@@ -179,6 +183,32 @@ def test_the_host_is_named_where_no_server_was_heard():
     world.script(unreachable())
     with pytest.raises(ConnectionFailedError, match=r"at https://mkw\.example\.com got no answer"):
         world.run(world.talk.request(READ))
+
+
+@pytest.mark.parametrize(("status", "kind"), [(500, ServerError), (501, ServerError)])
+def test_the_host_is_named_where_an_order_is_not_repeated(world, status, kind):
+    world.script(says_no(status, "Internal error"))
+    with pytest.raises(kind) as caught:
+        world.run(world.talk.request(CREATE))
+    assert str(caught.value) == (
+        f"POST /api/v1/builds was answered with {status}: Internal error (at https://mkw.example.com)"
+    )
+
+
+def test_the_host_is_not_named_where_a_redirect_led_elsewhere():
+    """The address is in the path, then."""
+    world = World(outage_tolerance=0.0)
+    world.script(forever=says_no(503))
+    with pytest.raises(ServerError) as caught:
+        world.run(
+            world.talk.request(replace(READ, path="https://files.example.com/x?signature=s", authenticated=False))
+        )
+    assert str(caught.value).startswith("GET https://files.example.com/x was answered with 503: Not today (asked 1 ")
+    world.script(forever=unreachable())
+    with pytest.raises(ConnectionFailedError, match=r"^GET https://files\.example\.com/x got no answer: "):
+        world.run(
+            world.talk.request(replace(READ, path="https://files.example.com/x?signature=s", authenticated=False))
+        )
 
 
 def test_the_first_failure_is_logged_and_later_ones_ever_more_seldom(world):

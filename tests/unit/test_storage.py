@@ -12,8 +12,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mkw_airflow_provider.client.incoming import IncomingFile
 from mkw_airflow_provider.client.results import download_file
-from mkw_airflow_provider.client.storage import IncomingFile
 from mkw_airflow_provider.client.wire import Reply
 from mkw_airflow_provider.exceptions import DownloadError, IntegrityError
 from tests.unit.files import Files, content, in_memory, names, on_disk, put, sha256, zip_of
@@ -198,7 +198,7 @@ def test_a_zip_that_is_cut_anywhere_is_refused(folder):
 
 @pytest.mark.parametrize("name", ["a[1].sql", "a b.sql", "ä%20.sql", "a#b.sql", "a{b}.sql", "~.sql", "a!b.sql"])
 def test_a_name_with_signs_of_its_own_meaning_elsewhere_is_just_a_name(folder, name):
-    from mkw_airflow_provider.client.storage import safe_name
+    from mkw_airflow_provider.client.incoming import safe_name
 
     safe = safe_name(name, 7)
     assert arrived(folder, safe, b"data") == (4, sha256(b"data"))

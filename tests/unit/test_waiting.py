@@ -31,6 +31,13 @@ def test_a_build_that_has_ended_already_needs_one_look_and_no_pause(world):
     assert (len(world.sent), world.pauses) == (1, [])
 
 
+@pytest.mark.parametrize("downloads", [[None], [{"name": "x.zip"}], [{"id": 1}, 7], "none", {"id": 1}])
+def test_a_download_that_cannot_be_read_does_not_hide_how_the_build_is(world, downloads):
+    world.script(ok(build(downloads=downloads)), ok(build(status="FINISHED", downloads=downloads)))
+    assert watch(world).status == "FINISHED"
+    assert len(world.sent) == 2
+
+
 def test_a_build_that_was_just_looked_at_is_left_alone_first(world):
     world.script(ok(build(status="FINISHED")))
     watch(world, first_pause=3.0)

@@ -138,7 +138,7 @@ class Conversation:
                 reply = yield call
                 if call.accepts(reply):
                     return call.read(reply)
-                problem: Exception = call.error(reply)
+                problem: Exception = call.error(reply, self.server_of(call) if _is_trouble(reply) else "")
             except (TransportError, ProtocolError) as error:
                 problem = error
             if not _may_repeat(call, reply, problem):
@@ -147,6 +147,15 @@ class Conversation:
                 # Part of a file is a good answer, too: the tolerance counts from the newest piece.
                 outage, received = _Outage(self, call, until), call.sink.received
             yield Pause(outage.next_pause(problem, reply))
+
+    def server_of(self, call: Call[Any]) -> str:
+        """Return where a call goes, for an error's text; nothing where the call itself says so, after a redirect."""
+        return "" if "://" in call.path else f"at {self.settings.base_url}"
+
+
+def _is_trouble(reply: Reply) -> bool:
+    """Whether an answer is about the server and not about the request: then one wants to know which server."""
+    return reply.status >= 500 or reply.status in PASSING
 
 
 def _may_repeat(call: Call[Any], reply: Reply | None, problem: Exception) -> bool:
@@ -212,10 +221,12 @@ class _Outage:
 
     def _end(self, problem: Exception, seconds: float) -> MetaKraftwerkError:
         tries = self._failures + 1
-        note = f"asked {tries} times in {seconds:.0f} s; what goes on at the server is unknown"
+        often = f"{tries} time{'' if tries == 1 else 's'}"
+        note = f"asked {often} in {seconds:.0f} s; what goes on at the server is unknown"
         if isinstance(problem, ApiError):
+            note = "; ".join(filter(None, (problem.note, note)))
             return type(problem)(problem.status, problem.message, problem.method, problem.path, note)
-        host = self._conversation.settings.base_url
+        call = f"{self._call} {self._conversation.server_of(self._call)}".rstrip()
         if isinstance(problem, ProtocolError):
-            return ProtocolError(f"{self._call} at {host}: {problem} ({note})")
-        return ConnectionFailedError(f"{self._call} at {host} got no answer: {problem} ({note})")
+            return ProtocolError(f"{call}: {problem} ({note})")
+        return ConnectionFailedError(f"{call} got no answer: {problem} ({note})")

@@ -16,9 +16,6 @@ from mkw_airflow_provider.client.flows.lost_answers import send_blindly, send_on
 from mkw_airflow_provider.client.wire import Call
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, DeploymentFailedError, DeploymentUncertainError
 
-#: What to do about a deployment that the API lists for the build already.
-IF_DEPLOYED = ("skip", "deploy", "fail")
-
 
 @dataclass(frozen=True)
 class DeploymentOrder:
@@ -71,7 +68,7 @@ def decide(
     """Return the deployment to leave it at, or None to make one.
 
     :param there: what the API lists already.
-    :param if_deployed: one of :data:`IF_DEPLOYED`.
+    :param if_deployed: ``skip``, ``deploy`` or ``fail``.
     :raises AlreadyDeployedError: for ``fail``.
     """
     if not there:

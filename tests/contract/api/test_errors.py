@@ -59,11 +59,11 @@ HTML = (
 )
 
 
-def check(caught, kind, status, message, call):
+def check(caught, kind, status, message, call, note=""):
     error = caught.value
     assert type(error) is kind
     assert (error.status, error.message, error.method, error.path) == (status, message, call.method, call.path)
-    assert str(error) == f"{call.method} {call.path} was answered with {status}: {message}"
+    assert str(error) == f"{call.method} {call.path} was answered with {status}: {message}{note}"
 
 
 @pytest.mark.parametrize(("user", "call", "kind", "status", "message"), TABLE)
@@ -109,7 +109,8 @@ def test_what_the_api_does_not_implement(metakraftwerk, api, method, status, kin
     call = Call(method, api_path("builds", 5139), lambda reply: reply.json())
     with pytest.raises(ApiError) as caught:
         api.call(call)
-    check(caught, kind, status, "Not implemented", call)
+    # Which server has failed is worth a word; a no is about the request.
+    check(caught, kind, status, "Not implemented", call, f" (at {metakraftwerk.url})" if kind is ServerError else "")
 
 
 @pytest.mark.parametrize("status", [402, 406, 409, 410, 415, 422, 431, 451])

@@ -182,7 +182,6 @@ def test_odd_lists_of_numbers(answer, value, numbers):
         (get_build(1), {"id": 2, "status": "FINISHED"}, "build 1 was asked for, build 2 came"),
         (get_build(1), '{"id": 1', "not the documented JSON"),
         (get_build(1), "\ufeff", "not the documented JSON"),
-        (get_build(1), {"id": 1, "status": "FINISHED", "downloads": [{}]}, "a download came without id"),
     ],
 )
 def test_an_answer_that_makes_no_sense(metakraftwerk, api, call, body, words):

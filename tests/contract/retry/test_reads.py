@@ -61,6 +61,7 @@ def test_beyond_the_tolerance_it_is_an_error(metakraftwerk, api, fault, sent, fa
     text = str(caught.value)
     assert text.startswith("GET /api/v1/projects ")
     assert "asked 5 times in 2 s" in text
+    assert f"at {metakraftwerk.url}" in text
     if isinstance(caught.value, ApiError):
         assert caught.value.status == arguments["status"]
         assert f" was answered with {arguments['status']}: " in text
@@ -152,14 +153,14 @@ def test_a_name_that_nobody_knows(connect):
     assert "s3cret-t0ken" not in text + "".join(api.log.lines)
 
 
-def test_a_log_says_each_outage_but_not_each_try(connect, fault):
+def test_a_log_says_each_outage_but_not_each_try(metakraftwerk, connect, fault):
     fault("status", times=10, status=503)
     api = connect(extra={"outage_tolerance": 60})
     api.call(find_projects())
     assert len(api.log.lines) == 10
     assert api.log.lines[0] == (
-        "GET /api/v1/projects: no good answer (GET /api/v1/projects was answered with 503: Service Unavailable). "
-        "Asking again in 0.5 s, for 60 s more."
+        "GET /api/v1/projects: no good answer (GET /api/v1/projects was answered with 503: Service Unavailable "
+        f"(at {metakraftwerk.url})). Asking again in 0.5 s, for 60 s more."
     )
 
 

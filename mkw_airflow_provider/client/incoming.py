@@ -1,18 +1,17 @@
-"""Files in a destination: written under a temporary name, then renamed, so that a final name means a whole file."""
+"""Files that arrive: counted, hashed and checked on the way, under names that cannot leave their folder."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import uuid
 import zipfile
-from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Collection
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from mkw_airflow_provider.client.wire import PIECE, Reply, TransportError
+from mkw_airflow_provider.client.folder import Draft, Folder, naming
+from mkw_airflow_provider.client.wire import Reply, TransportError
 from mkw_airflow_provider.exceptions import DownloadError, IntegrityError
 
 #: Longest file name, in bytes: what common file systems take, less the room for a number.
@@ -21,118 +20,6 @@ LONGEST_NAME = 200
 LONGEST_SUFFIX = 20
 #: Not allowed in names on some file system, or with a meaning of their own to fsspec.
 RESERVED = frozenset('<>:"|?*[]')
-
-
-class Folder:
-    """A folder on any file system that fsspec knows.
-
-    :param filesystem: an fsspec file system.
-    :param root: the folder's path in it.
-    :param shown: the folder as the user wrote it, for messages and the manifest.
-    """
-
-    def __init__(self, filesystem: Any, root: str, shown: str) -> None:
-        self._filesystem = filesystem
-        self._root = root.rstrip("/")
-        self._shown = shown.rstrip("/")
-
-    def shown(self, name: str) -> str:
-        """Return a file's path or URL for people and for the manifest."""
-        return f"{self._shown}/{name}"
-
-    def path(self, name: str) -> str:
-        """Return a file's path in the file system."""
-        return f"{self._root}/{name}"
-
-    def make(self) -> None:
-        """Make the folder, where the file system has folders.
-
-        :raises DownloadError: if that is not possible.
-        """
-        with _named(f"the destination {self._shown} cannot be made"):
-            self._filesystem.makedirs(self._root, exist_ok=True)
-
-    def open(self, name: str, mode: str) -> Any:
-        """Open a file for binary reading or writing."""
-        return self._filesystem.open(self.path(name), mode)
-
-    def rename(self, name: str, final: str) -> None:
-        """Give a file its final name, over one that has it.
-
-        :raises DownloadError: if that is not possible.
-        """
-        with _named(f"{self.shown(final)} cannot be stored"):
-            self._filesystem.mv(self.path(name), self.path(final))
-
-    def remove(self, name: str) -> None:
-        """Remove a file, if it is there.
-
-        :raises DownloadError: if that is not possible.
-        """
-        with _named(f"{self.shown(name)} cannot be removed"), suppress(FileNotFoundError):
-            self._filesystem.rm_file(self.path(name))
-
-    def digest(self, name: str) -> tuple[int, str] | None:
-        """Return size and SHA-256 of a file; None if there is none.
-
-        :raises DownloadError: if it cannot be read.
-        """
-        digest, size = hashlib.sha256(), 0
-        with _named(f"{self.shown(name)} cannot be read"):
-            if not self._filesystem.exists(self.path(name)):
-                return None
-            with self.open(name, "rb") as file:
-                while piece := file.read(PIECE):
-                    digest.update(piece)
-                    size += len(piece)
-        return size, digest.hexdigest()
-
-    def size(self, name: str) -> int | None:
-        """Return the size of a file; None if there is none.
-
-        :raises DownloadError: if that cannot be found out.
-        """
-        with _named(f"{self.shown(name)} cannot be read"), suppress(FileNotFoundError):
-            return int(self._filesystem.size(self.path(name)))
-        return None
-
-    def read_json(self, name: str) -> Any:
-        """Return the content of a JSON file; None if there is none, or it is not JSON.
-
-        :raises DownloadError: if it cannot be read.
-        """
-        no_json = suppress(FileNotFoundError, ValueError, RecursionError)
-        with _named(f"{self.shown(name)} cannot be read"), no_json, self.open(name, "rb") as file:
-            return json.loads(file.read())
-        return None
-
-    def write_json(self, name: str, value: Any) -> None:
-        """Write a JSON file, whole or not at all.
-
-        :raises DownloadError: if that is not possible.
-        """
-        temporary = _temporary(name)
-        try:
-            with _named(f"{self.shown(name)} cannot be stored"), self.open(temporary, "wb") as file:
-                file.write(json.dumps(value, indent=2).encode() + b"\n")
-            self.rename(temporary, name)
-        except DownloadError:
-            with suppress(DownloadError):
-                self.remove(temporary)
-            raise
-
-
-@contextmanager
-def _named(trouble: str) -> Iterator[None]:
-    """Put words before what a file system raises: each raises errors of its own."""
-    try:
-        yield
-    except Exception as error:
-        raise DownloadError(f"{trouble}: {error}") from error
-
-
-def _temporary(name: str) -> str:
-    return f".{name}.{uuid.uuid4().hex[:12]}.part"
 
 
 class IncomingFile:
@@ -145,7 +32,7 @@ class IncomingFile:
     def __init__(self, folder: Folder, name: str) -> None:
         self._folder = folder
         self._name = name
-        self._temporary = _temporary(name)
+        self._draft = Draft(folder, name)
         self._file: Any = None
         self._digest = hashlib.sha256()
         self._validator: str | None = None
@@ -172,7 +59,7 @@ class IncomingFile:
             return
         self.start_over()
         with self._named():
-            self._file = self._folder.open(self._temporary, "wb")
+            self._file = self._draft.open()
         length = re.fullmatch("[0-9]{1,18}", reply.headers.get("content-length", ""))
         # A coded body has another length than the file that it decodes to.
         self._expected = int(length[0]) if length and "content-encoding" not in reply.headers else None
@@ -209,13 +96,13 @@ class IncomingFile:
             raise IntegrityError(f"{shown}: {self.received} bytes came, the server announced {self._expected}")
         if self._name.lower().endswith(".zip"):
             self._check_zip()
-        self._folder.rename(self._temporary, self._name)
+        self._draft.keep()
         return self.received, self._digest.hexdigest()
 
     def _check_zip(self) -> None:
         shown = self._folder.shown(self._name)
         with self._named():
-            file = self._folder.open(self._temporary, "rb")
+            file = self._folder.open(self._draft.name, "rb")
         try:
             with file, zipfile.ZipFile(file) as archive:
                 broken = archive.testzip()
@@ -231,8 +118,7 @@ class IncomingFile:
         """Remove what there is under the temporary name. Whoever calls this has an error to tell already."""
         with suppress(DownloadError):
             self._close()
-        with suppress(DownloadError):
-            self._folder.remove(self._temporary)
+        self._draft.discard()
 
     def _close(self) -> None:
         if self._file is not None:
@@ -241,7 +127,7 @@ class IncomingFile:
                 file.close()
 
     def _named(self) -> AbstractContextManager[None]:
-        return _named(f"{self._folder.shown(self._name)} cannot be stored")
+        return naming(f"{self._folder.shown(self._name)} cannot be stored")
 
 
 def _content_range(reply: Reply) -> tuple[int | None, int | None]:
