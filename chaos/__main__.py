@@ -11,17 +11,17 @@ from pathlib import Path
 from chaos import report, session
 from chaos.field import Field
 from chaos.schedule import plan
-from chaos.server import ServerError
 from demo import interrupts
-from demo.__main__ import AlreadyRunningError, alone
 from demo.interrupts import Interrupted
+from demo.lock import AlreadyRunningError, alone
+from demo.metakraftwerk import EmulatorError
 from demo.rest import AirflowApiError
 from demo.stack import StackError
 from demo.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".chaos"
-RUNS, MINUTES = 24, 8.0
+RUNS, MINUTES = 24, 10.0
 BRIEF_RUNS, BRIEF_MINUTES = 5, 2.5
 
 
@@ -37,7 +37,7 @@ def main() -> int:
     except Interrupted as interrupted:
         terminal.line()
         return 128 + interrupted.number
-    except (AirflowApiError, AlreadyRunningError, ServerError, StackError) as error:
+    except (AirflowApiError, AlreadyRunningError, EmulatorError, StackError) as error:
         terminal.bad(f"\n{error}")
         return 2
 

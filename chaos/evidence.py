@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from chaos.field import DAG_ID, Field
+from chaos.field import RETRIES, Field
 from demo.rest import AirflowApiError, AirflowClient
 from mkw_airflow_provider.emulator import Control
 
@@ -18,18 +18,37 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Clear:
+    """A task that a person cleared.
+
+    :param after_try: the number of the try that it had reached.
+    :param ran: whether it ran at that moment. Airflow then has the last word on whether a new series begins.
+    """
+
+    task_id: str
+    after_try: int
+    ran: bool
+
+
+@dataclass(frozen=True)
 class RunEvidence:
     """One run as Airflow and the disk have it.
 
     :param tasks: its task instances by task.
+    :param series: the first tries of a task's series, by task: a retry belongs to the series of the try before, a clear
+        begins a new one.
+    :param clears: which of its tasks were cleared.
     :param results: what the tasks returned, by task; None for one that returned nothing.
     :param folder: where its files are to be.
     :param logs: its folder of logs.
     """
 
+    dag_id: str
     run_id: str
     state: str
     tasks: Mapping[str, Row]
+    series: Mapping[str, Sequence[int]]
+    clears: Sequence[Clear]
     results: Mapping[str, Any]
     folder: Path
     logs: Path
@@ -62,8 +81,11 @@ class Evidence:
     server_log: Path
 
 
-def gather(place: Field, run_ids: list[str]) -> Evidence:
-    """Collect it."""
+def gather(place: Field, runs: Iterable[tuple[str, str, Sequence[Clear]]]) -> Evidence:
+    """Collect it.
+
+    :param runs: DAG, run, and which of its tasks were cleared.
+    """
     client, control = place.client(), place.server.control
     # The log first: what follows asks the server for files, too.
     log = control.requests()
@@ -71,7 +93,7 @@ def gather(place: Field, run_ids: list[str]) -> Evidence:
     finished = {build["id"] for build in builds if build["status"] == "FINISHED"}
     downloads = [download for download in control.downloads() if download["build_id"] in finished]
     return Evidence(
-        runs=[_run(place, client, run_id) for run_id in run_ids],
+        runs=[_run(place, client, *run) for run in runs],
         requests=log,
         builds=builds,
         downloads=downloads,
@@ -84,21 +106,32 @@ def gather(place: Field, run_ids: list[str]) -> Evidence:
     )
 
 
-def _run(place: Field, client: AirflowClient, run_id: str) -> RunEvidence:
-    tasks = {task["task_id"]: task for task in client.task_instances(DAG_ID, run_id)}
+def _run(place: Field, client: AirflowClient, dag_id: str, run_id: str, clears: Sequence[Clear]) -> RunEvidence:
+    tasks = {task["task_id"]: task for task in client.task_instances(dag_id, run_id)}
     return RunEvidence(
+        dag_id=dag_id,
         run_id=run_id,
-        state=str(client.run(DAG_ID, run_id)["state"]),
+        state=str(client.run(dag_id, run_id)["state"]),
         tasks=tasks,
-        results={task_id: _result(client, run_id, task_id) for task_id in tasks},
+        series={task_id: _series(client.tries(dag_id, run_id, task_id)) for task_id in tasks},
+        clears=clears,
+        results={task_id: _result(client, dag_id, run_id, task_id) for task_id in tasks},
         folder=place.results / run_id,
-        logs=place.stack.home / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}",
+        logs=place.stack.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}",
     )
 
 
-def _result(client: AirflowClient, run_id: str, task_id: str) -> Any:
+def _series(tries: Iterable[Row]) -> list[int]:
+    """Return the first try of each series: Airflow raises `max_tries` when one begins, and not for a retry.
+
+    Not the lowest number of the tries: one that failed while it was queued is in none of Airflow's tables.
+    """
+    return sorted({each["max_tries"] - RETRIES + 1 for each in tries if each["try_number"]})
+
+
+def _result(client: AirflowClient, dag_id: str, run_id: str, task_id: str) -> Any:
     try:
-        return client.xcom(DAG_ID, run_id, task_id)
+        return client.xcom(dag_id, run_id, task_id)
     except AirflowApiError as error:
         if error.status == 404:
             return None

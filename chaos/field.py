@@ -13,8 +13,11 @@ from chaos.server import Server
 from demo.rest import AirflowClient
 from demo.stack import AirflowStack
 
-DAG_ID = "chaos_chain"
+#: The chain with a sensor, and the one in which `start_build` waits itself.
+DAG_ID, WAITING_DAG_ID = "chaos_chain", "chaos_chain_in_one"
 DAGS = Path(__file__).resolve().parent / "dags"
+#: Of each task of theirs, as their file has it.
+RETRIES = 8
 BUILD_SECONDS = 20.0
 
 # What dies is to be missed within seconds, not after Airflow's default of minutes.
@@ -61,7 +64,8 @@ class Field:
         self.start_turn = threading.Lock()
         #: How often a component was killed.
         self.replaced: Counter[str] = Counter()
-        self._components = threading.Lock()
+        #: Held while a component is away.
+        self.component_away = threading.Lock()
 
     def client(self) -> AirflowClient:
         """Return a client of its own for a thread, logged in."""
@@ -74,7 +78,7 @@ class Field:
 
         :raises StackError: the successor was not healthy in time.
         """
-        with self._components:
+        with self.component_away:
             self.stack.kill(component)
             self.replaced[component] += 1
             time.sleep(GAP)
@@ -85,11 +89,12 @@ class Field:
         shutil.rmtree(self.results, ignore_errors=True)
 
     def start(self) -> None:
-        """Start the server, then Airflow, and wait until Airflow has read the DAG."""
+        """Start the server, then Airflow, and wait until Airflow has read the DAGs."""
         self.server.start()
         self.stack.start()
         self.stack.client.make_pool("chaos_deployments", 1)
         self.stack.client.wait_for_dag(DAG_ID)
+        self.stack.client.wait_for_dag(WAITING_DAG_ID)
 
     def stop(self) -> None:
         """End everything."""

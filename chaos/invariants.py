@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chaos.evidence import Evidence, RunEvidence
 from chaos.kinds import STEPS
+from mkw_airflow_provider.client.identity import Identity
 
-_MARKER = re.compile(r"run (\S+) (\[airflow:[0-9a-f]{16}\])$")
+_MARKER = re.compile(r"\[airflow:[0-9a-f]{16}\]$")
+_BAD = frozenset({"FAILED", "CANCELED"})
 
 #: Answers that say, or show in the plan of chaos, that the server did nothing: `kinds` sees to it.
 _DID_NOTHING = frozenset({("close", None), ("status", 503), ("status", 429)})
@@ -49,32 +52,54 @@ class Violation:
 
 def violations(evidence: Evidence) -> list[Violation]:
     """Return everything that does not hold."""
-    found = [*_builds(evidence), *_requests(evidence), *_logins(evidence), *_secrets(evidence)]
-    mine = {run.run_id: _builds_of(run, evidence) for run in evidence.runs}
+    found = [*_strays(evidence), *_requests(evidence), *_logins(evidence), *_secrets(evidence)]
     for run in evidence.runs:
-        if len(mine[run.run_id]) != 1:
-            text = f"{len(mine[run.run_id])} builds for one series of tries: {[b['id'] for b in mine[run.run_id]]}"
-            found.append(Violation(run.run_id, text, run.log("start_build")))
-            continue
-        (build,) = mine[run.run_id]
-        found += [*_ending(run, build), *_files(run, build, evidence), *_deployments(run, build, evidence)]
+        found += _clears(run)
+        wrong = list(_series(run, evidence))
+        found += wrong
+        if not wrong:
+            builds = [build for series in _builds(run, evidence).values() for build in series]
+            found += [
+                *_ending(run, builds[-1]),
+                *_files(run, builds[-1], evidence),
+                *_deployments(run, builds, evidence),
+            ]
     return found
 
 
-def _builds(evidence: Evidence) -> Iterator[Violation]:
-    """Each build belongs to one run, and no marker has two."""
-    runs = {run.run_id: run for run in evidence.runs}
-    markers: Counter[str] = Counter()
+def _strays(evidence: Evidence) -> Iterator[Violation]:
+    """Each build belongs to a series of tries that asked for one."""
+    known = {build["id"] for run in evidence.runs for series in _builds(run, evidence).values() for build in series}
     for build in evidence.builds:
-        run_id, marker = _mark(build["description"])
-        if run_id not in runs:
-            yield Violation(
-                None, f"build {build['id']} belongs to no run: {build['description']!r}", evidence.server_log
-            )
-        markers[marker] += 1
-    for marker, count in markers.items():
-        if count > 1:
-            yield Violation(None, f"{count} builds have the marker {marker}", evidence.server_log)
+        if build["id"] not in known:
+            text = f"no task asked for build {build['id']}: {build['description']!r}"
+            yield Violation(None, text, evidence.server_log)
+
+
+def _clears(run: RunEvidence) -> Iterator[Violation]:
+    """A clear begins a new series of tries, and nothing else does."""
+    for task_id, series in run.series.items():
+        clears = [clear for clear in run.clears if clear.task_id == task_id]
+        possible = {1, *(clear.after_try + 1 for clear in clears)}
+        certain = {clear.after_try + 1 for clear in clears if not clear.ran}
+        if run.tasks[task_id]["state"] == "upstream_failed":
+            certain = set()
+        if not certain <= set(series) <= possible:
+            text = f"series of {task_id} begin with the tries {series}; it was cleared: {clears}"
+            yield Violation(run.run_id, text, run.log(task_id))
+
+
+def _series(run: RunEvidence, evidence: Evidence) -> Iterator[Violation]:
+    """A series has one build; a further one only if the one before had ended badly when it was asked for."""
+    for first_try, builds in _builds(run, evidence).items():
+        ids = [build["id"] for build in builds]
+        caused = all(
+            before["status"] in _BAD and before["build_end"] <= after["build_start"]
+            for before, after in itertools.pairwise(builds)
+        )
+        if not builds or not caused:
+            text = f"{len(builds)} builds for the series that begins with try {first_try}: {ids}"
+            yield Violation(run.run_id, text, run.log("start_build"))
 
 
 def _requests(evidence: Evidence) -> Iterator[Violation]:
@@ -85,24 +110,34 @@ def _requests(evidence: Evidence) -> Iterator[Violation]:
             yield Violation(None, f"{line}: the chain has no reason to send it", evidence.server_log)
         if request["fault"] is None and (request["status"] or 0) >= 400:
             yield Violation(None, f"{line}: {request['status']}, which nobody ordered", evidence.server_log)
-    for path, key in (("/api/v1/builds", _series), ("/api/v1/build_deployments", _build)):
-        sent: dict[Any, list[Mapping[str, Any]]] = {}
-        for request in evidence.requests:
-            if request["method"] == "POST" and request["path"] == path:
-                sent.setdefault(key(request["body"]), []).append(request)
-        for whose, requests in sent.items():
-            # One that the server took to its grave has no end; whether it worked is what the other checks see.
-            carried_out = [r["id"] for r in requests if r["seconds"] is not None and not _did_nothing(r)]
-            if len(carried_out) > 1:
-                text = f"POST {path} for {whose} was carried out {len(carried_out)} times: requests {carried_out}"
-                yield Violation(None, text, evidence.server_log)
+    builds = Counter(_mark(build) for build in evidence.builds)
+    deployments = Counter(deployment["build_id"] for deployment in evidence.deployments)
+    yield from _sent_once(evidence, "/api/v1/builds", _mark, builds)
+    yield from _sent_once(evidence, "/api/v1/build_deployments", lambda body: body["build_id"], deployments)
+
+
+def _sent_once(
+    evidence: Evidence, path: str, whose: Callable[[Mapping[str, Any]], Any], made: Counter[Any]
+) -> Iterator[Violation]:
+    """No `POST` was carried out beyond those of which the result is there."""
+    carried_out: dict[Any, list[int]] = {}
+    for request in evidence.requests:
+        # One that the server took to its grave has no end; whether it worked is what the other checks see.
+        ended = (request["method"], request["path"]) == ("POST", path) and request["seconds"] is not None
+        if ended and (request["fault"], request["status"]) not in _DID_NOTHING:
+            carried_out.setdefault(whose(request["body"] or {}), []).append(request["id"])
+    for key, ids in carried_out.items():
+        if len(ids) > made[key]:
+            text = f"POST {path} for {key} was carried out {len(ids)} times, {made[key]} are there: requests {ids}"
+            yield Violation(None, text, evidence.server_log)
 
 
 def _logins(evidence: Evidence) -> Iterator[Violation]:
     """One login serves a process: a try, the rest of a try after its wait, a triggerer; and one each refused token."""
     processes = evidence.triggerers
     for run in evidence.runs:
-        processes += sum(task["try_number"] for task in run.tasks.values()) + run.tasks["wait_for_build"]["try_number"]
+        waits = (run.tasks[task_id]["try_number"] for task_id in STEPS[:2])
+        processes += sum(task["try_number"] for task in run.tasks.values()) + sum(waits)
     refused = sum(request["status"] == 401 for request in evidence.requests)
     logins = sum(r["path"] == "/authentication" and r["status"] == 201 for r in evidence.requests)
     if logins > processes + refused:
@@ -121,7 +156,7 @@ def _secrets(evidence: Evidence) -> Iterator[Violation]:
 
 def _ending(run: RunEvidence, build: Mapping[str, Any]) -> Iterator[Violation]:
     """The run ended as its build did, and the start handed the right build on."""
-    good = build["status"] == "FINISHED"
+    good = build["status"] not in _BAD
     expected = dict.fromkeys(STEPS, "success")
     if not good:
         expected.update(wait_for_build="failed", download_build="upstream_failed", deploy_build="upstream_failed")
@@ -162,7 +197,9 @@ def _files(run: RunEvidence, build: Mapping[str, Any], evidence: Evidence) -> It
             yield Violation(run.run_id, f"{file['path']} is not what the server has", log)
         if (len(content), digest) != (file["size"], file["sha256"]):
             yield Violation(run.run_id, f"{file['path']} is not what the manifest says", log)
-    tries = run.tasks["download_build"]["try_number"]
+    # A task that was cleared after its end finds all files of its build in place.
+    ended = [clear for clear in run.clears if clear.task_id == "download_build" and clear.after_try and not clear.ran]
+    tries = run.tasks["download_build"]["try_number"] - len(ended)
     for download_id in wanted:
         whole = [r["id"] for r in _fetches(evidence, download_id) if r["status"] == 200 and r["fault"] is None]
         if len(whole) > tries:
@@ -170,45 +207,51 @@ def _files(run: RunEvidence, build: Mapping[str, Any], evidence: Evidence) -> It
             yield Violation(run.run_id, text, log)
     visible = {found.name for found in run.folder.iterdir() if not found.name.startswith(".")}
     named = {Path(file["path"]).name for file in files.values()} | {path.name}
-    if visible != named:
+    earlier = {build["id"] for series in _builds(run, evidence).values() for build in series} - {build["id"]}
+    left = {download["name"] for download in evidence.downloads if download["build_id"] in earlier}
+    if not named <= visible <= named | left:
         yield Violation(run.run_id, f"{run.folder} holds {sorted(visible)}, not {sorted(named)}", log)
 
 
-def _deployments(run: RunEvidence, build: Mapping[str, Any], evidence: Evidence) -> Iterator[Violation]:
-    """A finished build is deployed once, another one not at all."""
-    ids = [each["id"] for each in evidence.deployments if each["build_id"] == build["id"]]
-    expected = int(build["status"] == "FINISHED")
+def _deployments(run: RunEvidence, builds: Sequence[Mapping[str, Any]], evidence: Evidence) -> Iterator[Violation]:
+    """Each series of deploy_build deployed once, what was FINISHED, and the last one the last build."""
+    mine = {build["id"]: build for build in builds}
+    deployed = [each for each in evidence.deployments if each["build_id"] in mine]
+    ids, expected, log = [each["id"] for each in deployed], len(run.series["deploy_build"]), run.log("deploy_build")
     if len(ids) != expected:
-        yield Violation(run.run_id, f"{len(ids)} deployments instead of {expected}: {ids}", run.log("deploy_build"))
-    elif ids and run.results["deploy_build"] != ids[0]:
-        text = f"deploy_build returned {run.results['deploy_build']}, the deployment is {ids[0]}"
-        yield Violation(run.run_id, text, run.log("deploy_build"))
+        yield Violation(run.run_id, f"{len(ids)} deployments instead of {expected}: {ids}", log)
+        return
+    for each in deployed:
+        if mine[each["build_id"]]["status"] in _BAD:
+            yield Violation(run.run_id, f"build deployment {each['id']} is of a build that has not finished", log)
+    if run.tasks["deploy_build"]["state"] == "success":
+        last = max(deployed, key=lambda each: int(each["id"]))
+        if (run.results["deploy_build"], last["build_id"]) != (last["id"], builds[-1]["id"]):
+            text = (
+                f"deploy_build returned {run.results['deploy_build']} for build {builds[-1]['id']}, the last is {last}"
+            )
+            yield Violation(run.run_id, text, log)
 
 
-def _builds_of(run: RunEvidence, evidence: Evidence) -> list[Mapping[str, Any]]:
-    return [build for build in evidence.builds if _mark(build["description"])[0] == run.run_id]
+def _builds(run: RunEvidence, evidence: Evidence) -> dict[int, list[Mapping[str, Any]]]:
+    """Return the builds of each series of start_build, by its first try, oldest first."""
+    found = {}
+    for first_try in run.series["start_build"]:
+        marker = Identity(run.dag_id, run.run_id, "start_build", -1, first_try).marker
+        found[first_try] = sorted(
+            (b for b in evidence.builds if _mark(b) == marker), key=lambda build: int(build["id"])
+        )
+    return found
 
 
 def _fetches(evidence: Evidence, download_id: int) -> list[Mapping[str, Any]]:
     return [r for r in evidence.requests if r["path"] == f"/api/v1/downloads/{download_id}"]
 
 
-def _mark(description: str | None) -> tuple[str, str]:
-    """Return the run and the marker that a description ends with."""
-    found = _MARKER.search(description or "")
-    return (found[1], found[2]) if found else ("", "")
-
-
-def _series(body: Any) -> str:
-    return " ".join(_mark((body or {}).get("description")))
-
-
-def _build(body: Any) -> str:
-    return f"build {(body or {}).get('build_id')}"
-
-
-def _did_nothing(request: Mapping[str, Any]) -> bool:
-    return (request["fault"], request["status"]) in _DID_NOTHING
+def _mark(build: Mapping[str, Any]) -> str:
+    """Return the marker that the description of a build, or of an order to build, ends with."""
+    found = _MARKER.search(build.get("description") or "")
+    return found[0] if found else ""
 
 
 def _says(folder: Path, text: str) -> bool:

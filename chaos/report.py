@@ -17,11 +17,14 @@ from demo.report import requests_by_kind
 class Outcome:
     """All nights and what came of them.
 
+    :param nights: those that were begun in time.
+    :param planned: how many were planned.
     :param command: repeats it.
     :param seconds: how long it took.
     """
 
     nights: Sequence[Night]
+    planned: int
     evidence: Evidence
     violations: Sequence[Violation]
     command: str
@@ -92,8 +95,9 @@ def _sums(outcome: Outcome) -> list[str]:
     sent = requests_by_kind(evidence.requests)
     parts = sum(1 for run in evidence.runs if run.folder.exists() for _ in run.folder.glob(".*.part"))
     return [
-        f"runs         {len(evidence.runs)}: {_counts(states)}",
+        f"runs         {len(evidence.runs)} of {outcome.planned}: {_counts(states)}",
         f"tries        {_counts({f'{n} task instances took {t}': n for t, n in sorted(tries.items())}, bare=True)}",
+        f"series       {sum(len(run.series['start_build']) for run in evidence.runs)} asked for a build",
         f"builds       {len(evidence.builds)}: {_counts(endings)}",
         f"deployments  {len(evidence.deployments)}",
         f"files        {len(evidence.downloads)} downloads, {parts} pieces left by killed workers",

@@ -1,12 +1,10 @@
-"""The emulator as a server that can be killed and comes back: same port, same state, same faults ahead."""
+"""The emulator as a server that dies and comes back with the faults that have not hit yet."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import json
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chaos.kinds import OUTAGE_TOLERANCE, READ_TIMEOUT, Kind
-from demo import processes, settings
-from demo.processes import Program
+from chaos.kinds import OUTAGE_TOLERANCE, READ_TIMEOUT
+from demo.metakraftwerk import EmulatorError, EmulatorProgram
 from mkw_airflow_provider.emulator import Control
 
 T = TypeVar("T")
@@ -25,10 +22,6 @@ T = TypeVar("T")
 DOWN = 2.0
 #: Seconds that it may take to answer, after a kill too.
 PATIENCE = 60.0
-
-
-class ServerError(Exception):
-    """The emulator did not start or does not answer; the message holds the end of its log."""
 
 
 @dataclass
@@ -45,73 +38,35 @@ class Armed:
     hits: int = 0
 
 
-class Server:
-    """A MetaKraftwerk in a process of its own.
-
-    :param folder: where its state and its log are; both begin anew.
-    :param build_seconds: how long a build takes.
-    """
+class Server(EmulatorProgram):
+    """A MetaKraftwerk in a process of its own, whose connection has short time-outs."""
 
     def __init__(self, folder: Path, *, build_seconds: float) -> None:
-        self.folder = folder.resolve()
-        self.control = Control(f"http://{settings.HOST}:{settings.free_port()}")
+        super().__init__(folder, build_seconds=build_seconds)
         self._armed: list[Armed] = []
         # Held while it is away, so that nobody arms a fault that nobody hears of.
         self._lock = threading.RLock()
-        self._program = Program(
-            "metakraftwerk",
-            [
-                *[sys.executable, "-m", "mkw_airflow_provider.emulator", "--port", str(self.control.port)],
-                *["--database", str(self.folder / "metakraftwerk.db"), "--build-seconds", str(build_seconds)],
-                "--log-requests",
-            ],
-            folder=self.folder,
-            environment={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-
-    @property
-    def log(self) -> Path:
-        """The file with its log of requests."""
-        return self._program.log
 
     @property
     def connection(self) -> dict[str, str]:
-        """The environment variable that makes it Airflow's default connection, with short time-outs."""
+        """The environment variable that makes it Airflow's default connection to MetaKraftwerk."""
         extra = {"read_timeout": READ_TIMEOUT, "outage_tolerance": OUTAGE_TOLERANCE}
         return {"AIRFLOW_CONN_METAKRAFTWERK_DEFAULT": json.dumps({**self.control.connection, "extra": extra})}
 
-    def start(self) -> None:
-        """Start it in its first state.
-
-        :raises ServerError: it did not serve in time.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        processes.end_leftovers(self.folder)
-        for file in (*self.folder.glob("metakraftwerk.db*"), self.log):
-            file.unlink(missing_ok=True)
-        self._start()
-
-    def stop(self) -> None:
-        """End it."""
-        processes.stop([self._program])
-        (self.folder / processes.RECORD).unlink(missing_ok=True)
-
     def die_and_return(self) -> None:
-        """Kill it without warning, and start it again a little later with the faults that have not hit yet."""
+        """Kill it without warning, and start it again a little later."""
         with self._lock:
             self._look()
-            processes.kill(self._program)
+            self.kill()
             time.sleep(DOWN)
-            self._start()
+            self.restart()
             for armed in self._armed:
                 if not armed.hits:
                     armed.fault_id = self.control.fault(**armed.order)["id"]
 
-    def arm(self, kind: Kind, method: str, path: str) -> Armed | None:
-        """Let a kind's fault wait for requests; None for a kind that has none."""
-        if kind.fault is None:
-            return None
-        order = {"method": method, "path": path, "skip": kind.skip, "times": kind.times, **kind.fault}
+    def arm(self, method: str, path: str, fault: Mapping[str, Any], *, skip: int = 0, times: int = 1) -> Armed:
+        """Let a fault wait for requests."""
+        order = {"method": method, "path": path, "skip": skip, "times": times, **fault}
         with self._lock:
             armed = Armed(order, self.control.fault(**order)["id"])
             self._armed.append(armed)
@@ -126,14 +81,14 @@ class Server:
     def ask(self, question: Callable[[Control], T]) -> T:
         """Ask the control something, also while the server is away for a moment.
 
-        :raises ServerError: it stays away.
+        :raises EmulatorError: it stays away.
         """
         deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 return question(self.control)
             if time.monotonic() > deadline:
-                raise ServerError(f"The emulator does not answer; its log ends with:\n{self._program.tail()}")
+                raise EmulatorError(f"The emulator does not answer any more. Its log: {self.log}")
             time.sleep(0.2)
 
     def requests(self, method: str, path: str) -> list[Mapping[str, Any]]:
@@ -144,18 +99,3 @@ class Server:
         hits = {fault["id"]: fault["hits"] for fault in self.control.faults()}
         for armed in self._armed:
             armed.hits = max(armed.hits, hits.get(armed.fault_id, 0))
-
-    def _start(self) -> None:
-        self._program.start()
-        processes.record(self.folder, [self._program])
-        deadline = time.monotonic() + PATIENCE
-        while not self._serves():
-            if self._program.exit_code is not None or time.monotonic() > deadline:
-                raise ServerError(f"The emulator did not start; its log ends with:\n{self._program.tail()}")
-            time.sleep(0.1)
-
-    def _serves(self) -> bool:
-        try:
-            return bool(self.control.health())
-        except OSError:
-            return False

@@ -14,7 +14,7 @@ from chaos.report import Outcome
 from chaos.schedule import Plan
 
 #: Runs at once. Airflow of `demo` has four workers.
-AT_ONCE = 3
+AT_ONCE = 4
 
 Tell = Callable[[float, str, str, str], None]
 """Told of each change: seconds since the beginning, which run, what happened, what it is about."""
@@ -54,11 +54,11 @@ def spend(place: Field, plans: Sequence[Plan], tell: Tell, *, command: str, seco
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     lived.sort(key=lambda night: night.plan.number)
-    found = evidence.gather(place, [night.plan.run_id for night in lived])
+    found = evidence.gather(place, [(night.dag_id, night.plan.run_id, night.clears) for night in lived])
     broken = invariants.violations(found)
     broken += [
         Violation(night.plan.run_id, "the run did not end in time", place.stack.home / "logs")
         for night in lived
         if night.lost
     ]
-    return Outcome(lived, found, broken, command, time.monotonic() - began)
+    return Outcome(lived, len(nights), found, broken, command, time.monotonic() - began)

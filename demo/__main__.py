@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 from demo import chain, interrupts, report
 from demo.interrupts import Interrupted
+from demo.lock import AlreadyRunningError, alone
 from demo.metakraftwerk import EmulatorError, EmulatorProgram
 from demo.rest import AirflowApiError
 from demo.stack import AirflowStack, StackError
@@ -24,10 +23,6 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".demo"
 DAG_ID = "metakraftwerk_nightly"
 BUILD_SECONDS = 15.0
-
-
-class AlreadyRunningError(Exception):
-    """Another demo uses the folder."""
 
 
 def main() -> int:
@@ -97,28 +92,6 @@ def wait(terminal: Terminal, page: str, stack: AirflowStack) -> None:
     with contextlib.suppress(Interrupted):
         while True:
             signal.pause()
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep a second demo out of the folder.
-
-    :raises AlreadyRunningError: there is one; the message says how to end it.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / "lock").open("a+") as lock:
-        try:
-            # The system gives it up when this process ends, in whatever way.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise AlreadyRunningError(
-                f"A demo of this folder is running already. To end it: kill {lock.read().strip()}"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
 
 
 if __name__ == "__main__":

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from pathlib import Path
 
-from demo import processes
+from demo import processes, settings
 from demo.processes import Program
 from mkw_airflow_provider.emulator import Control
 
-_URL = re.compile(r"http://127\.0\.0\.1:\d+")
+#: Seconds that it may take to start.
+PATIENCE = 60.0
 
 
 class EmulatorError(Exception):
@@ -20,38 +20,50 @@ class EmulatorError(Exception):
 
 
 class EmulatorProgram:
-    """A local MetaKraftwerk on a free port.
+    """A local MetaKraftwerk on a free port, which it keeps when it is killed and started again.
 
-    :param folder: where its state (`metakraftwerk.db`) and its log are; both begin anew.
+    :param folder: where its state (`metakraftwerk.db`) and its log are.
     :param build_seconds: how long a build takes.
     """
 
     def __init__(self, folder: Path, *, build_seconds: float) -> None:
         self._folder = folder.resolve()
-        self._state = self._folder / "metakraftwerk.db"
+        #: What happened there, and how it behaves from now on.
+        self.control = Control(f"http://{settings.HOST}:{settings.free_port()}")
         self._program = Program(
             "metakraftwerk",
             [
-                *[sys.executable, "-m", "mkw_airflow_provider.emulator", "--port", "0"],
-                *["--build-seconds", str(build_seconds), "--database", str(self._state), "--log-requests"],
+                *[sys.executable, "-m", "mkw_airflow_provider.emulator", "--port", str(self.control.port)],
+                *["--database", str(self._folder / "metakraftwerk.db"), "--build-seconds", str(build_seconds)],
+                "--log-requests",
             ],
             folder=self._folder,
             environment={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
 
-    def start(self, *, timeout: float = 60.0) -> None:
-        """Start it and wait until it serves.
+    def start(self) -> None:
+        """Start it in its first state, and wait until it serves.
 
-        :param timeout: seconds until giving up.
         :raises EmulatorError: it ended, or did not serve in time.
         """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         processes.end_leftovers(self._folder)
         for file in (*self._folder.glob("metakraftwerk.db*"), self.log):
             file.unlink(missing_ok=True)
+        self.restart()
+
+    def kill(self) -> None:
+        """End it at once, without warning."""
+        processes.kill(self._program)
+
+    def restart(self) -> None:
+        """Start it again with the builds that it had, and wait until it serves.
+
+        :raises EmulatorError: it ended, or did not serve in time.
+        """
         self._program.start()
         processes.record(self._folder, [self._program])
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + PATIENCE
         while not self._serves():
             if self._program.exit_code is not None or time.monotonic() > deadline:
                 raise EmulatorError(f"The emulator did not start; its log ends with:\n{self._program.tail()}")
@@ -69,16 +81,8 @@ class EmulatorProgram:
 
     @property
     def url(self) -> str:
-        """Its address, which it prints first."""
-        found = _URL.search(self.log.read_text())
-        if not found:
-            raise EmulatorError("The emulator does not serve yet.")
-        return found[0]
-
-    @property
-    def control(self) -> Control:
-        """What happened there, and how it behaves from now on."""
-        return Control(self.url)
+        """Its address."""
+        return self.control.url
 
     @property
     def connection(self) -> dict[str, str]:
@@ -88,5 +92,5 @@ class EmulatorProgram:
     def _serves(self) -> bool:
         try:
             return bool(self.control.health())
-        except (EmulatorError, OSError):
+        except OSError:
             return False

@@ -111,6 +111,11 @@ class AirflowClient:
         """Return one task instance."""
         return self._get(_task(dag_id, run_id, task_id, map_index))
 
+    def tries(self, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
+        """Return all tries of a task, oldest first, each as a task instance."""
+        found: list[dict[str, Any]] = self._get(f"{_task(dag_id, run_id, task_id, -1)}/tries")["task_instances"]
+        return sorted(found, key=lambda task: int(task["try_number"]))
+
     def events(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the audit log of a run, oldest first: among others each change of state that a worker reported."""
         found: list[dict[str, Any]] = self._get(

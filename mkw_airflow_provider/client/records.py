@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pendulum
@@ -82,10 +82,14 @@ def _text(value: Any) -> str | None:
 def _moment(value: Any) -> pendulum.DateTime | None:
     """Read an ISO 8601 timestamp (documented) as UTC."""
     # Without a year pendulum takes what is left for a moment of today, as it takes the word "now".
-    if not isinstance(value, str) or not value[:4].isdecimal():
-        return None
+    return _parsed(value) if isinstance(value, str) and value[:4].isdecimal() else None
+
+
+# While one waits for a build, most of its moments come with each answer again.
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> pendulum.DateTime | None:
     try:
-        moment = pendulum.parse(value)
+        moment = pendulum.parse(text)
         return moment.in_timezone("UTC") if isinstance(moment, pendulum.DateTime) else None
     except (ValueError, OverflowError):
         return None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
+from importlib import import_module
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 #: No event is sent in the first seconds: Airflow may fail a task whose trigger fires before it has put the task away.
 EARLIEST_EVENT = 5.0
+#: What the trigger does, with all that it needs.
+WATCH = "mkw_airflow_provider.triggers.watch"
 
 
 class BuildTrigger(BaseTrigger):
@@ -66,8 +70,8 @@ class BuildTrigger(BaseTrigger):
 
     async def _watch(self) -> dict[str, Any]:
         # Loading the client for the first time takes too long for an event loop that others wait on.
-        watch = await asyncio.to_thread(_load_watch)
-        payload: dict[str, Any] = await watch(self)
+        loaded: Any = sys.modules.get(WATCH) or await asyncio.to_thread(import_module, WATCH)
+        payload: dict[str, Any] = await loaded.watch(self)
         return payload
 
     async def on_kill(self) -> None:
@@ -75,9 +79,3 @@ class BuildTrigger(BaseTrigger):
         self.log.warning(
             "Build %s is not watched here any more. It goes on at the server: the API has no cancel.", self.build_id
         )
-
-
-def _load_watch() -> Any:
-    from mkw_airflow_provider.triggers.watch import watch
-
-    return watch

@@ -11,10 +11,10 @@ import pytest
 
 from chaos import report, session
 from chaos.__main__ import BRIEF_RUNS, RUNS
-from chaos.evidence import Evidence, RunEvidence
+from chaos.evidence import Clear, Evidence, RunEvidence
 from chaos.field import Field
 from chaos.invariants import violations
-from chaos.kinds import KINDS
+from chaos.kinds import AFTERWARDS, KINDS, START_AGAIN
 from chaos.report import Outcome
 from chaos.schedule import plan
 
@@ -50,7 +50,12 @@ class TestShortChaos:
 
     def test_each_kind_of_process_was_killed(self, outcome: Outcome) -> None:
         killed = {kind.kills for kind in outcome.injected if kind.kills}
-        assert killed == {"worker", "scheduler", "triggerer", "server"}, report.text(outcome)
+        assert killed == {"worker", "scheduler", "triggerer", "api-server", "server"}, report.text(outcome)
+
+    def test_tasks_were_cleared_and_began_new_series(self, outcome: Outcome) -> None:
+        cleared = {kind.clears for kind in outcome.injected if kind.clears}
+        assert cleared == {"start_build", "download_build", "deploy_build"}, report.text(outcome)
+        assert sum(len(run.series["start_build"]) for run in outcome.evidence.runs) == BRIEF_RUNS + 1
 
     def test_the_report_counts_each_fault_as_survived_and_names_the_seed(self, outcome: Outcome) -> None:
         text = report.text(outcome)
@@ -64,26 +69,36 @@ class TestTheChecks:
 
     def test_two_builds_of_one_series(self, evidence: Evidence) -> None:
         twin = {**evidence.builds[0], "id": 9999}
-        _assert_seen(
-            replace(evidence, builds=[*evidence.builds, twin]),
-            "2 builds for one series of tries",
-            "2 builds have the marker",
-        )
+        _assert_seen(replace(evidence, builds=[*evidence.builds, twin]), "2 builds for the series")
 
-    def test_a_build_that_no_run_asked_for(self, evidence: Evidence) -> None:
+    def test_a_build_that_no_task_asked_for(self, evidence: Evidence) -> None:
         stray = {**evidence.builds[0], "id": 9999, "description": "somebody's"}
-        _assert_seen(replace(evidence, builds=[*evidence.builds, stray]), "build 9999 belongs to no run")
+        _assert_seen(replace(evidence, builds=[*evidence.builds, stray]), "no task asked for build 9999")
 
     def test_a_build_that_is_missing(self, evidence: Evidence) -> None:
-        _assert_seen(replace(evidence, builds=evidence.builds[1:]), "0 builds for one series of tries")
+        others = [request for request in evidence.requests if request["path"] != "/api/v1/builds"]
+        _assert_seen(replace(evidence, builds=evidence.builds[1:], requests=others), "0 builds for the series")
+
+    def test_a_clear_that_began_no_series(self, evidence: Evidence) -> None:
+        run = evidence.runs[0]
+        damaged = replace(run, clears=[*run.clears, Clear("wait_for_build", after_try=7, ran=False)])
+        _assert_seen(_with(evidence, damaged), "series of wait_for_build begin with the tries [1]")
+
+    def test_a_series_that_no_clear_began(self, evidence: Evidence) -> None:
+        run = evidence.runs[0]
+        damaged = replace(run, series={**run.series, "wait_for_build": [1, 2]})
+        _assert_seen(_with(evidence, damaged), "series of wait_for_build begin with the tries [1, 2]")
 
     def test_a_start_that_was_carried_out_twice(self, evidence: Evidence) -> None:
         post = next(r for r in evidence.requests if r["path"] == "/api/v1/builds" and r["status"] == 201)
         _assert_seen(replace(evidence, requests=[*evidence.requests, {**post, "id": 9999}]), "was carried out 2 times")
 
     def test_a_deployment_that_was_carried_out_twice(self, evidence: Evidence) -> None:
-        twin = {**evidence.deployments[0], "id": 9999}
-        _assert_seen(replace(evidence, deployments=[*evidence.deployments, twin]), "2 deployments instead of 1")
+        count = len(evidence.runs[0].series["deploy_build"])
+        mine = evidence.runs[0].results["deploy_build"]
+        twin = {**next(each for each in evidence.deployments if each["id"] == mine), "id": mine - 1}
+        text = f"{count + 1} deployments instead of {count}"
+        _assert_seen(replace(evidence, deployments=[twin, *evidence.deployments]), text)
 
     def test_a_run_that_failed_though_its_build_did_not(self, evidence: Evidence) -> None:
         run = evidence.runs[0]
@@ -144,6 +159,15 @@ class TestPlan:
     def test_the_short_form_deals_out_every_kind_of_its_own(self, seed: int) -> None:
         dealt = {kind for night in plan(seed, BRIEF_RUNS, brief=True) for kind in night.faults.values()}
         assert dealt == {kind for kind in KINDS if kind.brief}
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_who_waits_in_start_build_has_no_fault_in_the_sensor(self, seed: int) -> None:
+        assert not any(night.waits and "wait_for_build" in night.faults for night in plan(seed, RUNS))
+
+    def test_after_a_bad_end_a_person_starts_again(self) -> None:
+        bad = [night for night in plan(5, RUNS) if night.ending != "FINISHED"]
+        assert bad
+        assert {night.faults[AFTERWARDS] for night in bad} == {START_AGAIN}
 
     def test_builds_that_end_badly_are_among_the_nights(self) -> None:
         assert {night.ending for night in plan(5, RUNS)} == {"FINISHED", "FAILED", "CANCELED"}
