@@ -86,7 +86,7 @@ def _moment(value: Any) -> pendulum.DateTime | None:
 
 
 # While one waits for a build, most of its moments come with each answer again.
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _parsed(text: str) -> pendulum.DateTime | None:
     try:
         moment = pendulum.parse(text)

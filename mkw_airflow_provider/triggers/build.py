@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -31,6 +30,8 @@ class BuildTrigger(BaseTrigger):
 
     #: Whether a worker has looked at the build already, before it put the task away.
     has_looked = True
+    #: The module :data:`WATCH`, once it is loaded.
+    _loaded: ClassVar[Any] = None
 
     def __init__(
         self, *, metakraftwerk_conn_id: str, build_id: int, poll_interval: float, deadline: float | None = None
@@ -69,9 +70,11 @@ class BuildTrigger(BaseTrigger):
         return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def _watch(self) -> dict[str, Any]:
-        # Loading the client for the first time takes too long for an event loop that others wait on.
-        loaded: Any = sys.modules.get(WATCH) or await asyncio.to_thread(import_module, WATCH)
-        payload: dict[str, Any] = await loaded.watch(self)
+        # Loading the client for the first time takes too long for an event loop that others wait on. Until it is whole,
+        # each trigger waits for it: in `sys.modules` it stands half loaded, too.
+        if BuildTrigger._loaded is None:
+            BuildTrigger._loaded = await asyncio.to_thread(import_module, WATCH)
+        payload: dict[str, Any] = await BuildTrigger._loaded.watch(self)
         return payload
 
     async def on_kill(self) -> None:

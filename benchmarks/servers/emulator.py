@@ -1,0 +1,34 @@
+"""The emulator in a process of its own, where the rules of the API matter to what is measured."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mkw_airflow_provider.emulator import Control
+
+
+@contextmanager
+def emulating(**switches: Any) -> Iterator[Control]:
+    """Run an emulator.
+
+    :param switches: those to set before it is used.
+    """
+    command = [sys.executable, "-m", "mkw_airflow_provider.emulator", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # this module's own
+    assert process.stdout is not None  # noqa: S101
+    try:
+        found = re.search(r"http://\S+", process.stdout.readline())
+        if not found:
+            raise RuntimeError(f"the emulator did not start: it ended with {process.wait()}")
+        control = Control(found[0])
+        control.set(**switches)
+        yield control
+    finally:
+        process.terminate()
+        process.stdout.close()
+        process.wait(10)

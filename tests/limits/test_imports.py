@@ -1,0 +1,58 @@
+"""What reading a DAG file loads of this package, with every operator, sensor and trigger."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.imports import modules_of
+from tests.limits.conftest import NEWEST
+
+pytestmark = NEWEST
+
+PACKAGE = "mkw_airflow_provider"
+#: Besides the modules that are imported, and the packages that they are in.
+NEEDED = {
+    "client",
+    "client.arguments",
+    "exceptions",
+    "operators.literals",
+    "operators.series",
+    "operators.waiting",
+    "operators.without_worker",
+    "sensors.start",
+}
+
+
+@pytest.fixture(scope="module")
+def loaded() -> set[str]:
+    """What a fresh process has loaded after ``airflow.sdk`` and then all modules that the metadata name."""
+    program = (
+        "import json, sys\n"
+        "from airflow.sdk import DAG\n"
+        "before = set(sys.modules)\n"
+        f"for module in {modules_of('metakraftwerk')!r}: __import__(module)\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_no_http_library_is_loaded(loaded: set[str]) -> None:
+    assert {name.partition(".")[0] for name in loaded} & {"requests", "urllib3", "aiohttp", "yarl", "jwt"} == set()
+
+
+def test_of_this_package_only_what_arguments_need_is_loaded(loaded: set[str]) -> None:
+    asked = set(modules_of("metakraftwerk"))
+    packages = {name.rpartition(".")[0] for name in asked}
+    mine = {name for name in loaded if name.partition(".")[0] == PACKAGE}
+    assert mine - {PACKAGE} == asked | packages | {f"{PACKAGE}.{name}" for name in NEEDED}
+
+
+def test_of_others_only_airflow_is_loaded(loaded: set[str]) -> None:
+    """And a part of pydantic that Airflow's base of all triggers needs."""
+    others = {name.partition(".")[0] for name in loaded} - {PACKAGE, "airflow"}
+    assert others - set(sys.stdlib_module_names) <= {"pydantic"}
