@@ -24,8 +24,8 @@ def starts_in_triggerer(sensor: BuildSensor) -> bool:
     return (
         sensor.deferrable
         and is_literal(sensor.metakraftwerk_conn_id)
-        and _origin(sensor.build_id) is not None
         and can_start(sensor)
+        and _origin(sensor.build_id) is not None
     )
 
 

@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow import settings
 
 from mkw_airflow_provider.emulator import Emulator
+from tests.airflow.conftest import Log
 from tests.airflow.harness import of_this_version
 
 DagBag = of_this_version("airflow.dag_processing.dagbag.DagBag", "airflow.models.dagbag.DagBag")
+SERIALIZED = "airflow.serialization.serialized_objects"
+Serialized = of_this_version(f"{SERIALIZED}.DagSerialization", f"{SERIALIZED}.SerializedDAG")
 EXAMPLES = sorted(path.stem for path in (Path(__file__).parents[2] / "example_dags").glob("*.py"))
 BUILD = 5139
 
@@ -51,6 +55,8 @@ def database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
                 [sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True
             )
             making.rename(home)
+    # Other tests of this process may have had a database in its place, and a connection still knows that one's tables.
+    settings.engine.dispose()
     shutil.copy(home / "airflow.db", Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")
 
 
@@ -88,6 +94,14 @@ class TestReading:
     def test_every_file_is_read_without_an_error(self, dags: Any) -> None:
         assert dags.import_errors == {}
         assert len(dags.dags) == len(EXAMPLES)
+
+    @pytest.mark.parametrize("name", EXAMPLES)
+    def test_what_airflow_keeps_of_a_dag_is_the_same_each_time(self, dags: Any, name: str) -> None:
+        """The scheduler sees a DAG only as it is in the database; what differs makes a new version of the DAG."""
+        dag = dags.dags[f"metakraftwerk_{name}"]
+        kept = json.dumps(Serialized.to_dict(dag))
+        assert json.dumps(Serialized.to_dict(dag)) == kept
+        assert sorted(task["__var"]["task_id"] for task in json.loads(kept)["dag"]["tasks"]) == sorted(dag.task_ids)
 
     def test_every_file_is_read_without_a_warning(self, repository: Path, tmp_path: Path) -> None:
         """And quickly: reading a DAG file must not load what only its tasks need."""
@@ -128,8 +142,9 @@ class TestReading:
 
 
 class TestRunning:
-    def test_nightly(self, run: Any, emulator: Emulator, results: Path) -> None:
-        emulator.set(build_seconds=2)
+    def test_nightly(self, run: Any, emulator: Emulator, results: Path, log: Log) -> None:
+        emulator.set(build_seconds=3600)
+        log.once(f"Waiting for build {BUILD} in the triggerer", lambda: emulator.end_build(BUILD, "FINISHED"))
         states = run("nightly")
         assert [task for task, _ in sorted(states)] == [
             "deploy_build",

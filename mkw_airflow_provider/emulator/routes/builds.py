@@ -118,11 +118,12 @@ def _matching(
 ) -> list[Row]:
     return state.store.all(
         "SELECT builds.* FROM builds JOIN memberships m ON m.project_id = builds.project_id AND m.user_id = ? "
-        "WHERE (?2 IS NULL OR builds.project_id = ?2) AND (?3 IS NULL OR builds.user_id = ?3) "
-        "AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(patterns) WHERE value = ?4)) ORDER BY builds.id",
+        "WHERE builds.project_id = ifnull(?, builds.project_id) AND builds.user_id = ifnull(?, builds.user_id) "
+        "AND (? IS NULL OR EXISTS (SELECT 1 FROM json_each(patterns) WHERE value = ?)) ORDER BY builds.id",
         user["id"],
         project_id,
         user_id,
+        pattern_id,
         pattern_id,
     )
 
@@ -133,8 +134,8 @@ def _instance(state: State, project_id: int, wanted: InstanceDefinition, *, rest
         raise ApiError(400, errors.INSTANCE_DEFINITION)
     row = state.store.one(
         "SELECT instances.* FROM instances JOIN patterns p ON p.id = instances.pattern_id "
-        "JOIN instance_folders f ON f.id = instance_folder_id WHERE instances.project_id = ?1 "
-        "AND (instances.id = ?2 OR (p.name = ?3 AND f.path = ?4 AND instances.name = ?5))",
+        "JOIN instance_folders f ON f.id = instance_folder_id WHERE instances.project_id = ? "
+        "AND (instances.id = ? OR (p.name = ? AND f.path = ? AND instances.name = ?))",
         project_id,
         wanted.id,
         *names,

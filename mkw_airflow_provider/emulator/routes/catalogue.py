@@ -65,8 +65,8 @@ def found(model: type[BaseModel], *codes: int) -> dict[int | str, dict[str, Any]
 async def find_projects(state: StateDep, user: UserDep, name: TextFilter = None) -> Response:
     """The projects that the user may view."""
     rows = state.store.all(
-        "SELECT projects.* FROM projects JOIN memberships ON project_id = id AND user_id = ?1 "
-        "WHERE ?2 IS NULL OR name = ?2 ORDER BY id",
+        "SELECT projects.* FROM projects JOIN memberships ON project_id = id AND user_id = ? "
+        "WHERE name = ifnull(?, name) ORDER BY id",
         user["id"],
         name,
     )

@@ -83,8 +83,8 @@ async def find_downloads(
 ) -> Response:
     """Downloads of finished builds that match all filters, in the projects that the user may view."""
     rows = state.store.all(
-        f"{FINISHED} AND (?2 IS NULL OR build_id = ?2) AND (?3 IS NULL OR downloads.pattern_id = ?3) "  # noqa: S608
-        "AND b.project_id IN (SELECT project_id FROM memberships WHERE user_id = ?4) ORDER BY downloads.id",
+        f"{FINISHED} AND build_id = ifnull(?, build_id) AND downloads.pattern_id = ifnull(?, downloads.pattern_id) "  # noqa: S608
+        "AND b.project_id IN (SELECT project_id FROM memberships WHERE user_id = ?) ORDER BY downloads.id",
         now(),
         build_id,
         lookups.filter_ids(state, "patterns", pattern, pattern_id),
