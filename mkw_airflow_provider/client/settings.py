@@ -16,6 +16,7 @@ from mkw_airflow_provider.client.wire import SENDABLE
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 DEFAULT_HOST = "app.metakraftwerk.com"
+OWN_PORTS = {"http": 80, "https": 443}
 #: The longest time that can be set, a year: more would overflow a socket's time-out.
 MOST_SECONDS = 31_536_000.0
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
@@ -215,7 +216,9 @@ def _base_url(host: str | None, port: int | str | None, schema: str | None, allo
         faults.append(f"http would send the password to {name} in clear: use https, or set extra `allow_http` to true")
     number = _port(port, parts, faults)
     path = quote(unquote(parts.path).rstrip("/"), safe="/:@!$&'()*+,;=")
-    return f"{parts.scheme}://{name}{f':{number}' if number else ''}{path}"
+    # One of the transports leaves the scheme's own port out, so both do.
+    shown = f":{number}" if number and number != OWN_PORTS.get(parts.scheme) else ""
+    return f"{parts.scheme}://{name}{shown}{path}"
 
 
 def _host_name(host: str) -> str | None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from importlib import import_module
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 #: No event is sent in the first seconds: Airflow may fail a task whose trigger fires before it has put the task away.
 EARLIEST_EVENT = 5.0
-#: What the trigger does, with all that it needs.
-WATCH = "mkw_airflow_provider.triggers.watch"
 
 
 class BuildTrigger(BaseTrigger):
@@ -30,7 +27,7 @@ class BuildTrigger(BaseTrigger):
 
     #: Whether a worker has looked at the build already, before it put the task away.
     has_looked = True
-    #: The module :data:`WATCH`, once it is loaded.
+    #: What the trigger does, once that is loaded with all that it needs.
     _loaded: ClassVar[Any] = None
 
     def __init__(
@@ -70,11 +67,10 @@ class BuildTrigger(BaseTrigger):
         return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def _watch(self) -> dict[str, Any]:
-        # Loading the client for the first time takes too long for an event loop that others wait on. Until it is whole,
-        # each trigger waits for it: in `sys.modules` it stands half loaded, too.
+        # Loading the client for the first time takes too long for an event loop that others wait on.
         if BuildTrigger._loaded is None:
-            BuildTrigger._loaded = await asyncio.to_thread(import_module, WATCH)
-        payload: dict[str, Any] = await BuildTrigger._loaded.watch(self)
+            BuildTrigger._loaded = await asyncio.to_thread(_load_watch)
+        payload: dict[str, Any] = await BuildTrigger._loaded(self)
         return payload
 
     async def on_kill(self) -> None:
@@ -82,3 +78,9 @@ class BuildTrigger(BaseTrigger):
         self.log.warning(
             "Build %s is not watched here any more. It goes on at the server: the API has no cancel.", self.build_id
         )
+
+
+def _load_watch() -> Any:
+    from mkw_airflow_provider.triggers.watch import watch
+
+    return watch

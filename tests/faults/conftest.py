@@ -50,6 +50,14 @@ class InThisProcess:
         self.control.stop()
 
 
+@pytest.fixture(autouse=True)
+def _few_secrets() -> None:
+    """Airflow looks for all secrets by one expression. With the tokens of the tests before, it takes long to make."""
+    from airflow.sdk.log import _secrets_masker
+
+    _secrets_masker().reset_masker()
+
+
 @pytest.fixture
 def pace(monkeypatch: pytest.MonkeyPatch) -> Pace:
     """The pace of the fault table here: the pauses that this provider makes are shortened alike."""

@@ -90,6 +90,9 @@ def test_empty_extra_fields_are_none(empty):
         ({"host": "mkw.example.com", "port": 8443}, "https://mkw.example.com:8443"),
         ({"host": "mkw.example.com", "port": " 8443 "}, "https://mkw.example.com:8443"),
         ({"host": "mkw.example.com:8443"}, "https://mkw.example.com:8443"),
+        ({"host": "mkw.example.com", "port": 443}, "https://mkw.example.com"),
+        ({"host": "http://localhost:80"}, "http://localhost"),
+        ({"host": "http://localhost:443"}, "http://localhost:443"),
         ({"host": "mkw.example.com:8443", "port": 8443}, "https://mkw.example.com:8443"),
         ({"host": "mkw.example.com", "schema": " HTTPS "}, "https://mkw.example.com"),
         ({"host": "https://mkw.example.com"}, "https://mkw.example.com"),
@@ -272,6 +275,7 @@ hosts = st.one_of(
     schema=st.none() | st.sampled_from(["http", "https", "HTTPS", "ftp", ""]) | st.text(max_size=5),
     allow_http=st.booleans(),
 )
+@example(host="HTTP://0:80", port=None, schema=None, allow_http=True)
 @example(host="https://x/%zz%", port=None, schema=None, allow_http=False)
 @example(host="1.2.3", port=None, schema=None, allow_http=False)
 @example(host="fe80::1%eth0", port=None, schema=None, allow_http=False)
