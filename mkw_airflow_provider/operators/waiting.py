@@ -282,11 +282,6 @@ class WaitsForBuild(UsesMetaKraftwerk):
 
 def _overdue(build_id: int, history: History) -> BuildTimeoutError:
     """Return the time-out of a wait that Airflow's alarm cut short, in the words of one that ended by itself."""
-    from mkw_airflow_provider.client.flows.waiting import duration, timeout_message
+    from mkw_airflow_provider.client.flows.waiting import timeout_message
 
-    seen = "not seen once"
-    if history.changes:
-        _, status, progress = history.changes[-1]
-        at = "" if progress is None else f" at {progress} %"
-        seen = f"last seen {status}{at} after a wait of {duration(history.seconds)}"
-    return BuildTimeoutError(build_id, timeout_message(build_id, seen))
+    return BuildTimeoutError(build_id, timeout_message(build_id, history.last_seen() or "not seen once"))

@@ -33,8 +33,7 @@ class OfEachTask:
 def can_end(task: Any) -> bool:
     """Whether nothing is left for a worker to do once the build is FINISHED but to push the result."""
     return (
-        tuple(int(part) for part in airflow_version.split(".")[:2]) >= SINCE
-        and task.has_dag()
+        _in_a_dag_of_today(task)
         and type(task).__module__.startswith("mkw_airflow_provider.")
         and not task.multiple_outputs
         and not getattr(task, "returns_dag_result", False)
@@ -48,7 +47,8 @@ def can_end(task: Any) -> bool:
 def can_start(task: Any) -> bool:
     """Whether nothing is left for a worker to do when the task starts, nor for the scheduler to limit."""
     return (
-        can_end(task)
+        _in_a_dag_of_today(task)
+        # Before all else: the rest takes longer, the larger the DAG is.
         and len(task.dag.task_dict) <= LARGEST_DAG
         and not task.inlets
         and not task.on_execute_callback
@@ -58,4 +58,9 @@ def can_start(task: Any) -> bool:
         and task.max_active_tis_per_dagrun is None
         and not conf.getboolean("triggerer", "queues_enabled", fallback=False)
         and task.get_closest_mapped_task_group() is None
+        and can_end(task)
     )
+
+
+def _in_a_dag_of_today(task: Any) -> bool:
+    return tuple(int(part) for part in airflow_version.split(".")[:2]) >= SINCE and task.has_dag()

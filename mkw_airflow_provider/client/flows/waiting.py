@@ -40,6 +40,14 @@ class History:
             del self.changes[1]
         return True
 
+    def last_seen(self) -> str | None:
+        """Return how the build was at the last look; None before the first one."""
+        if not self.changes:
+            return None
+        _, status, progress = self.changes[-1]
+        at = "" if progress is None else f" at {progress} %"
+        return f"last seen {status}{at} after a wait of {duration(self.seconds)}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {"seconds": round(self.seconds, 1), "polls": self.polls, "changes": [list(c) for c in self.changes]}
@@ -157,11 +165,7 @@ def _check_status(talk: Conversation, build: Build, unknown_since: float | None)
 def _timed_out(
     build_id: int, history: History, waited: float, last_words: str, after_timeout: str
 ) -> BuildTimeoutError:
-    seen = f"not seen once in {duration(waited)}"
-    if history.changes:
-        _, status, progress = history.changes[-1]
-        at = "" if progress is None else f" at {progress} %"
-        seen = f"last seen {status}{at} after a wait of {duration(history.seconds)}"
+    seen = history.last_seen() or f"not seen once in {duration(waited)}"
     return BuildTimeoutError(build_id, timeout_message(build_id, seen, last_words, after_timeout))
 
 
