@@ -112,8 +112,9 @@ class TestTheChecks:
         _assert_seen(_with(evidence, damaged), "start_build returned 9999")
 
     def test_a_file_that_is_not_what_the_server_has(self, evidence: Evidence) -> None:
-        first = evidence.downloads[0]["id"]
-        _assert_seen(replace(evidence, contents={**evidence.contents, first: "0" * 64}), "is not what the server has")
+        delivered = _delivered(evidence)
+        damaged = {**evidence.contents, delivered: "0" * 64}
+        _assert_seen(replace(evidence, contents=damaged), "is not what the server has")
 
     def test_a_file_that_the_manifest_does_not_name(self, evidence: Evidence) -> None:
         stray = evidence.runs[0].folder / "stray.zip"
@@ -124,7 +125,8 @@ class TestTheChecks:
             stray.unlink()
 
     def test_a_file_that_was_fetched_again_without_need(self, evidence: Evidence) -> None:
-        fetched = next(r for r in evidence.requests if "/downloads/" in r["path"] and r["status"] == 200)
+        path = f"/api/v1/downloads/{_delivered(evidence)}"
+        fetched = next(r for r in evidence.requests if r["path"] == path and r["status"] == 200)
         again = [{**fetched, "id": 9999 + n, "fault": None} for n in range(9)]
         _assert_seen(replace(evidence, requests=[*evidence.requests, *again]), "was fetched whole")
 
@@ -182,6 +184,11 @@ def _assert_seen(evidence: Evidence, *parts: str) -> None:
 
 def _with(evidence: Evidence, run: RunEvidence) -> Evidence:
     return replace(evidence, runs=[run, *evidence.runs[1:]])
+
+
+def _delivered(evidence: Evidence) -> int:
+    """Return a download that a run has in its folder; those of a build that a clear replaced are nobody's."""
+    return int(evidence.runs[0].results["download_build"]["files"][0]["download_id"])
 
 
 def _request(evidence: Evidence, **change: Any) -> dict[str, Any]:
