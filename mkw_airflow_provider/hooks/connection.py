@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from asgiref.sync import sync_to_async
-
 from mkw_airflow_provider import __version__
 from mkw_airflow_provider.client.settings import Settings
 
@@ -56,6 +54,8 @@ async def mask_in_triggerer(secret: str) -> None:
     try:
         from airflow.sdk.log import amask_secret
     except ImportError:
+        from asgiref.sync import sync_to_async
+
         # Not by asyncio's own threads: out of those, Airflow before 3.2 asks its supervisor on another event loop, and
         # now and then the triggerer dies of an answer that it was waiting for itself.
         await sync_to_async(mask)(secret)

@@ -15,12 +15,9 @@ from mkw_airflow_provider.client import builds, deployments, downloads
 from mkw_airflow_provider.client.arguments import whole_number
 from mkw_airflow_provider.client.authentication import Wallet, wallet_of
 from mkw_airflow_provider.client.builds import Build, BuildStatus, CreatedBuild
-from mkw_airflow_provider.client.catalogue import find_projects
 from mkw_airflow_provider.client.deployments import BuildDeployment
 from mkw_airflow_provider.client.downloads import Download, DownloadedFile
 from mkw_airflow_provider.client.flows import Conversation, Flow
-from mkw_airflow_provider.client.flows.deploying import DeploymentOrder
-from mkw_airflow_provider.client.flows.deploying import create as create_deployment
 from mkw_airflow_provider.client.flows.starting import Order
 from mkw_airflow_provider.client.flows.starting import create as create_build
 from mkw_airflow_provider.client.flows.waiting import look, wait
@@ -275,16 +272,20 @@ class MetaKraftwerkHook(BaseHook):
         :raises ConfigurationError: for arguments that the API rules out; nothing is sent.
         :raises DeploymentUncertainError: if the answer was lost: whether it was deployed is unknown.
         """
+        from mkw_airflow_provider.client.flows.deploying import DeploymentOrder, create
+
         order = DeploymentOrder(
             build_id, pattern, pattern_id, deployment, deployment_id, agent, agent_id, agent_group, agent_group_id
         )
-        return self.run(create_deployment(self.talk, order))
+        return self.run(create(self.talk, order))
 
     def test_connection(self) -> tuple[bool, str]:
         """Log in anew and read the projects; behind the button of the connection form.
 
         :return: whether it works, and a sentence for the user.
         """
+        from mkw_airflow_provider.client.catalogue import find_projects
+
         try:
             # The button must answer while somebody looks at it, and must not be content with a token of before.
             patience = replace(self.settings, outage_tolerance=0.0)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(NamedTuple):
     """The tries of one task from its start, or from its clearing, to its end.
 
     :param first_try: number of the series' first try; above 1, the task was cleared before.

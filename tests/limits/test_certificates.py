@@ -25,13 +25,17 @@ def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
 
 
+def test_certifi_is_read_where_no_variable_names_a_file() -> None:
+    assert _bundles() == {str(Path(certifi.where()).resolve())}
+
+
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_what_several_variables_name_is_read_once(monkeypatch: pytest.MonkeyPatch, own: Path, variable: str) -> None:
     """OpenSSL reads what ``SSL_CERT_FILE`` names."""
     monkeypatch.setenv(variable, str(own))
-    assert _bundles() == {str(own), str(Path(certifi.where()).resolve())}
+    assert _bundles() == {str(own)}
     monkeypatch.setenv("SSL_CERT_FILE", str(own))
-    assert _bundles() == {str(Path(certifi.where()).resolve())}
+    assert _bundles() == set()
 
 
 def test_a_link_is_the_file_that_it_leads_to(monkeypatch: pytest.MonkeyPatch, own: Path) -> None:
