@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
@@ -56,8 +55,7 @@ class UsesMetaKraftwerk(BaseOperator):
         return whole_number("build_id", value, hint)
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """When a wait must end.
 
     :param source: ``timeout`` or ``execution_timeout``.
@@ -163,10 +161,8 @@ class WaitsForBuild(UsesMetaKraftwerk):
         return None
 
     @property
-    def ends_with(self) -> str | None:
-        """What the triggerer ends this task with; None where a worker has to end it."""
-        if not can_end(self):
-            return None
+    def ends_with(self) -> str:
+        """What the triggerer ends this task with, where no worker has to end it."""
         return self.returns if self.do_xcom_push else "nothing"
 
     def put_away(self, build_id: int, limit: Limit | None) -> NoReturn:
@@ -188,9 +184,10 @@ class WaitsForBuild(UsesMetaKraftwerk):
             "poll_interval": self.longest_pause,
             "deadline": None if limit is None else limit.deadline,
         }
-        ends_with = self.ends_with
         self.defer(
-            trigger=BuildTrigger(**arguments) if ends_with is None else EndingTrigger(**arguments, ends_with=ends_with),
+            trigger=EndingTrigger(**arguments, ends_with=self.ends_with)
+            if can_end(self)
+            else BuildTrigger(**arguments),
             method_name="execute_complete",
             kwargs={"limited_by": None if limit is None else limit.source},
             timeout=backstop,

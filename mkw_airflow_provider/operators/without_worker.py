@@ -32,23 +32,13 @@ class OfEachTask:
 
 def can_end(task: Any) -> bool:
     """Whether nothing is left for a worker to do once the build is FINISHED but to push the result."""
-    return (
-        _in_a_dag_of_today(task)
-        and type(task).__module__.startswith("mkw_airflow_provider.")
-        and not task.multiple_outputs
-        and not getattr(task, "returns_dag_result", False)
-        and not task.outlets
-        and not task.on_success_callback
-        and getattr(task, "_post_execute_hook", None) is None
-        and next(task.iter_mapped_dependants(), None) is None
-    )
+    return _ends_plainly(task) and not is_mapped_over(task)
 
 
-def can_start(task: Any) -> bool:
-    """Whether nothing is left for a worker to do when the task starts, nor for the scheduler to limit."""
+def starts_plainly(task: Any) -> bool:
+    """Whether nothing is left for a worker to do, nor for the scheduler to limit, unless the task is mapped over."""
     return (
-        _in_a_dag_of_today(task)
-        # Before all else: the rest takes longer, the larger the DAG is.
+        _ends_plainly(task)
         and len(task.dag.task_dict) <= LARGEST_DAG
         and not task.inlets
         and not task.on_execute_callback
@@ -58,7 +48,23 @@ def can_start(task: Any) -> bool:
         and task.max_active_tis_per_dagrun is None
         and not conf.getboolean("triggerer", "queues_enabled", fallback=False)
         and task.get_closest_mapped_task_group() is None
-        and can_end(task)
+    )
+
+
+def is_mapped_over(task: Any) -> bool:
+    """Whether others expand over what the task returns: to ask last, for it takes longer, the larger the DAG is."""
+    return next(task.iter_mapped_dependants(), None) is not None
+
+
+def _ends_plainly(task: Any) -> bool:
+    return (
+        _in_a_dag_of_today(task)
+        and type(task).__module__.startswith("mkw_airflow_provider.")
+        and not task.multiple_outputs
+        and not getattr(task, "returns_dag_result", False)
+        and not task.outlets
+        and not task.on_success_callback
+        and getattr(task, "_post_execute_hook", None) is None
     )
 
 

@@ -124,11 +124,10 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
 
         :raises AirflowFailException: if it ended FAILED or CANCELED.
         """
-        from mkw_airflow_provider.client.flows.waiting import standing
+        from mkw_airflow_provider.client.flows.waiting import age, standing
 
         build = self._seen = self.hook.get_build(self._build_id or self.read_build_id(self.build_id))
-        start = build.build_start or build.created_at
-        self.log.info("%s", standing(build, None if start is None else time.time() - start.timestamp()))
+        self.log.info("%s", standing(build, age(build, time.time())))
         # A build with an end goes on no more, whatever the server calls that.
         if build.has_ended or (build.status != "BUILDING" and build.build_end is not None):
             self.concluded(build)
@@ -219,8 +218,9 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
         return self.read_build_id(self.build_id)
 
     def _overdue(self) -> BuildTimeoutError:
-        from mkw_airflow_provider.client.flows.waiting import timeout_message
+        from mkw_airflow_provider.client.flows.waiting import last_seen, timeout_message
 
         build_id = self._build_id or 0
-        state = "not seen" if self._seen is None else f"last seen {self._seen.status}"
+        # Earlier looks, in other workers, may have seen it.
+        state = "not seen" if self._seen is None else last_seen(self._seen.status, self._seen.progress)
         return BuildTimeoutError(build_id, timeout_message(build_id, state))

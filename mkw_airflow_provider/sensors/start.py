@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mkw_airflow_provider.client.arguments import whole_number
 from mkw_airflow_provider.operators.literals import is_literal
-from mkw_airflow_provider.operators.without_worker import can_start
+from mkw_airflow_provider.operators.without_worker import is_mapped_over, starts_plainly
 
 if TYPE_CHECKING:
     from airflow.triggers.base import StartTriggerArgs
@@ -21,17 +21,16 @@ GRACE = 3600.0
 
 def starts_in_triggerer(sensor: BuildSensor) -> bool:
     """Whether a sensor needs no worker to start: it is deferrable, and its build's id is a number or another's XCom."""
-    return (
-        sensor.deferrable
-        and is_literal(sensor.metakraftwerk_conn_id)
-        and can_start(sensor)
-        and _origin(sensor.build_id) is not None
-    )
+    return _origin(sensor) is not None and not is_mapped_over(sensor)
 
 
 def start_trigger_args(sensor: BuildSensor) -> StartTriggerArgs | None:
-    """Return what Airflow makes the trigger from, the same each time the DAG is read; None: a worker makes it."""
-    origin = _origin(sensor.build_id) if starts_in_triggerer(sensor) else None
+    """Return what Airflow makes the trigger from, the same each time the DAG is read; None: a worker makes it.
+
+    Airflow asks for it several times each time that it reads the DAG, and heeds it only where the sensor starts in the
+    triggerer. So this does not ask again whether the sensor is mapped over.
+    """
+    origin = _origin(sensor)
     if origin is None:
         return None
     from airflow.triggers.base import StartTriggerArgs
@@ -54,8 +53,11 @@ def start_trigger_args(sensor: BuildSensor) -> StartTriggerArgs | None:
     )
 
 
-def _origin(build_id: Any) -> dict[str, Any] | None:
-    """Return where a build's id comes from, in the trigger's words; None if only a worker can tell."""
+def _origin(sensor: BuildSensor) -> dict[str, Any] | None:
+    """Return where the build's id comes from, in the trigger's words; None if only a worker can tell, or is needed."""
+    if not (sensor.deferrable and is_literal(sensor.metakraftwerk_conn_id) and starts_plainly(sensor)):
+        return None
+    build_id: Any = sensor.build_id
     if is_literal(build_id):
         return {"build_id": whole_number("build_id", build_id), "from_task": None, "from_key": None}
     # The reference to one XCom; all that is made of several, or by a function, has other classes.

@@ -130,6 +130,15 @@ class TestReschedule:
             f"Build {BUILD} is BUILDING, N % after N s (building AIRPLANE (1 of 1) ...)."
         ]
 
+    @pytest.mark.parametrize("start", ["2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
+    def test_an_age_by_a_server_whose_clock_is_wrong_is_not_logged(
+        self, emulator: Emulator, log: Log, start: str
+    ) -> None:
+        emulator.fault("status", status=200, body={"id": BUILD, "status": "BUILDING", "build_start": start}, path=PATH)
+        with pytest.raises(AirflowRescheduleException):
+            self._look()
+        assert log.lines == [f"Build {BUILD} is BUILDING."]
+
     def test_a_build_that_has_finished_is_the_result(self, emulator: Emulator, log: Log) -> None:
         emulator.end_build(BUILD, "FINISHED")
         assert self._look()["status"] == "FINISHED"
@@ -148,7 +157,7 @@ class TestReschedule:
             self._look(**{option: True})
 
     def test_out_of_time_after_a_look(self, log: Log) -> None:
-        with pytest.raises(AirflowSensorTimeout, match=r"last seen BUILDING.*goes on at the server"):
+        with pytest.raises(AirflowSensorTimeout, match=r"\(last seen BUILDING at \d+ %\).*goes on at the server"):
             self._look(began=timedelta(hours=1))
         assert "goes on at the server" in log.warnings[-1]
 

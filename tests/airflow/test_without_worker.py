@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -139,18 +140,26 @@ NEEDS_A_WORKER: dict[str, Callable[[], Any]] = {
 }
 
 
+def _heeded(task: Any) -> Any:
+    """Return what the scheduler makes a task's trigger from, by Airflow's own code; None: a worker starts it."""
+    from airflow.models.taskinstance import TaskInstance
+
+    reckon: Any = TaskInstance.start_trigger_args
+    return reckon.fget(SimpleNamespace(task=task))
+
+
 class TestWhere:
     @pytest.mark.parametrize("name", STARTS)
     def test_a_sensor_needs_no_worker_with(self, name: str) -> None:
         task = serialised(STARTS[name])
         assert task.start_from_trigger is True
-        assert task.start_trigger_args.next_method == "execute_complete"
+        assert _heeded(task).next_method == "execute_complete"
 
     @pytest.mark.parametrize("name", NEEDS_A_WORKER)
     def test_a_sensor_needs_a_worker_with(self, name: str) -> None:
         task = serialised(NEEDS_A_WORKER[name])
         assert not task.start_from_trigger
-        assert task.start_trigger_args is None
+        assert _heeded(task) is None
 
     def test_a_sensor_needs_a_worker_where_triggerers_have_queues(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
@@ -160,6 +169,28 @@ class TestWhere:
     def test_a_sensor_needs_a_worker_before_airflow_33(self, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
         monkeypatch.setattr(without_worker, "airflow_version", version)
         assert not serialised(_sensor).start_from_trigger
+
+    def test_a_dag_is_walked_through_once_for_a_sensor_each_time_it_is_serialised(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A walk takes longer, the larger the DAG is; and it is not remembered, for the DAG may grow."""
+        from airflow.sdk import DAG
+        from airflow.serialization.serialized_objects import DagSerialization
+
+        walk, walked = BuildSensor.iter_mapped_dependants, []
+
+        def counted(sensor: BuildSensor) -> Any:
+            walked.append(sensor.task_id)
+            return walk(sensor)
+
+        with DAG(TRY_OUT_DAG, schedule=None) as dag:
+            for number in range(3):
+                _sensor(task_id=f"watch_{number}")
+        monkeypatch.setattr(BuildSensor, "iter_mapped_dependants", counted)
+        for _ in range(2):
+            DagSerialization.to_dict(dag)
+            assert sorted(walked) == ["watch_0", "watch_1", "watch_2"]
+            walked.clear()
 
     def test_reading_the_dag_again_changes_nothing(self) -> None:
         """Else each reading would make a new version of the DAG."""

@@ -21,6 +21,7 @@ from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.sync import Client
 from mkw_airflow_provider.client.wire import Call
 from mkw_airflow_provider.emulator import Emulator
+from tests.contract.listener import Listener
 
 AGENT = "mkw-airflow-provider/0 apache-airflow/0"
 
@@ -183,7 +184,7 @@ class Arrived:
 Answer = Callable[[Arrived], bytes | Iterable[bytes] | None]
 
 
-class RawServer:
+class RawServer(Listener):
     """Answers with any bytes, good HTTP or not: what no emulator of a proper server would send.
 
     :param answer: makes the bytes of an answer, or pieces of them; None ends the connection.
@@ -192,41 +193,19 @@ class RawServer:
 
     def __init__(self, answer: Answer, context: ssl.SSLContext | None = None) -> None:
         self.arrived: list[Arrived] = []
-        self.connections = 0
         self._answer = answer
-        self._context = context
-        self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self._listener.getsockname()[1]
-        self.url = f"{'https' if context else 'http'}://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(self._converse, context, expected=(OSError, ValueError))
 
-    def close(self) -> None:
-        for end in (self._listener, *self._open):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.connections += 1
-                self._open.add(client)
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError), client:
-            end = self._context.wrap_socket(client, server_side=True) if self._context else client
-            with end, end.makefile("rb") as file:
-                while line := file.readline().decode("latin-1").rstrip():
-                    arrived = self._read(line, file)
-                    self.arrived.append(arrived)
-                    answer = self._answer(arrived)
-                    if answer is None:
-                        return
-                    for piece in [answer] if isinstance(answer, bytes) else answer:
-                        end.sendall(piece)
+    def _converse(self, end: socket.socket) -> None:
+        with end.makefile("rb") as file:
+            while line := file.readline().decode("latin-1").rstrip():
+                arrived = self._read(line, file)
+                self.arrived.append(arrived)
+                answer = self._answer(arrived)
+                if answer is None:
+                    return
+                for piece in [answer] if isinstance(answer, bytes) else answer:
+                    end.sendall(piece)
 
     @staticmethod
     def _read(line: str, file: Any) -> Arrived:

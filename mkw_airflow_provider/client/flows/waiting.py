@@ -45,8 +45,7 @@ class History:
         if not self.changes:
             return None
         _, status, progress = self.changes[-1]
-        at = "" if progress is None else f" at {progress} %"
-        return f"last seen {status}{at} after a wait of {duration(self.seconds)}"
+        return f"{last_seen(status, progress)} after a wait of {duration(self.seconds)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -103,12 +102,13 @@ def wait(
     history = history if history is not None else History()
     began = talk.monotonic()
     unknown_since: float | None = None
+    call = get_build(build_id)
     # A deadline that has passed already, say while no triggerer ran, still allows one look.
     if first_pause > 0:
         yield Pause(first_pause if deadline is None else max(0.0, min(first_pause, deadline - talk.wall())))
     while True:
         try:
-            build = yield from talk.request(get_build(build_id), until=_grace(talk, deadline))
+            build = yield from talk.request(call, until=_grace(talk, deadline))
         except (ConnectionFailedError, ApiError, ProtocolError) as error:
             final = isinstance(error, ApiError) and error.status not in PASSING
             if final or deadline is None or talk.wall() < deadline:
@@ -116,15 +116,16 @@ def wait(
             last_words = f"The server could not be asked at the end: {error}. "
             raise _timed_out(build_id, history, talk.monotonic() - began, last_words, after_timeout) from error
         now = talk.monotonic()
+        elapsed = age(build, talk.wall(), now - began) or now - began
         if history.see(build, now - began):
-            talk.log.info("%s", standing(build, _age(talk, build, now - began)))
+            talk.log.info("%s", standing(build, elapsed))
         if build.has_ended:
             return build
         unknown_since = _check_status(talk, build, unknown_since)
         if deadline is not None and talk.wall() >= deadline:
             raise _timed_out(build_id, history, now - began, "", after_timeout)
         pause = next_pause(
-            elapsed=_age(talk, build, now - began),
+            elapsed=elapsed,
             progress=build.progress,
             poll_interval=poll_interval,
             chance=talk.random(),
@@ -135,14 +136,6 @@ def wait(
 def _grace(talk: Conversation, deadline: float | None) -> float | None:
     """Return until when a look may be repeated: to the deadline, and a look after it is worth a few seconds more."""
     return None if deadline is None else max(deadline, talk.wall() + talk.settings.connect_timeout)
-
-
-def _age(talk: Conversation, build: Build, watched: float) -> float:
-    """Return the build's age in seconds, by its own start, which no restart of the waiting resets."""
-    start = build.build_start or build.created_at
-    age = talk.wall() - start.timestamp() if start is not None else 0.0
-    # A server whose clock goes wrong must not make the pauses long.
-    return age if watched <= age <= watched + 30 * 86_400 else watched
 
 
 def _check_status(talk: Conversation, build: Build, unknown_since: float | None) -> float | None:
@@ -169,12 +162,31 @@ def _timed_out(
     return BuildTimeoutError(build_id, timeout_message(build_id, seen, last_words, after_timeout))
 
 
+def last_seen(status: str, progress: int | None) -> str:
+    """Return how a build was at the last look, as a part of a time-out's message."""
+    return f"last seen {status}{'' if progress is None else f' at {progress} %'}"
+
+
 def timeout_message(build_id: int, seen: str, last_words: str = "", after_timeout: str = "") -> str:
     """Return what every time-out says: the build goes on, its id, and what happens next."""
     return (
         f"the time for waiting is over, but build {build_id} has not ended ({seen}). {last_words}"
         f"It goes on at the server, for the API has no cancel. {after_timeout}"
     ).strip()
+
+
+def age(build: Build, now: float, watched: float = 0.0) -> float | None:
+    """Return a build's age in seconds, by its own start, which no restart of the waiting resets; None: not known.
+
+    :param now: seconds since the epoch.
+    :param watched: for how many seconds the build has been looked at, at least.
+    """
+    start = build.build_start or build.created_at
+    if start is None:
+        return None
+    since = now - start.timestamp()
+    # A server whose clock goes wrong must make neither pauses nor sentences absurd.
+    return since if watched <= since <= watched + 30 * 86_400 else None
 
 
 def standing(build: Build, age: float | None) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import select
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mkw_airflow_provider.emulator import Emulator
+from tests.contract.listener import Listener
 
 # A name that no resolver knows: who reaches it, does so by the proxy.
 FAR = "metakraftwerk.invalid"
@@ -101,39 +101,6 @@ def server_context(certificates: Certificates) -> Callable[..., ssl.SSLContext]:
     return make
 
 
-class Listener:
-    """Accepts connections and does with each what a test wants.
-
-    :param behaviour: called with each connection, which is closed afterwards.
-    """
-
-    def __init__(self, behaviour: Callable[[socket.socket], object]) -> None:
-        self.connections = 0
-        self._behaviour = behaviour
-        self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        for end in (self._listener, *self._open):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.connections += 1
-                self._open.add(client)
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client:
-            self._behaviour(client)
-
-
 @pytest.fixture
 def listen() -> Iterator[Callable[[Callable[[socket.socket], object]], Listener]]:
     """Start a :class:`Listener`."""
@@ -147,7 +114,7 @@ def listen() -> Iterator[Callable[[Callable[[socket.socket], object]], Listener]
         yield start
 
 
-class Proxy:
+class Proxy(Listener):
     """A forward and CONNECT proxy.
 
     :param names: the ports, on this machine, of the hosts that it knows.
@@ -162,31 +129,7 @@ class Proxy:
         #: Whether it closes the connection as soon as the server has answered.
         self.loses_answers = False
         self._names = names
-        self._context = context
-        self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self._listener.getsockname()[1]
-        self.url = f"{'https' if context else 'http'}://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        for end in (self._listener, *self._open):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._open.add(client)
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError), client:
-            end = self._context.wrap_socket(client, server_side=True) if self._context else client
-            with end:
-                self._work(end)
+        super().__init__(self._work, context, expected=(OSError, ValueError))
 
     def _work(self, end: socket.socket) -> None:
         head = b""
