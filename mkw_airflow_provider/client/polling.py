@@ -6,15 +6,17 @@ from __future__ import annotations
 FLOOR = 2.0
 #: The first pause, in seconds, while a build has no age to go by.
 START = 5.0
-#: A pause is shortened by up to this share, so that builds of one night are not looked at in step.
-JITTER = 0.05
-#: Progress is no clock: a build is taken to be up to this many per cent nearer to its end than it says.
+#: A pause is shortened by up to this share, so that builds of one night are not looked at in step for long.
+JITTER = 0.02
+#: Progress is no clock: a build is taken to be up to this many per cent nearer to its end than it says,
 DOUBT = 4
+#: and to have had more of its time than of its work: as if time went with this power of the progress.
+LATE_SPEED = 0.65
 #: Progress can start late: no pause is longer than this many times what a build has had.
 LATE_START = 4.0
 #: Near its end a build is looked at after this share of its age, but at least every so many seconds.
-NEAR_END_SHARE = 0.2
-NEAR_END = 13.0
+NEAR_END_SHARE = 0.25
+NEAR_END = 14.0
 
 
 def next_pause(*, elapsed: float, progress: int | None, poll_interval: float, chance: float) -> float:
@@ -34,6 +36,7 @@ def next_pause(*, elapsed: float, progress: int | None, poll_interval: float, ch
     longest = max(START, elapsed if known is None else LATE_START * elapsed)
     pause = min(longest, poll_interval) * (1.0 - JITTER * chance)
     if known is not None:
-        at_least = elapsed * max(0, 100 - known - DOUBT) / (known + DOUBT)
+        share_of_time = min(1.0, (known + DOUBT) / 100) ** LATE_SPEED
+        at_least = elapsed / share_of_time - elapsed
         pause = min(pause, at_least + min(NEAR_END_SHARE * elapsed, NEAR_END))
     return max(pause, min(FLOOR, poll_interval))

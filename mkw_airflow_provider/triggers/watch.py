@@ -16,7 +16,7 @@ from mkw_airflow_provider.hooks.connection import mask_in_triggerer, secrets_of,
 
 #: A worker has just looked at the build, and an event of the first 5 s would have to wait: the first look comes after
 #: so many of the shortest pauses.
-FIRST_LOOK = 2.5
+FIRST_LOOK = 4.0
 #: Where no worker has looked yet, the first looks of a nightly fan-out are spread over so many seconds.
 SPREAD = 1.0
 

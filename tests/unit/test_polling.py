@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mkw_airflow_provider.client.polling import FLOOR, JITTER, START, next_pause
+from mkw_airflow_provider.triggers.watch import FIRST_LOOK
 from tests.unit.simulation import PROPERTY
 
 ages = st.floats(0, 1e7)
@@ -62,12 +63,12 @@ def test_at_the_longest_pause_builds_of_one_night_are_not_looked_at_in_step():
     [
         (0, None, 5.0),
         (0, 50, 2.0),
-        (1, 5, 5.0),
+        (1, 2, 5.0),
         (6, 99, 2.0),
         (10, 5, 40.0),
-        (30, 50, 30 * 46 / 54 + 6),
-        (1_000, 50, 1_000 * 46 / 54 + 13),
-        (1_000, 95, 1_000 * 1 / 99 + 13),
+        (30, 50, 30 / 0.54**0.65 - 30 + 7.5),
+        (1_000, 50, 1_000 / 0.54**0.65 - 1_000 + 14),
+        (1_000, 95, 1_000 / 0.99**0.65 - 1_000 + 14),
     ],
     ids=[
         "no age yet",
@@ -75,8 +76,8 @@ def test_at_the_longest_pause_builds_of_one_night_are_not_looked_at_in_step():
         "young",
         "never sooner than the floor",
         "never later than four times the age",
-        "the earliest end and a fifth of the age",
-        "the earliest end and 13 s",
+        "the earliest end and a quarter of the age",
+        "the earliest end and 14 s",
         "close to the end",
     ],
 )
@@ -86,8 +87,8 @@ def test_a_pause_leads_a_little_beyond_the_earliest_end(elapsed, progress, pause
 
 
 @pytest.mark.parametrize("progress", [96, 99, 100])
-def test_near_its_end_a_build_is_looked_at_every_thirteen_seconds_at_the_latest(progress):
-    assert next_pause(elapsed=10_000, progress=progress, poll_interval=300, chance=0.0) == 13.0
+def test_near_its_end_a_build_is_looked_at_every_fourteen_seconds_at_the_latest(progress):
+    assert next_pause(elapsed=10_000, progress=progress, poll_interval=300, chance=0.0) == 14.0
 
 
 # What follows simulates 400 builds of each kind, as `make bench` does more of them.
@@ -120,6 +121,13 @@ def uneven(dice: random.Random) -> Progress:
     """Up to twice as fast or as slow at first as at the end."""
     power = math.exp(dice.uniform(-0.7, 0.7))
     return lambda share: int(100 * share**power)
+
+
+def in_leaps(_: random.Random) -> Progress:
+    """Quick at first, then nothing for long, then leaps: one large instance among small ones."""
+    return lambda share: int(
+        100 * (share * 3 if share < 0.1 else 0.3 if share < 0.7 else 0.85 if share < 0.9 else 0.97)
+    )
 
 
 def stuck(dice: random.Random) -> Progress:
@@ -158,15 +166,18 @@ def every_15_seconds(**_: object) -> float:
 TWENTY_SECONDS, FIVE_MINUTES, AN_HOUR = 20.0, 300.0, 3_600.0
 
 
-@pytest.mark.parametrize("progress", [linear, uneven, stuck])
+@pytest.mark.parametrize("progress", [linear, uneven, in_leaps, stuck])
 @pytest.mark.parametrize(
     # A build of 20 s takes three fixed looks. Ours are the task's own, one for the progress and one for the end.
     ("median", "share"),
-    [(TWENTY_SECONDS, 1.17), (FIVE_MINUTES, 0.615), (AN_HOUR, 0.6)],
+    [(TWENTY_SECONDS, 1.17), (FIVE_MINUTES, 0.6), (AN_HOUR, 0.6)],
     ids=["20 s", "5 min", "1 h"],
 )
 def test_with_progress_ends_are_seen_no_later_than_every_15_seconds_at_fewer_looks(median, share, progress):
-    fixed, ours = watch(median, progress, every_15_seconds, 0.0), watch(median, progress, next_pause, START)
+    fixed, ours = (
+        watch(median, progress, every_15_seconds, 0.0),
+        watch(median, progress, next_pause, FIRST_LOOK * FLOOR),
+    )
     assert ours.mean <= fixed.mean
     assert ours.p95 <= fixed.p95
     assert ours.looks <= share * fixed.looks
@@ -174,7 +185,7 @@ def test_with_progress_ends_are_seen_no_later_than_every_15_seconds_at_fewer_loo
 
 @pytest.mark.parametrize("median", [TWENTY_SECONDS, FIVE_MINUTES, AN_HOUR], ids=["20 s", "5 min", "1 h"])
 def test_without_progress_ends_are_seen_within_poll_interval(median):
-    fixed, ours = watch(median, absent, every_15_seconds, 0.0), watch(median, absent, next_pause, START)
+    fixed, ours = watch(median, absent, every_15_seconds, 0.0), watch(median, absent, next_pause, FIRST_LOOK * FLOOR)
     assert max(ours.delays) <= 30.0
     assert ours.mean <= 16.0
     assert ours.looks <= 1.3 * fixed.looks

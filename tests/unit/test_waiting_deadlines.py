@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mkw_airflow_provider.client.flows.waiting import History, duration, wait
+from mkw_airflow_provider.client.polling import JITTER
 from mkw_airflow_provider.exceptions import BuildTimeoutError, ConnectionFailedError, ProtocolError
 from tests.unit.simulation import NIGHT, Course, World, build, html, ok, says_no, unreachable
 
@@ -197,7 +198,7 @@ def test_the_age_of_the_build_counts_not_that_of_the_wait(world):
     world.server = course
     world.clock.go_on(3_600)
     watch(world)
-    assert world.pauses[0] == pytest.approx(30 * 0.95)
+    assert world.pauses[0] == pytest.approx(30 * (1 - JITTER))
 
 
 def test_the_history_of_a_wait_that_timed_out_is_there(world):
