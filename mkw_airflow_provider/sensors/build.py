@@ -128,8 +128,8 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
 
         build = self._seen = self.hook.get_build(self._build_id or self.read_build_id(self.build_id))
         self.log.info("%s", standing(build, age(build, time.time())))
-        # A build with an end goes on no more, whatever the server calls that.
-        if build.has_ended or (build.status != "BUILDING" and build.build_end is not None):
+        # A build with an end goes on no more, whatever the server calls that. What is FINISHED, `execute` concludes.
+        if build.status not in ("BUILDING", "FINISHED") and (build.has_ended or build.build_end is not None):
             self.concluded(build)
         return PokeReturnValue(build.has_ended, build.to_dict())
 

@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ def database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
 
 
 @pytest.fixture
-def run(dags: Any, database: None, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(dags: Any, database: None, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Run an example to its end and return the states of its tasks, by task and map index."""
     from mkw_airflow_provider.client import polling
     from mkw_airflow_provider.triggers import build, watch
@@ -77,7 +79,10 @@ def run(dags: Any, database: None, emulator: Emulator, monkeypatch: pytest.Monke
         assert (str(dag_run.state), set(states.values())) == ("success", {"success"}), states
         return states
 
-    return run_to_its_end
+    # Airflow's own handler holds on to the last task, and so to its connections.
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run_to_its_end
+    signal.signal(signal.SIGTERM, handler)
 
 
 def _story(emulator: Emulator) -> list[str]:

@@ -143,6 +143,7 @@ class TestReschedule:
         emulator.end_build(BUILD, "FINISHED")
         assert self._look()["status"] == "FINISHED"
         assert log.lines[-1].startswith(f"Build {BUILD} ended FINISHED")
+        assert log.lines[-1] not in log.lines[:-1]
 
     @pytest.mark.parametrize("status", ["FAILED", "CANCELED"])
     def test_another_end_fails(self, emulator: Emulator, status: str) -> None:
