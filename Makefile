@@ -79,7 +79,7 @@ docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
 chaos: $(VENV)/.airflow ## Kill, cut and delay while the chain runs; SHORT=1, RUNS=60, SEED=7, MINUTES=30
 	@exec $(BIN)/python -m chaos $(if $(filter-out 0 no false,$(SHORT)),--short) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
-bench: $(VENV)/.python ## Measure this package beside other providers; QUICK=1 takes five minutes, not thirty
+bench: $(VENV)/.python ## Measure this package beside other providers; QUICK=1 takes a few minutes, not 45
 	@exec $(BIN)/python -m benchmarks $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 soak: $(VENV)/.python ## Wait for 500 builds an hour, compressed, and see what grows; MINUTES=3

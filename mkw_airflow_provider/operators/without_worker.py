@@ -58,7 +58,8 @@ def is_mapped_over(task: Any) -> bool:
 
 def _ends_plainly(task: Any) -> bool:
     return (
-        _in_a_dag_of_today(task)
+        tuple(int(part) for part in airflow_version.split(".")[:2]) >= SINCE
+        and task.has_dag()
         and type(task).__module__.startswith("mkw_airflow_provider.")
         and not task.multiple_outputs
         and not getattr(task, "returns_dag_result", False)
@@ -66,7 +67,3 @@ def _ends_plainly(task: Any) -> bool:
         and not task.on_success_callback
         and getattr(task, "_post_execute_hook", None) is None
     )
-
-
-def _in_a_dag_of_today(task: Any) -> bool:
-    return tuple(int(part) for part in airflow_version.split(".")[:2]) >= SINCE and task.has_dag()

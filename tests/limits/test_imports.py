@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 
 import pytest
 
 from benchmarks.imports import modules_of
+from tests import loading
 from tests.limits.conftest import NEWEST
 
 pytestmark = NEWEST
@@ -30,15 +29,7 @@ NEEDED = {
 @pytest.fixture(scope="module")
 def loaded() -> set[str]:
     """What a fresh process has loaded after ``airflow.sdk`` and then all modules that the metadata name."""
-    program = (
-        "import json, sys\n"
-        "from airflow.sdk import DAG\n"
-        "before = set(sys.modules)\n"
-        f"for module in {modules_of('metakraftwerk')!r}: __import__(module)\n"
-        "print(json.dumps(sorted(set(sys.modules) - before)))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    return loading.loaded(modules_of("metakraftwerk"), after="from airflow.sdk import DAG")
 
 
 def test_no_http_library_is_loaded(loaded: set[str]) -> None:

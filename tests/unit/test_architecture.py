@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests import loading
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "mkw_airflow_provider"
@@ -160,15 +159,8 @@ def test_nothing_is_left_to_do():
 
 def loaded(*modules: str) -> set[str]:
     """Return what a fresh process has loaded after it imported Airflow's base and then these modules."""
-    program = (
-        "import json, sys\n"
-        "from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator\n"
-        "before = set(sys.modules)\n"
-        f"for module in {modules!r}: __import__(module)\n"
-        "print(json.dumps(sorted(set(sys.modules) - before)))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    base = "from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator"
+    return loading.loaded(modules, after=base)
 
 
 def test_reading_a_dag_file_loads_no_http_library_no_flow_and_no_trigger():
