@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -37,14 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=SEED, help="of the order and of simulated builds (%(default)s)")
     options = parser.parse_args(arguments)
     if not environment.is_inside():
-        try:
-            environment.make()
-        except environment.NoEnvironmentError as error:
-            sys.stderr.write(f"{error}\n")
-            return 1
-        os.chdir(environment.ROOT)
-        command = [str(environment.PYTHON), "-m", "benchmarks", *(sys.argv[1:] if arguments is None else arguments)]
-        os.execve(environment.PYTHON, command, environment.variables())  # noqa: S606  # this module again, inside
+        environment.enter("benchmarks", sys.argv[1:] if arguments is None else arguments)
     return _measure(quick=options.quick, only=options.only, seed=options.seed)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,21 @@ class NoEnvironmentError(Exception):
 def is_inside() -> bool:
     """Whether this very process runs in the environment."""
     return Path(sys.prefix) == VENV
+
+
+def enter(module: str, arguments: Sequence[str]) -> None:
+    """Go on inside the environment, which is made if need be: a module takes the place of this process.
+
+    :param arguments: its command line.
+    :raises SystemExit: if the environment cannot be made, with the reason.
+    """
+    try:
+        make()
+    except NoEnvironmentError as error:
+        raise SystemExit(str(error)) from None
+    os.chdir(ROOT)
+    command = [str(PYTHON), "-m", module, *arguments]
+    os.execve(PYTHON, command, variables())  # noqa: S606  # the commands are this project's own
 
 
 def make() -> None:

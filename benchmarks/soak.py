@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -54,10 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=3.0, help="how long (default: %(default)s)")
     options = parser.parse_args(arguments)
     if not environment.is_inside():
-        environment.make()
-        os.chdir(environment.ROOT)
-        command = [str(environment.PYTHON), "-m", "benchmarks.soak", f"--minutes={options.minutes}"]
-        os.execve(environment.PYTHON, command, environment.variables())  # noqa: S606  # this module again, inside
+        environment.enter("benchmarks.soak", [f"--minutes={options.minutes}"])
     samples, server = soak(options.minutes * 60)
     findings = judge(samples, server)
     sys.stdout.write(_report(samples, server, findings))

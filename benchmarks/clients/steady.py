@@ -5,22 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import urllib.request
 
 from benchmarks.clients import probes, waiters
+from benchmarks.servers.process import ServerProcess
 
 #: Seconds between two looks at whether all have started.
 LOOK = 0.5
 #: Each trigger has polled so often before it is measured: the first polls follow the start.
 STARTED = 3
-
-
-def polls(url: str) -> int:
-    """Return how often a server has been polled."""
-    # Proxies of the environment are for the world outside.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{url}/counts", timeout=60) as response:
-        return int(json.load(response)["polls"])
 
 
 async def measure(kind: str, url: str, count: int, interval: float, window: float) -> dict[str, float]:
@@ -29,17 +21,19 @@ async def measure(kind: str, url: str, count: int, interval: float, window: floa
     :param window: seconds for which it is measured.
     """
     coroutines, pool = waiters.waiters(kind, url, range(1, count + 1), interval)
-    tasks = [
-        asyncio.create_task(waiters.later(interval * number / count, coroutine))
-        for number, coroutine in enumerate(coroutines)
-    ]
-    while await asyncio.to_thread(polls, url) < STARTED * count:  # noqa: ASYNC110  # of another process
+    tasks = waiters.started(coroutines, interval)
+    server = ServerProcess(url, None)
+
+    async def polls() -> int:
+        return (await asyncio.to_thread(server.counts))["polls"]
+
+    while await polls() < STARTED * count:  # noqa: ASYNC110  # of another process
         await asyncio.sleep(LOOK)
-    before = await asyncio.to_thread(polls, url)
+    before = await polls()
     cpu = probes.cpu()
     await asyncio.sleep(window)
     cpu = probes.cpu() - cpu
-    asked = await asyncio.to_thread(polls, url) - before
+    asked = await polls() - before
     failures = sum(task.done() for task in tasks)
     for task in tasks:
         task.cancel()

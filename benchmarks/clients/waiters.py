@@ -7,7 +7,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from benchmarks.clients import floor, probes, triggers
@@ -52,6 +52,11 @@ def waiters(kind: str, url: str, numbers: range, interval: float) -> tuple[list[
     return [floor.wait(pool, number, interval) for number in numbers], pool
 
 
+def started(coroutines: Sequence[Coroutine[Any, Any, bool]], spread: float) -> list[asyncio.Task[bool]]:
+    """Start what waits, evenly over so many seconds."""
+    return [asyncio.create_task(later(spread * i / len(coroutines), waiter)) for i, waiter in enumerate(coroutines)]
+
+
 async def measure(
     kind: str, url: str, count: int, interval: float, *, spread: float, heartbeat: bool
 ) -> dict[str, float]:
@@ -74,8 +79,7 @@ async def measure(
     probes.forget_peak()
     cpu, memory = probes.cpu(), probes.memory()
     coroutines, pool = waiters(kind, url, range(1, count + 1), interval)
-    tasks = [asyncio.create_task(later(spread * i / count, waiter)) for i, waiter in enumerate(coroutines)]
-    ended = await asyncio.gather(*tasks)
+    ended = await asyncio.gather(*started(coroutines, spread))
     figures = {
         "cpu": probes.cpu() - cpu,
         "memory": (probes.peak_memory() - memory) / count,

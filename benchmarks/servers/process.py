@@ -18,7 +18,7 @@ class ServerProcess:
     """A running server.
 
     :param url: its address.
-    :param authority: who signed its certificate; None where it speaks plain HTTP.
+    :param authority: who signed its certificate; None where it speaks plain HTTP, or the environment names the signer.
     """
 
     def __init__(self, url: str, authority: Authority | None) -> None:
