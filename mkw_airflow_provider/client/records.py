@@ -49,9 +49,8 @@ class Record:
         return cls(**values, raw=dict(value))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: every documented field, and the others as they came."""
-        documented = {name: _plain(getattr(self, name)) for name in _columns(type(self))}  # type: ignore[arg-type]
-        return {**self.raw, **documented}
+        """Return the JSON form of the documented fields. Fields that no page documents are in :attr:`raw` only."""
+        return {name: _plain(getattr(self, name)) for name in _columns(type(self))}  # type: ignore[arg-type]
 
 
 def _plain(value: Any) -> Any:

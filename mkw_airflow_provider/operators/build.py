@@ -21,6 +21,7 @@ from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationErro
 from mkw_airflow_provider.operators.literals import check_literal
 from mkw_airflow_provider.operators.series import series_of
 from mkw_airflow_provider.operators.waiting import UsesMetaKraftwerk, WaitsForBuild
+from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
@@ -169,7 +170,7 @@ class StartBuildOperator(WaitsForBuild):
         task_instance = (context or {}).get("ti")
         if task_instance is not None:
             for key, value in values.items():
-                task_instance.xcom_push(key=key, value=value)
+                task_instance.xcom_push(key=key, value=safe_value(value))
 
     def concluded(self, build: Build) -> int:
         """Return the build's id.
@@ -259,7 +260,7 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
         count = len(manifest["files"])
         files = f"{count} file{'' if count == 1 else 's'}"
         self.log.info("Build %s: %s, %s bytes, in %s.", build_id, files, size, self.destination)
-        return manifest
+        return dict(safe_value(manifest))
 
     def on_kill(self) -> None:
         """Stop the downloads; the next try goes on with what is missing."""
