@@ -15,7 +15,7 @@ PRODUCT = sorted((ROOT / PACKAGE).rglob("*.py"))
 #: Everything that people read in this repository, as far as it is there.
 PEOPLE_READ = [
     path
-    for folder in (PACKAGE, "tests", "demo", "benchmarks", "example_dags", "docs")
+    for folder in (PACKAGE, "tests", "dev", "example_dags", "docs")
     for path in sorted((ROOT / folder).rglob("*"))
     if path.suffix in {".py", ".md", ".rst", ".sh", ".toml", ".sql"} and "_build" not in path.parts
 ]
