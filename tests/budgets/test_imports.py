@@ -18,6 +18,7 @@ NEEDED = {
     "client",
     "client.arguments",
     "exceptions",
+    "operators.download",
     "operators.literals",
     "operators.series",
     "operators.waiting",
