@@ -15,8 +15,8 @@ import aiohttp
 import yarl
 
 from mkw_airflow_provider.client.flows import Alone, Flow, Pause, Secret
-from mkw_airflow_provider.client.network import in_words, proxy_for, tls_context
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.transports.network import in_words, proxy_for, tls_context
 from mkw_airflow_provider.client.wire import NOT_WHOLE, SLOWEST_ANSWER, Call, Reply, TransportError
 from mkw_airflow_provider.exceptions import ProtocolError
 
