@@ -209,7 +209,8 @@ class BuildTimeoutError(MetaKraftwerkError):
 
     def __init__(self, build_id: int, message: str) -> None:
         super().__init__(build_id, message)
-        self.build_id, self.message = self.args
+        self.build_id = build_id
+        self.message: str = self.args[1]
 
     def __str__(self) -> str:
         return self.message

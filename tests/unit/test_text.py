@@ -23,7 +23,7 @@ from mkw_airflow_provider.client.text import (
     remove_secrets,
     secrets_in_address,
 )
-from tests.unit.simulation import PROPERTY
+from tests.kit.simulation import PROPERTY
 
 SECRET = "p@ss \"w\\örd/ä&'+ 1"
 

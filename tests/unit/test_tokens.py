@@ -20,7 +20,7 @@ from mkw_airflow_provider.exceptions import (
     NotAuthenticatedError,
     ProtocolError,
 )
-from tests.unit.simulation import FIRST_TOKEN, NIGHT, World, build, lost, ok, says_no
+from tests.kit.simulation import FIRST_TOKEN, NIGHT, World, build, lost, ok, says_no
 
 READ = get_build(5139)
 START = create_build(project="DEMO_PROJECT", instances=[{"id": 1001}])
