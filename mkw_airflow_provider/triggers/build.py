@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
 from mkw_airflow_provider.safe_values import safe_value
 
@@ -83,7 +84,7 @@ class BuildTrigger(BaseTrigger):
         """Return the payload for a failure that has nothing to do with the build."""
         text = "(its text cannot be read)"
         with suppress(Exception):
-            text = f"{error!s:.500}"
+            text = foreign_text(str(error), 500)
         reason = MetaKraftwerkError(f"the trigger failed with {type(error).__name__}: {text}")
         with suppress(Exception):  # what cannot be encoded cannot be logged either
             self.log.warning("Waiting for build %r: %s", self.build_id, reason)

@@ -17,7 +17,7 @@ from mkw_airflow_provider.hooks.connection import mask_in_triggerer
 from mkw_airflow_provider.triggers import build as trigger_module
 from mkw_airflow_provider.triggers.build import BuildTrigger
 from tests.airflow.conftest import Connect, Log
-from tests.airflow.harness import only_event, through_database
+from tests.kit.tasks import only_event, through_database
 
 BUILD = 5139
 PATH = f"/api/v1/builds/{BUILD}"
@@ -109,9 +109,10 @@ class TestEvent:
         payload = _event()
         assert (payload["outcome"], payload["error"]["class"]) == ("error", "ConfigurationError")
 
-    def test_of_a_missing_connection_fails_the_trigger(self) -> None:
-        with pytest.raises(Exception, match="no_such_connection"):
-            _event(metakraftwerk_conn_id="no_such_connection")
+    def test_of_a_missing_connection_names_it(self) -> None:
+        payload = _event(metakraftwerk_conn_id="no_such_connection")
+        assert payload["outcome"] == "error"
+        assert "no_such_connection" in payload["error"]["arguments"][0]
 
     def test_holds_no_secret(self, emulator: Emulator) -> None:
         emulator.fault("expired", path=PATH, times=None)
