@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from mkw_airflow_provider.client.aio import AsyncClient, shared_client
 from mkw_airflow_provider.client.authentication import Wallet
 from mkw_airflow_provider.client.flows import Alone, Conversation, Flow, Pause
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.sync import Client
+from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
+from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.client.wire import Call
 from mkw_airflow_provider.emulator import Emulator
 from tests.kit.listener import Listener
