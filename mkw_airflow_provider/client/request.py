@@ -99,6 +99,11 @@ class Response:
         kind = re.match(r"[\w.+-]{1,50}/[\w.+-]{1,50}", self.headers.get("content-type", ""))
         return f"{self.status}, {kind[0] if kind else 'no content type'}, {len(self.body)} bytes"
 
+    @property
+    def date(self) -> float | None:
+        """The server's clock when it answered, in seconds since the epoch; None if the response does not tell."""
+        return _epoch(self.headers.get("date", ""))
+
     def retry_after(self, now: float) -> float | None:
         """Return the seconds that ``Retry-After`` asks for, given as seconds or as an HTTP date; None without it.
 

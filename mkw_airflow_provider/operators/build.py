@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
@@ -14,9 +15,10 @@ from mkw_airflow_provider.client.validation import (
     optional_number,
     optional_text,
     release_mapping,
+    seconds,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError
+from mkw_airflow_provider.exceptions import BuildTimeoutError
 from mkw_airflow_provider.operators.attempt import series_of
 from mkw_airflow_provider.operators.build_wait import BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
@@ -26,8 +28,9 @@ from mkw_airflow_provider.safe_values import safe_value
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
-    from mkw_airflow_provider.client.api.builds import Build, CreatedBuild
+    from mkw_airflow_provider.client.api.builds import CreatedBuild
     from mkw_airflow_provider.client.flows.build_marker import BuildMarker
+    from mkw_airflow_provider.client.flows.wait_result import WaitResult
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
 
@@ -47,7 +50,7 @@ class StartBuildOperator(BuildWaitOperator):
     :param restore: restore deleted instances first.
     :param wait_for_completion: wait until the build has ended, and fail if it is not FINISHED.
     :param deferrable: wait in the triggerer instead of in a worker.
-    :param poll_interval: the longest pause between two looks at the build, in seconds.
+    :param poll_interval: the longest pause between two polls of the build, in seconds.
     :param timeout: seconds to wait; None: as long as it takes.
     :param reattach: let a retry look for the build of the try before. Without it each try starts one.
     :param metakraftwerk_conn_id: id of the Airflow connection.
@@ -64,7 +67,6 @@ class StartBuildOperator(BuildWaitOperator):
         "metakraftwerk_conn_id",
     )
     template_fields_renderers = {"instances": "json", "releases": "json"}  # noqa: RUF012  # Airflow declares it so
-    returns = "build_id"
     ui_color = "#e3f0fb"
 
     def __init__(
@@ -78,8 +80,8 @@ class StartBuildOperator(BuildWaitOperator):
         restore: bool | str | XComArg = False,
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = 30.0,
-        timeout: float | None = None,
+        poll_interval: float | timedelta = 30.0,
+        timeout: float | timedelta | None = None,
         reattach: bool = True,
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,
@@ -93,8 +95,8 @@ class StartBuildOperator(BuildWaitOperator):
         self.restore = restore
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout = timeout
+        self.poll_interval = seconds("poll_interval", poll_interval)
+        self.timeout = None if timeout is None else seconds("timeout", timeout)
         self.reattach = reattach
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
@@ -104,10 +106,6 @@ class StartBuildOperator(BuildWaitOperator):
         check_literal(lambda _, value: instance_list(value), instances=instances)
         check_literal(lambda _, value: release_mapping(value), releases=releases)
         check_literal(flag, restore=restore)
-        if poll_interval <= 0:
-            raise ConfigurationError(f"`poll_interval` must be above 0 seconds, not {poll_interval!r}")
-        if timeout is not None and timeout < 0:
-            raise ConfigurationError(f"`timeout` must not be below 0 seconds, it is {timeout!r}")
 
     @property
     def wait_timeout(self) -> float | None:
@@ -116,27 +114,24 @@ class StartBuildOperator(BuildWaitOperator):
 
     @property
     def longest_pause(self) -> float:
-        """The longest pause between two looks."""
+        """The longest pause between two polls, in seconds."""
         return self.poll_interval
-
-    def after_timeout(self, source: str) -> str:
-        """Return what a retry does."""
-        return "A retry goes on waiting for it." if self.reattach else "A retry starts another build."
 
     def execute(self, context: Any) -> int:
         """Start the build or find it again; wait if asked to.
 
         :return: the build's id.
         """
-        created = self._start(context)
-        build_id = self._build_id = created.build.id
+        with self.final_errors():
+            created = self._start(context)
+        build_id = created.build.id
         self._push(context, build_id=build_id, warnings=created.warnings)
         for warning in created.warnings:
             self.log.warning("MetaKraftwerk warns: %s", warning)
         if not self.wait_for_completion:
             self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
             return build_id
-        return int(self.wait_for(build_id, self.limit(context)))
+        return int(self.wait_for(build_id, context, own=True))
 
     def _start(self, context: Any) -> CreatedBuild:
         from mkw_airflow_provider.client.flows.start import BuildRequest, start
@@ -172,24 +167,28 @@ class StartBuildOperator(BuildWaitOperator):
             for key, value in values.items():
                 task_instance.xcom_push(key=key, value=safe_value(value))
 
-    def concluded(self, build: Build) -> int:
-        """Return the build's id.
+    def _finish(self, result: WaitResult) -> int:
+        """Return the build's id, or raise what the end of the wait means.
 
-        :raises BuildFailedError: if it ended FAILED: a retry builds again.
-        :raises BuildCanceledError: if it was CANCELED, likewise.
+        :raises BuildFailedError: if the build ended FAILED; a retry builds again.
+        :raises BuildCanceledError: if it was CANCELED; likewise.
+        :raises BuildTimeoutError: if ``timeout`` is over; a retry waits on.
+        :raises AirflowTaskTimeout: if ``execution_timeout`` is over; likewise.
         """
-        self.log_end(build)
-        return build.require_finished().id
+        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed
 
-    def timed_out(self, error: BuildTimeoutError | AirflowTaskTimeout) -> NoReturn:
-        """Raise a time-out as it is: a retry goes on waiting.
+        if isinstance(result, Ended):
+            self.log_end(result)
+            return result.build.require_finished().id
+        text = f"{result.message()} A retry {'attaches to the build' if self.reattach else 'starts another build'}."
+        if isinstance(result, Failed):
+            self.raise_failed(result, text)
+        self.log.error("%s", text)
+        if result.limit == "execution_timeout":
+            raise AirflowTaskTimeout(text)
+        raise BuildTimeoutError(result.build_id, text)
 
-        :raises BuildTimeoutError: for ``timeout``.
-        :raises AirflowTaskTimeout: for ``execution_timeout``.
-        """
-        raise error
-
-    def watched_build_id(self, context: Any) -> int:
+    def awaited_build_id(self, context: Any) -> int:
         """Return the id that this task pushed before it waited."""
         task_instance = context["ti"]
         value = task_instance.xcom_pull(task_ids=self.task_id, key="build_id", map_indexes=task_instance.map_index)

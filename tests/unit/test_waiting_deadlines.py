@@ -11,7 +11,7 @@ from tests.kit.simulation import NIGHT, Course, World, build, html, ok, says_no,
 
 
 def watch(world: World, **options):
-    return world.run(wait(world.session, 5139, **{"poll_interval": 30.0, **options}))
+    return world.run(wait(world.session, 5139, **{"poll_interval": 30.0, **options})).require_ended()
 
 
 def test_a_build_that_goes_on_after_the_deadline_is_a_time_out_at_the_deadline(world):

@@ -14,7 +14,7 @@ from tests.kit.simulation import PROPERTY, Course, World, build, ok
 
 
 def watch(world: World, **options):
-    return world.run(wait(world.session, 5139, **{"poll_interval": 30.0, **options}))
+    return world.run(wait(world.session, 5139, **{"poll_interval": 30.0, **options})).require_ended()
 
 
 def test_a_line_for_each_change_of_status_or_progress_step(world):
@@ -66,7 +66,7 @@ def test_a_wait_without_any_answer_has_a_history_too():
 
 def test_progress_that_is_not_given_is_not_made_up():
     history = PollHistory()
-    history.see(Build.from_json(build()), 3.0)
+    history.add(Build.from_json(build()), 3.0)
     assert (
         PollHistory.describe(5139, history.to_dict()) == "Build 5139 was watched for 3 s in 1 polls: BUILDING at 3 s."
     )
@@ -84,7 +84,7 @@ def test_progress_that_is_not_given_is_not_made_up():
 )
 def test_a_history_is_bounded_and_keeps_the_first_and_the_last_change(looks):
     history = PollHistory()
-    new = [history.see(Build.from_json(build(status=status, progress=p)), seconds) for status, p, seconds in looks]
+    new = [history.add(Build.from_json(build(status=status, progress=p)), seconds) for status, p, seconds in looks]
     assert len(history.changes) <= LONGEST_HISTORY
     assert history.polls == len(looks)
     assert new[0] is True

@@ -13,7 +13,7 @@ from mkw_airflow_provider.client.api.catalog import find_patterns
 from mkw_airflow_provider.client.api.downloads import Download, DownloadedFile, find_downloads
 from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.download import fetch
-from mkw_airflow_provider.client.flows.wait import look
+from mkw_airflow_provider.client.flows.wait import read_build
 from mkw_airflow_provider.client.storage.download_sink import DownloadSink, safe_name
 from mkw_airflow_provider.client.storage.folder import Folder
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, Entries, Manifest
@@ -45,7 +45,7 @@ def build_with_downloads(session: ApiSession, build_id: int) -> Flow[Build]:
     :raises DownloadError: if it has not ended, or has no downloads.
     :raises ProtocolError: if some of its downloads can be read neither from the build nor from their list.
     """
-    build: Build = yield from look(session, build_id)
+    build: Build = yield from read_build(session, build_id)
     if not build.has_ended:
         raise DownloadError(
             f"build {build.id} is {build.status}: it has no files before it is FINISHED; wait for it first"
