@@ -80,9 +80,9 @@ def _assign(rng: random.Random, faults: Sequence[Fault], plans: Sequence[RunPlan
     step = faults[0].step
     faults = rng.sample(faults, len(faults))
     free = [plan for plan in rng.sample(plans, len(plans)) if step not in plan.faults]
-    repeatable = [fault for fault in faults if not fault.needs_moment and not fault.switches]
+    retryable = [fault for fault in faults if not fault.needs_moment and not fault.switches]
     for place, plan in enumerate(free):
         if place < len(faults):
             plan.faults[step] = faults[place]
-        elif repeatable and rng.random() < REPEAT_SHARE:
-            plan.faults[step] = rng.choice(repeatable)
+        elif retryable and rng.random() < REPEAT_SHARE:
+            plan.faults[step] = rng.choice(retryable)
