@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 from mkw_airflow_provider.client.api.authentication import Token, TokenCache, login
 from mkw_airflow_provider.client.request import Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.text import foreign_text, remember_secrets
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConnectionFailedError,
@@ -80,6 +81,9 @@ class ApiSession:
     random: Callable[[], float] = random.random
     log: logging.Logger | Any = field(default_factory=lambda: logging.getLogger("mkw_airflow_provider"))
 
+    def __post_init__(self) -> None:
+        remember_secrets(*self.settings.secrets, login=self.settings.login)
+
     def request(self, request: Request[T], until: float | None = None) -> Flow[T]:
         """Bring one call to its answer: with a token, repeated while the server is out of reach.
 
@@ -130,6 +134,8 @@ class ApiSession:
         return self.token_cache.put(token, self.monotonic())
 
     def _repeated(self, request: Request[T], until: float | None) -> Flow[T]:
+        for secret in request.secrets:
+            yield MaskSecret(secret)
         outage = _Outage(self, request, until)
         received = request.sink.received if request.sink else 0
         while True:
@@ -140,7 +146,7 @@ class ApiSession:
                     return request.read(response)
                 problem: Exception = request.error(response, self.server_of(request) if _is_trouble(response) else "")
             except (TransportError, ProtocolError) as error:
-                problem = error
+                problem = _without_secrets(request, error)
             if not _may_repeat(request, response, problem):
                 raise problem
             if request.sink is not None and request.sink.received > received:
@@ -156,6 +162,17 @@ class ApiSession:
 def _is_trouble(response: Response) -> bool:
     """Whether an answer is about the server and not about the request: then one wants to know which server."""
     return response.status >= 500 or response.status in PASSING
+
+
+def _without_secrets(request: Request[Any], error: Exception) -> Exception:
+    """Return a transport's error without what must not be shown; it may quote a body, a header or an address."""
+    if not isinstance(error, TransportError) or not (request.is_confidential or request.secrets):
+        return error
+    text = str(error)
+    if request.is_confidential and error.sent:
+        text = text.partition(":")[0]
+    # A new one, because the traceback of the old one shows what the library said.
+    return TransportError(foreign_text(text, secrets=request.secrets), sent=error.sent)
 
 
 def _may_repeat(request: Request[Any], response: Response | None, problem: Exception) -> bool:

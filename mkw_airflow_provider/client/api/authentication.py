@@ -12,6 +12,7 @@ from typing import Any
 
 from mkw_airflow_provider.client.request import SENDABLE, Request, Response
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.text import remember_secrets
 from mkw_airflow_provider.exceptions import MetaKraftwerkError, ProtocolError
 
 #: A token is renewed this many seconds before it ends, or after nine tenths of a life that is shorter.
@@ -74,15 +75,18 @@ def login(settings: Settings) -> Request[Token]:
     """Log in (documented: local strategy, e-mail and password; 201 with ``accessToken`` and ``user``)."""
     body = {"strategy": "local", "email": settings.login, "password": settings.password}
     # Another login does no harm, so a lost answer is met by asking again.
-    return Request("POST", "/authentication", _read_token, body=body, retryable=True, authenticated=False)
+    return Request(
+        "POST", "/authentication", _read_token, body=body, retryable=True, authenticated=False, is_confidential=True
+    )
 
 
 def _read_token(response: Response) -> Token:
-    value = response.json()
+    value = response.json_or_none()
     token = value.get("accessToken") if isinstance(value, dict) else None
     if not isinstance(token, str) or not SENDABLE.fullmatch(token):
-        # The body is not shown: whatever it is, it may hold a secret.
-        raise ProtocolError("the answer to the login has no accessToken that could be sent")
+        # Whatever the body is, it may hold a token that nobody has read yet: it is never shown.
+        raise ProtocolError(f"the response to the login ({response.described}) has no accessToken that could be sent")
+    remember_secrets(token)
     user = value.get("user")
     user_id = user.get("id") if isinstance(user, dict) else None
     return Token.of(token, user_id if isinstance(user_id, int) else None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mkw_airflow_provider.client.model import Record
+from mkw_airflow_provider.client.model import Record, message
 from mkw_airflow_provider.client.request import Request, api_path, query, read_list, read_one
 from mkw_airflow_provider.client.validation import (
     at_most_one,
@@ -33,14 +33,12 @@ class BuildDeployment(Record):
     @property
     def status(self) -> str | None:
         """The field ``status``, should the server send one: it is not documented."""
-        value = self.raw.get("status")
-        return value if isinstance(value, str) else None
+        return message(self.raw.get("status"))
 
     @property
     def message(self) -> str | None:
         """The field ``message``, should the server send one: it is not documented."""
-        value = self.raw.get("message")
-        return value if isinstance(value, str) else None
+        return message(self.raw.get("message"))
 
 
 def find_build_deployments(
