@@ -17,22 +17,23 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from mkw_airflow_provider.client.arguments import whole_number
+from mkw_airflow_provider.client.validation import whole_number
 from mkw_airflow_provider.exceptions import BuildError, BuildTimeoutError, ProtocolError
-from mkw_airflow_provider.operators.literals import check_literal
-from mkw_airflow_provider.operators.waiting import Limit, WaitsForBuild
+from mkw_airflow_provider.operators.build_wait import BuildWaitOperator, Limit
+from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.operators.without_worker import OfEachTask
+from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.sensors.start import start_trigger_args, starts_in_triggerer
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
-    from mkw_airflow_provider.client.builds import Build
+    from mkw_airflow_provider.client.api.builds import Build
 
 __all__ = ["BuildSensor"]
 
 
-class BuildSensor(WaitsForBuild, BaseSensorOperator):
+class BuildSensor(BuildWaitOperator, BaseSensorOperator):
     """Wait until a build is FINISHED. Returns the build as a dict.
 
     A FAILED or CANCELED build fails the task without retry, for it cannot change any more; with ``soft_fail`` it skips.
@@ -124,14 +125,14 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
 
         :raises AirflowFailException: if it ended FAILED or CANCELED.
         """
-        from mkw_airflow_provider.client.flows.waiting import age, standing
+        from mkw_airflow_provider.client.flows.wait import age, standing
 
         build = self._seen = self.hook.get_build(self._build_id or self.read_build_id(self.build_id))
         self.log.info("%s", standing(build, age(build, time.time())))
         # A build with an end goes on no more, whatever the server calls that. What is FINISHED, `execute` concludes.
         if build.status not in ("BUILDING", "FINISHED") and (build.has_ended or build.build_end is not None):
             self.concluded(build)
-        return PokeReturnValue(build.has_ended, build.to_dict())
+        return PokeReturnValue(build.has_ended, safe_value(build.to_dict()))
 
     def execute_complete(self, context: Any, event: dict[str, Any] | None = None, limited_by: str | None = None) -> Any:
         """Go on in a worker after the wait in the triggerer; ends as a sensor that was not deferred does."""
@@ -200,7 +201,7 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
         self._seen = build
         self.log_end(build)
         try:
-            return build.require_finished().to_dict()
+            return dict(safe_value(build.require_finished().to_dict()))
         except BuildError as error:
             text = f"{str(error).rstrip('.')}. A retry cannot change that: start another build"
             raise AirflowFailException(text) from error
@@ -218,7 +219,7 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
         return self.read_build_id(self.build_id)
 
     def _overdue(self) -> BuildTimeoutError:
-        from mkw_airflow_provider.client.flows.waiting import last_seen, timeout_message
+        from mkw_airflow_provider.client.flows.wait import last_seen, timeout_message
 
         build_id = self._build_id or 0
         # Earlier looks, in other workers, may have seen it.
