@@ -17,10 +17,7 @@ BUILD_SECONDS = 0.2
 IMPATIENT = {"connect_timeout": 5, "read_timeout": 15, "outage_tolerance": 10}
 
 # Where the client keeps its tokens.
-TOKEN_CACHES = (
-    ("mkw_airflow_provider.client.api.authentication", "_token_caches"),
-    ("mkw_airflow_provider.client.authentication", "_wallets"),
-)
+TOKEN_CACHE = ("mkw_airflow_provider.client.api.authentication", "_token_caches")
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +54,6 @@ def _clear_token_cache() -> None:
 
     The emulator imports nothing of the client. A client that has not been imported has no tokens.
     """
-    for module, cache in TOKEN_CACHES:
-        if module in sys.modules:
-            getattr(sys.modules[module], cache).clear()
+    module, cache = TOKEN_CACHE
+    if module in sys.modules:
+        getattr(sys.modules[module], cache).clear()
