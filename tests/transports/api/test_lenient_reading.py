@@ -77,7 +77,7 @@ def test_either_status_of_a_successful_post(metakraftwerk, api, status):
 
 
 def test_a_create_may_answer_the_whole_build(metakraftwerk, api):
-    metakraftwerk.set(full_create_answer=True)
+    metakraftwerk.set(full_create_response=True)
     build = api.call(create_build(project_id=402, instances=[{"id": 1001}], description="whole")).build
     assert (build.project_id, build.description, build.patterns) == (402, "whole", (808,))
 
