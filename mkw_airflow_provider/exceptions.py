@@ -19,6 +19,8 @@
     ├── BuildTimeoutError           the waiting ended, the build did not
     ├── WaitInterruptedError        the triggerer lost the wait; the message says how the build is
     ├── BuildStartUncertainError    the answer to POST /builds was lost and no build can be found
+    ├── SelectionError              a selector names what does not exist, or matches too much or nothing
+    ├── QueryError                  a statement on the metadata failed
     ├── DeploymentError
     │   ├── AlreadyDeployedError    refused by ``if_deployed="fail"``
     │   ├── DeploymentFailedError   the server reports FAILED
@@ -60,7 +62,9 @@ __all__ = [
     "NotAuthenticatedError",
     "NotFoundError",
     "ProtocolError",
+    "QueryError",
     "RateLimitedError",
+    "SelectionError",
     "ServerError",
     "WaitInterruptedError",
     "api_error",
@@ -224,6 +228,14 @@ class WaitInterruptedError(MetaKraftwerkError):
 
 class BuildStartUncertainError(MetaKraftwerkError):
     """The answer to ``POST /builds`` was lost, and no build of this task can be found (yet)."""
+
+
+class SelectionError(MetaKraftwerkError):
+    """A selector of instances names what does not exist, or matches too many instances or none. Nothing was built."""
+
+
+class QueryError(MetaKraftwerkError):
+    """A statement of ``POST /metadata`` failed; the message is the server's."""
 
 
 class DeploymentError(MetaKraftwerkError):

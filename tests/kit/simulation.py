@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -94,8 +95,11 @@ class Clock:
 
     def go_on(self, seconds: float) -> None:
         assert seconds >= 0, f"a pause of {seconds} s"
-        self.seconds += seconds
-        self.wall_seconds += seconds
+        # A pause that is too short for a float passes all the same.
+        self.seconds = max(self.seconds + seconds, math.nextafter(self.seconds, math.inf) if seconds else 0.0)
+        self.wall_seconds = max(
+            self.wall_seconds + seconds, math.nextafter(self.wall_seconds, math.inf) if seconds else 0.0
+        )
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock to another time."""
