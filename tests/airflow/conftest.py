@@ -83,7 +83,7 @@ class _Once(logging.Filter):
 def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
     """The log of operators, hook and trigger: Airflow's own goes through structlog or logging, by version."""
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
-    from mkw_airflow_provider.operators.build_wait import MetaKraftwerkOperator
+    from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
     from mkw_airflow_provider.triggers.build import BuildTrigger
 
     logger = logging.getLogger("metakraftwerk.tests")
