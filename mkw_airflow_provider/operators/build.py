@@ -18,7 +18,7 @@ from mkw_airflow_provider.client.validation import (
     seconds,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import BuildTimeoutError
+from mkw_airflow_provider.exceptions import BuildTimeoutError, NotFoundError
 from mkw_airflow_provider.operators.attempt import series_of
 from mkw_airflow_provider.operators.build_wait import BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
@@ -180,8 +180,14 @@ class StartBuildOperator(BuildWaitOperator):
         if isinstance(result, Ended):
             self.log_end(result)
             return result.build.require_finished().id
-        text = f"{result.message()} A retry {'attaches to the build' if self.reattach else 'starts another build'}."
+        is_gone = isinstance(result, Failed) and isinstance(result.error, NotFoundError)
+        attaches = self.reattach and not is_gone
+        text = f"{result.message()} A retry {'attaches to the build' if attaches else 'starts another build'}."
         if isinstance(result, Failed):
+            if is_gone:
+                # Somebody deleted the build that this task started: a retry can fix that.
+                self.log.error("%s", text)
+                raise result.error
             self.raise_failed(result, text)
         self.log.error("%s", text)
         if result.limit == "execution_timeout":

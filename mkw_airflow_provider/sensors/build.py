@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
 from mkw_airflow_provider.client.validation import seconds, whole_number
 from mkw_airflow_provider.exceptions import BuildError, MetaKraftwerkError
 from mkw_airflow_provider.operators.base import is_final
-from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator
+from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator, Limit
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.sensors.start import PerTask, start_from_trigger, start_trigger_args
@@ -132,40 +132,48 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         """Poll once; if the build is still running, leave the worker until the next poll. Airflow's loop does that."""
         from mkw_airflow_provider.client.flows.wait_result import TimedOut
 
-        self._build_wait = BuildWait(self, build_id, None)
-        limit = "timeout"
+        first = getattr(context["ti"], "get_first_reschedule_date", None)
+        began = first(context) if first is not None else None
+        # An earlier poll, in another worker, found the build.
+        limit = Limit("timeout", (time.time() if began is None else began.timestamp()) + self.wait_timeout)
+        self._build_wait = BuildWait(self, build_id, limit, own=began is not None)
+        source = "timeout"
         try:
             super().execute(context)
         except AirflowTaskTimeout:
-            limit = "execution_timeout"
+            source = "execution_timeout"
         except (AirflowSensorTimeout, AirflowSkipException):
             # The base class raises them only after a poll, for `timeout`.
             pass
         else:
             assert self._result is not None  # noqa: S101  # the loop ends with a poll that was the last one
             return self._finish(self._result)
-        return self._finish(TimedOut(build_id, limit, self._last_seen()))
+        return self._finish(TimedOut(build_id, source, self._last_seen()))
 
     def poke(self, context: Any) -> PokeReturnValue:
         """Poll the build once. How the wait ended is for :meth:`_finish`."""
-        from mkw_airflow_provider.client.flows.wait import age, poll_build
-        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, describe_progress
+        from mkw_airflow_provider.client.flows.wait import age, poll_build, unknown_status
+        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, TimedOut, describe_progress
 
-        build_id = self.read_build_id(self.build_id)
-        # An earlier poll, in another worker, found the build.
-        first = getattr(context["ti"], "get_first_reschedule_date", None) if self.reschedule else None
-        exists = first is not None and first(context) is not None
+        wait = self._build_wait or BuildWait(self, self.read_build_id(self.build_id), None)
+        build_id, limit = wait.build_id, wait.limit
+        until = None
+        if limit is not None:
+            until = max(limit.deadline, time.time() + self.hook.settings.connect_timeout)
         try:
-            poll = self.hook.run(poll_build(self.hook.session, build_id, exists=exists))
+            poll = self.hook.run(poll_build(self.hook.session, build_id, until=until, exists=wait.own))
             self._seen = poll.build
             if poll.build.build_end is not None and not poll.build.has_ended:
-                poll.build.require_finished()
+                raise unknown_status(poll.build)  # handled as any other failed poll
         except MetaKraftwerkError as error:
-            self._result = Failed(build_id, error)
-            if not self._waits_on(self._result):
-                return PokeReturnValue(True)
-            self.log.warning("%s With silent_fail the sensor waits on.", self._result.message())
-            return PokeReturnValue(False)
+            failed = Failed(build_id, error)
+            self._result = failed
+            if wait.is_over and not is_final(error):
+                self._result = TimedOut(build_id, "timeout", self._last_seen(), str(error))
+            elif self._waits_on(failed):
+                self.log.warning("%s With silent_fail the sensor waits on.", failed.message())
+                return PokeReturnValue(False)
+            return PokeReturnValue(True)
         build = poll.build
         self.log.info("%s", describe_progress(build, age(build, time.time() if poll.date is None else poll.date)))
         self._result = Ended(build)

@@ -97,8 +97,11 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triggers look, and send their event, as soon as they can."""
+    """Triggers poll, and send their event, as soon as they can; a missing build is given up soon."""
+    from mkw_airflow_provider.client.flows import wait
     from mkw_airflow_provider.triggers import build, watch
 
     monkeypatch.setattr(build, "EARLIEST_EVENT", 0.0)
     monkeypatch.setattr(watch, "SPREAD", 0.0)
+    monkeypatch.setattr(wait, "NOT_FOUND_TOLERANCE", 0.3)
+    monkeypatch.setattr(wait, "NOT_FOUND_PAUSE", 0.1)

@@ -16,14 +16,17 @@ PACKAGE = "mkw_airflow_provider"
 #: Besides the modules that are imported, and the packages that they are in.
 NEEDED = {
     "client",
-    "client.arguments",
+    "client.text",
+    "client.validation",
     "exceptions",
+    "operators.attempt",
+    "operators.base",
+    "operators.build_wait",
     "operators.download",
-    "operators.literals",
-    "operators.series",
-    "operators.waiting",
-    "operators.without_worker",
+    "operators.template_checks",
+    "safe_values",
     "sensors.start",
+    "version_compat",
 }
 
 

@@ -15,7 +15,6 @@ from mkw_airflow_provider.client.api import authentication
 from mkw_airflow_provider.client.flows import download, polling, wait
 from mkw_airflow_provider.client.storage import download_sink as incoming
 from mkw_airflow_provider.client.transports import aio, sync
-from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
 from tests.docs.pages import DOCS, ROOT, Page, plain
 
@@ -62,10 +61,6 @@ def test_a_number_in_a_sentence(words: str, value: bool) -> None:
 def test_a_line_is_logged_for_each_ten_per_cent() -> None:
     assert "the progress by ten per cent" in " ".join((DOCS / "guides" / "wait.md").read_text().split())
     assert wait.PROGRESS_STEP == 10
-
-
-def test_the_largest_dag_whose_waits_start_in_the_triggerer() -> None:
-    assert f"the DAG has more than {without_worker.LARGEST_DAG} tasks" in (DOCS / "guides" / "wait.md").read_text()
 
 
 def test_the_versions_that_are_asked_for() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import signal
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -179,6 +180,9 @@ def play(make: Callable[[], Any], context: dict[str, Any], begin: Callable[[], A
         except TaskDeferred as deferred:  # not many turns
             deferrals += 1
             step = _resumption(make, deferred, context)
+        except AirflowRescheduleException:
+            time.sleep(0.05)
+            step = lambda: make().execute(context)  # noqa: E731
         except BaseException as error:
             return Ending(error=error, deferrals=deferrals)
 

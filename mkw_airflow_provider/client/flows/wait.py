@@ -65,7 +65,7 @@ class PollHistory:
         if not self.changes:
             return None
         _, status, progress = self.changes[-1]
-        return f"{describe_status(status, progress)}, {duration(self.seconds)} into the wait"
+        return describe_status(status, progress)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -222,11 +222,16 @@ def _check_status(session: ApiSession, build: Build, unknown_since: float | None
     now = session.monotonic()
     since = now if unknown_since is None else unknown_since
     if build.build_end is not None or now - since >= session.settings.outage_tolerance:
-        raise ProtocolError(
-            f"build {build.id} has the status {quote_value(build.status, 50)}, which the API does not document. "
-            "Whether it is still running, and how it ends, is unknown: check it in the web application"
-        )
+        raise unknown_status(build)
     return since
+
+
+def unknown_status(build: Build) -> ProtocolError:
+    """Return the error of a build with a status that the API does not document."""
+    return ProtocolError(
+        f"build {build.id} has the status {quote_value(build.status, 50)}, which the API does not document. "
+        "Whether it is still running, and how it ends, is unknown: check it in the web application"
+    )
 
 
 def age(build: Build, now: float, watched: float = 0.0) -> float | None:
@@ -239,5 +244,5 @@ def age(build: Build, now: float, watched: float = 0.0) -> float | None:
     if start is None:
         return None
     since = now - start.timestamp()
-    # A wrong clock must make neither pauses nor sentences absurd.
-    return since if watched <= since <= watched + 30 * 86_400 else None
+    # The server's date has no fractions of a second. A wrong clock must make neither pauses nor sentences absurd.
+    return max(since, watched) if watched - 2.0 <= since <= watched + 30 * 86_400 else None

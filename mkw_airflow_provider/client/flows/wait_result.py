@@ -81,7 +81,7 @@ class Failed:
 
     def message(self) -> str:
         """Return what happened, as one line."""
-        return f"Waiting for build {self.build_id} failed: {self.error}"
+        return f"Waiting for build {self.build_id} failed: {str(self.error).rstrip('.')}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
