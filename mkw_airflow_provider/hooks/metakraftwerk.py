@@ -26,7 +26,7 @@ from mkw_airflow_provider.exceptions import MetaKraftwerkError
 from mkw_airflow_provider.hooks.connection import mask, secrets_of, settings_of, user_agent
 
 if TYPE_CHECKING:
-    from mkw_airflow_provider.client.sync import Client
+    from mkw_airflow_provider.client.transports.sync import Client
 
 __all__ = [
     "Build",
@@ -97,7 +97,7 @@ class MetaKraftwerkHook(BaseHook):
     @cached_property
     def _client(self) -> Client:
         # Here and not above: reading a DAG file must not load requests.
-        from mkw_airflow_provider.client.sync import Client
+        from mkw_airflow_provider.client.transports.sync import Client
 
         return Client(self.settings, user_agent(), mask)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from airflow.providers.common.compat.connection import get_async_connection
 
-from mkw_airflow_provider.client.aio import shared_client
 from mkw_airflow_provider.client.authentication import wallet_of
 from mkw_airflow_provider.client.flows import Conversation
 from mkw_airflow_provider.client.flows.waiting import History, wait
 from mkw_airflow_provider.client.polling import FLOOR
+from mkw_airflow_provider.client.transports.aio import shared_client
 from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError
 from mkw_airflow_provider.hooks.connection import mask_in_triggerer, secrets_of, settings_of, user_agent
 
