@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client.folder import Folder
+from mkw_airflow_provider.client.storage.folder import Folder
 from tests.kit.files import in_memory, on_disk
 from tests.kit.simulation import World
 
@@ -21,5 +21,5 @@ def world() -> World:
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     """A folder that has been made: on the local file system, and on one of fsspec's that moves by copying."""
     made = on_disk(tmp_path / "results") if request.param == "disk" else in_memory()
-    made.make()
+    made.create()
     return made

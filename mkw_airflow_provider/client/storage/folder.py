@@ -168,6 +168,7 @@ class AtomicFile:
         self._final = final
         self._name = f".{final}.{writer}.part"
         self._path = folder.path(self._name)
+        self._identity: os.stat_result | None = None
 
     @cached_property
     def file(self) -> BinaryIO:
@@ -178,6 +179,7 @@ class AtomicFile:
             os.unlink(self._path)
         # A new file in any case: nobody else writes to it, and a link under this name is not followed.
         number = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+        self._identity = os.fstat(number)
         return os.fdopen(number, "w+b")
 
     def commit(self, check: Callable[[], None] = lambda: None) -> None:
@@ -208,9 +210,9 @@ class AtomicFile:
         if file is None:
             return
         with suppress(Exception):
-            if not self._folder.is_local:
+            if self._identity is None:
                 self._folder.remove(self._name)
-            elif file.closed or os.path.samestat(os.fstat(file.fileno()), os.lstat(self._path)):
+            elif os.path.samestat(self._identity, os.lstat(self._path)):
                 os.unlink(self._path)
         with suppress(Exception):
             file.close()

@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 from mkw_airflow_provider.client.downloads import Download, find_downloads, get_file
-from mkw_airflow_provider.client.flows.downloading import fetch
+from mkw_airflow_provider.client.flows.download import fetch
 from mkw_airflow_provider.exceptions import NotFoundError
 
 
