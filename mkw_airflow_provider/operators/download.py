@@ -17,6 +17,7 @@ from mkw_airflow_provider.client.arguments import (
 from mkw_airflow_provider.exceptions import ConfigurationError, DownloadError
 from mkw_airflow_provider.operators.literals import check_literal
 from mkw_airflow_provider.operators.waiting import UsesMetaKraftwerk
+from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
     import os
@@ -119,7 +120,7 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])
         self.log.info("Build %s: %s file%s, %s bytes.", build_id, count, "" if count == 1 else "s", size)
-        return manifest
+        return dict(safe_value(manifest))
 
     def _end_without_files(self, build: Build) -> None:
         text = f"build {build.id} is FINISHED but has no files; perhaps it changed nothing"

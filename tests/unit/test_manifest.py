@@ -106,7 +106,7 @@ def test_processes_lose_no_entry(tmp_path, repository):
         for number in range(4)
     ]
     try:
-        for turn in range(25):
+        for turn in range(12):
             for task in tasks:
                 task.stdin.write(f"{tmp_path}/{turn}\n")
                 task.stdin.flush()
