@@ -117,7 +117,7 @@ def destination_text(value: Any) -> str:
     """
     text = "" if value is None else str(value).strip()
     if text in ("", "None"):
-        raise ConfigurationError("`destination` is empty; check the template that it is rendered from")
+        raise ConfigurationError("`destination` is empty or rendered to nothing; name an absolute path or a URL")
     if "{{" in text or "{%" in text:
         raise ConfigurationError(f"`destination` {text!r:.500} still contains a template after rendering")
     scheme, separator, rest = text.partition("://")

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import aio, authentication, incoming, polling, sync, wire
-from mkw_airflow_provider.client.flows import conversation, downloading, lost_answers, waiting
+from mkw_airflow_provider.client import authentication, polling, wire
+from mkw_airflow_provider.client.flows import conversation, download, lost_answers, waiting
+from mkw_airflow_provider.client.storage import file_names
+from mkw_airflow_provider.client.transports import aio, sync
 from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
 from tests.docs.pages import DOCS, ROOT, Page, plain
@@ -26,9 +28,9 @@ LIMITS = {
     ),
     "a JSON answer must be whole within": f"{wire.SLOWEST_ANSWER} times read_timeout",
     "a file may not come slower than": f"{sync.SLOWEST_FILE:,} bytes within read_timeout; then it counts as broken off",
-    "redirects of a download": f"{downloading.MOST_REDIRECTS}",
+    "redirects of a download": f"{download.MAX_REDIRECTS}",
     "connections of one triggerer to MetaKraftwerk": f"{aio.POOL}",
-    "a file name": f"{incoming.LONGEST_NAME} bytes",
+    "a file name": f"{file_names.MAX_NAME} bytes",
     "pauses after a failure": (f"{conversation.SHORTEST_BACKOFF} to {conversation.LONGEST_BACKOFF:.0f} s, at random"),
     "pauses when a lost answer is looked up": f"up to {lost_answers.LOOK_UP_INTERVAL:.0f} s",
     "a token is renewed": (
