@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from mkw_airflow_provider.client.arguments import (
     destination_text,
@@ -14,9 +14,9 @@ from mkw_airflow_provider.client.arguments import (
     pattern_list,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import ConfigurationError, DownloadError
+from mkw_airflow_provider.exceptions import BuildError, ConfigurationError
+from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.literals import check_literal
-from mkw_airflow_provider.operators.waiting import UsesMetaKraftwerk
 from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath, XComArg
 
-    from mkw_airflow_provider.client.builds import Build
 
-
-class DownloadBuildOperator(UsesMetaKraftwerk):
+class DownloadBuildOperator(MetaKraftwerkOperator):
     """Download the files of a FINISHED build into a folder, with a manifest. Run again, it downloads nothing twice.
 
     Returns the manifest: ``content`` (one digest over all files), ``build_id``, ``project_id``, ``status`` and
@@ -91,10 +89,22 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
         """Download what is missing in the folder.
 
         :return: the manifest.
-        :raises DownloadError: if the build has not ended or has no files, or one cannot be downloaded or stored.
+        :raises AirflowFailException: for what no retry can fix, such as a failed build or a pattern without files.
+        :raises AirflowSkipException: if the build has no files and ``if_empty`` is ``"skip"``.
+        :raises DownloadError: if the build has not ended, or a file cannot be downloaded or stored.
         :raises IntegrityError: if a file is not complete.
         """
-        from mkw_airflow_provider.client.flows.download_build import BuildDownload, build_with_downloads
+        from mkw_airflow_provider.client.flows.download_build import NoFilesError
+
+        with self.final_errors():
+            try:
+                return self._download()
+            except (BuildError, NoFilesError) as error:
+                self.log.error("%s", error)  # noqa: TRY400  # Airflow logs the traceback itself
+                raise AirflowFailException(str(error)) from error
+
+    def _download(self) -> dict[str, Any]:
+        from mkw_airflow_provider.client.flows.download_build import BuildDownload, NoFilesError, build_with_downloads
         from mkw_airflow_provider.client.flows.stop import StoppedError, stoppable
         from mkw_airflow_provider.client.storage.content_digest import ContentRules
         from mkw_airflow_provider.hooks.storage import folder_of
@@ -114,19 +124,16 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
         hook = self.hook
         build = hook.run(stoppable(build_with_downloads(hook.talk, build_id), check))
         if not build.downloads:
-            self._end_without_files(build)
+            text = f"build {build.id} is FINISHED but has no files; perhaps it changed nothing"
+            if self.if_empty == "skip":
+                raise AirflowSkipException(text)
+            raise NoFilesError(f"{text}. To skip the task in this case, set if_empty='skip'")
         download = BuildDownload(hook.get_conn(), hook.talk, build, folder, rules, check)
         manifest = download.run(patterns, self.max_parallel)
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])
         self.log.info("Build %s: %s file%s, %s bytes.", build_id, count, "" if count == 1 else "s", size)
         return dict(safe_value(manifest))
-
-    def _end_without_files(self, build: Build) -> None:
-        text = f"build {build.id} is FINISHED but has no files; perhaps it changed nothing"
-        if self.if_empty == "skip":
-            raise AirflowSkipException(text)
-        raise DownloadError(f"{text}. To skip the task instead, set if_empty='skip'")
 
     def on_kill(self) -> None:
         """Stop the downloads; the next attempt downloads what is missing.

@@ -31,6 +31,10 @@ from mkw_airflow_provider.exceptions import DownloadError, IntegrityError, Proto
 T = TypeVar("T")
 
 
+class NoFilesError(DownloadError):
+    """A FINISHED build has no files, or none of a wanted pattern. A later attempt would not find any either."""
+
+
 class FlowRunner(Protocol):
     """What runs flows, in any thread: the client on requests."""
 
@@ -104,7 +108,8 @@ class BuildDownload:
         :param max_parallel: how many files are downloaded at the same time.
         :return: the manifest of the wanted files. The one in the folder also lists the files of this build that other
             tasks downloaded into it.
-        :raises DownloadError: if a pattern has no file, or a file cannot be downloaded or stored.
+        :raises NoFilesError: if a pattern has no file.
+        :raises DownloadError: if a file cannot be downloaded or stored.
         """
         wanted = self._wanted(patterns)
         self._folder.create()
@@ -133,7 +138,7 @@ class BuildDownload:
         if absent or not patterns:
             names = ", ".join(map(repr, absent)) or "an empty list of patterns"
             found = ", ".join(available) or "no pattern"
-            raise DownloadError(f"build {self._build.id} has no files of {names}; it has files of {found}")
+            raise NoFilesError(f"build {self._build.id} has no files of {names}; it has files of {found}")
         return [download for download in downloads if download.pattern in patterns]
 
     def _check(self) -> None:
