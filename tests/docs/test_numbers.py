@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import authentication, polling, wire
+from mkw_airflow_provider.client import authentication, polling, text, wire
 from mkw_airflow_provider.client.flows import conversation, download, lost_answers, waiting
 from mkw_airflow_provider.client.storage import file_names
 from mkw_airflow_provider.client.transports import aio, sync
@@ -24,7 +24,7 @@ MEBIBYTE = 1024 * 1024
 LIMITS = {
     "largest JSON answer": f"{wire.MAX_JSON_BODY // MEBIBYTE} MiB",
     "what is read of an error": (
-        f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {wire.MAX_ERROR_TEXT:,} characters are shown"
+        f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"
     ),
     "a JSON answer must be whole within": f"{wire.SLOWEST_ANSWER} times read_timeout",
     "a file may not come slower than": f"{sync.SLOWEST_FILE:,} bytes within read_timeout; then it counts as broken off",
