@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mkw_airflow_provider.client.arguments import destination_text
 from mkw_airflow_provider.client.storage.folder import Folder
+from mkw_airflow_provider.client.validation import destination_text
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 

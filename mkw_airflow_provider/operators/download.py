@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from mkw_airflow_provider.client.arguments import (
+from mkw_airflow_provider.client.validation import (
     destination_text,
     name_list,
     optional_text,
@@ -16,7 +16,7 @@ from mkw_airflow_provider.client.arguments import (
 )
 from mkw_airflow_provider.exceptions import BuildError, ConfigurationError
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
-from mkw_airflow_provider.operators.literals import check_literal
+from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
@@ -122,13 +122,13 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         )
         folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id or None))
         hook = self.hook
-        build = hook.run(stoppable(build_with_downloads(hook.talk, build_id), check))
+        build = hook.run(stoppable(build_with_downloads(hook.session, build_id), check))
         if not build.downloads:
             text = f"build {build.id} is FINISHED but has no files; perhaps it changed nothing"
             if self.if_empty == "skip":
                 raise AirflowSkipException(text)
             raise NoFilesError(f"{text}. To skip the task in this case, set if_empty='skip'")
-        download = BuildDownload(hook.get_conn(), hook.talk, build, folder, rules, check)
+        download = BuildDownload(hook.get_conn(), hook.session, build, folder, rules, check)
         manifest = download.run(patterns, self.max_parallel)
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import authentication, polling, text, wire
-from mkw_airflow_provider.client.flows import conversation, download, lost_answers, waiting
+from mkw_airflow_provider.client import request as wire
+from mkw_airflow_provider.client import text
+from mkw_airflow_provider.client.api import authentication
+from mkw_airflow_provider.client.flows import conversation, download, lost_answers, polling, waiting
 from mkw_airflow_provider.client.storage import file_names
 from mkw_airflow_provider.client.transports import aio, sync
 from mkw_airflow_provider.operators import without_worker
@@ -23,9 +25,7 @@ AIRFLOW = version("apache-airflow")
 MEBIBYTE = 1024 * 1024
 LIMITS = {
     "largest JSON answer": f"{wire.MAX_JSON_BODY // MEBIBYTE} MiB",
-    "what is read of an error": (
-        f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"
-    ),
+    "what is read of an error": (f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"),
     "a JSON answer must be whole within": f"{wire.SLOWEST_ANSWER} times read_timeout",
     "a file may not come slower than": f"{sync.SLOWEST_FILE:,} bytes within read_timeout; then it counts as broken off",
     "redirects of a download": f"{download.MAX_REDIRECTS}",

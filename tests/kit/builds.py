@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.flows.download_build import BuildDownload
 from mkw_airflow_provider.client.storage.folder import Folder
 from tests.kit.files import zip_of
@@ -32,4 +32,4 @@ def download(
     check: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Do what an attempt of the task does."""
-    return BuildDownload(world, world.talk, Build.from_json(value), folder, check=check).run(patterns, max_parallel)
+    return BuildDownload(world, world.session, Build.from_json(value), folder, check=check).run(patterns, max_parallel)

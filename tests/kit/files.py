@@ -15,10 +15,10 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from mkw_airflow_provider.client.flows.download_build import download_into
+from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.storage.content_digest import Checksums
 from mkw_airflow_provider.client.storage.download_sink import DownloadSink
 from mkw_airflow_provider.client.storage.folder import Folder
-from mkw_airflow_provider.client.wire import Call
 from tests.kit.simulation import Body, World, body, lost, ok, says_no
 
 
@@ -72,13 +72,13 @@ class Files:
         #: For each id: after how many bytes the next answers break off.
         self.breaks: dict[int, list[int]] = {}
         #: For each id: what is answered instead.
-        self.instead: dict[int, Callable[[Call[Any]], Any]] = {}
+        self.instead: dict[int, Callable[[Request[Any]], Any]] = {}
         #: Path and Range of every request.
         self.asked: list[tuple[int, str | None]] = []
         self.others: dict[str, Any] = {}
         world.server = self
 
-    def __call__(self, call: Call[Any]) -> Any:
+    def __call__(self, call: Request[Any]) -> Any:
         if call.path in self.others:
             return ok(self.others[call.path])
         number = int(re.fullmatch(r"/api/v1/downloads/(\d+)", call.path)[1])  # type: ignore[index]
@@ -114,4 +114,4 @@ def fetch(
     world: World, folder: Folder, name: str = "result.sql", check: Callable[[], None] = lambda: None
 ) -> Checksums:
     """Download the file with id 1."""
-    return download_into(world, world.talk, 1, DownloadSink(folder, name, 1, check=check), check)
+    return download_into(world, world.session, 1, DownloadSink(folder, name, 1, check=check), check)

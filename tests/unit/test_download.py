@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mkw_airflow_provider.client.flows.stop import CHECK_INTERVAL, StoppedError, stoppable
+from mkw_airflow_provider.client.request import Response
 from mkw_airflow_provider.client.storage.download_sink import DownloadSink
-from mkw_airflow_provider.client.wire import Reply
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConnectionFailedError,
@@ -222,12 +222,12 @@ def test_stop_ends_a_login_and_is_not_its_failure(world, folder):
     world.script(says_no(401), forever=says_no(503))
     with pytest.raises(StoppedError):
         fetch(world, folder, check=stop_at(lambda: len(world.sent) > 3, world))
-    assert world.wallet.failure is None
+    assert world.token_cache.failure is None
 
 
 def test_stoppable_flow_returns_what_the_flow_returns(world):
     def flow():
-        return (yield from world.talk.token())
+        return (yield from world.session.token())
 
     assert world.run(stoppable(flow(), lambda: None)) is world.run(flow())
 
@@ -242,7 +242,7 @@ def test_sink_error_names_the_file(world, tmp_path):
 
 def test_full_disk_is_an_error_that_names_the_file(tmp_path):
     sink = DownloadSink(on_disk(tmp_path), "result.sql", 1)
-    sink.begin(Reply(200, {}))
+    sink.begin(Response(200, {}))
     with open("/dev/full", "wb", buffering=0) as full:
         sink._target.file = full
         with pytest.raises(DownloadError, match=r"/result.sql cannot be stored: .*No space left on device"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.flows.download_build import build_with_downloads
 from mkw_airflow_provider.client.flows.stop import StoppedError
 from mkw_airflow_provider.client.storage.content_digest import combined_digest
@@ -29,7 +29,7 @@ from tests.kit.simulation import World, body, build, says_no
 
 def read(world: World, value: dict[str, Any], **others: Any) -> Build:
     Files(world, {}).others = {"/api/v1/builds/5139": value, **others}
-    return world.run(build_with_downloads(world.talk, 5139))
+    return world.run(build_with_downloads(world.session, 5139))
 
 
 def records(folder) -> list[str]:

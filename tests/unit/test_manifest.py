@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.storage.content_digest import Checksums
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, Manifest
 from mkw_airflow_provider.exceptions import ForbiddenError
@@ -84,7 +84,7 @@ def test_entry_that_is_recorded_while_the_manifest_is_written_is_kept(folder):
 TASK = """
 import sys
 from fsspec.implementations.local import LocalFileSystem
-from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.flows.download_build import BuildDownload
 from mkw_airflow_provider.client.storage.folder import Folder
 from tests.kit.files import Files

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from mkw_airflow_provider.client.downloads import get_file
-from mkw_airflow_provider.client.flows.conversation import Conversation, Flow
+from mkw_airflow_provider.client.api.downloads import get_file
+from mkw_airflow_provider.client.request import Request, Response, Sink
+from mkw_airflow_provider.client.session import ApiSession, Flow
 from mkw_airflow_provider.client.settings import is_loopback
-from mkw_airflow_provider.client.wire import Call, Reply, Sink
 from mkw_airflow_provider.exceptions import ApiError, DownloadError, RateLimitedError
 
 MAX_REDIRECTS = 5
@@ -24,7 +24,7 @@ class ResumableSink(Sink, Protocol):
         """Forget what was received, so that the next request asks for the whole file."""
 
 
-def fetch(session: Conversation, download_id: int, sink: ResumableSink) -> Flow[None]:
+def fetch(session: ApiSession, download_id: int, sink: ResumableSink) -> Flow[None]:
     """Download a file into a sink, which asks for the missing part itself after each break.
 
     :raises NotFoundError: if there is no such download.
@@ -52,7 +52,7 @@ def fetch(session: Conversation, download_id: int, sink: ResumableSink) -> Flow[
     raise DownloadError(f"download {download_id} was redirected more than {MAX_REDIRECTS} times")
 
 
-def _request_part_or_all(session: Conversation, request: Call[Reply], sink: ResumableSink) -> Flow[Reply]:
+def _request_part_or_all(session: ApiSession, request: Request[Response], sink: ResumableSink) -> Flow[Response]:
     try:
         return (yield from session.request(request))
     except ApiError as error:
@@ -63,7 +63,7 @@ def _request_part_or_all(session: Conversation, request: Call[Reply], sink: Resu
     return (yield from session.request(request))
 
 
-def _redirected(session: Conversation, request: Call[Any], target: str) -> Call[Any]:
+def _redirected(session: ApiSession, request: Request[Any], target: str) -> Request[Any]:
     base = session.settings.base_url
     try:
         url = urljoin(request.url(base), target)

@@ -8,13 +8,13 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from mkw_airflow_provider.client.builds import Build
-from mkw_airflow_provider.client.catalogue import find_patterns
-from mkw_airflow_provider.client.downloads import Download, find_downloads
-from mkw_airflow_provider.client.flows import Conversation, Flow
+from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.api.catalog import find_patterns
+from mkw_airflow_provider.client.api.downloads import Download, find_downloads
+from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.download import fetch
 from mkw_airflow_provider.client.flows.stop import StoppedError, stoppable
-from mkw_airflow_provider.client.flows.waiting import look
+from mkw_airflow_provider.client.flows.wait import look
 from mkw_airflow_provider.client.storage.content_digest import (
     EVERYTHING_COUNTS,
     Checksums,
@@ -42,7 +42,7 @@ class FlowRunner(Protocol):
         """Run a flow to its end."""
 
 
-def build_with_downloads(session: Conversation, build_id: int) -> Flow[Build]:
+def build_with_downloads(session: ApiSession, build_id: int) -> Flow[Build]:
     """Read a FINISHED build with its downloads, each with the name of its pattern. It may have none.
 
     :raises BuildFailedError: if the build ended FAILED.
@@ -84,7 +84,7 @@ class BuildDownload:
     def __init__(
         self,
         client: FlowRunner,
-        session: Conversation,
+        session: ApiSession,
         build: Build,
         folder: Folder,
         rules: ContentRules = EVERYTHING_COUNTS,
@@ -194,7 +194,7 @@ class BuildDownload:
 
 def download_into(
     client: FlowRunner,
-    session: Conversation,
+    session: ApiSession,
     download_id: int,
     sink: DownloadSink,
     check: Callable[[], None] = lambda: None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from mkw_airflow_provider.client.flows.conversation import Alone, Flow, Pause
+from mkw_airflow_provider.client.session import Exclusive, Flow, Sleep
 from mkw_airflow_provider.exceptions import DownloadError
 
 T = TypeVar("T")
@@ -32,11 +32,11 @@ def stoppable(flow: Flow[T], check: Callable[[], None]) -> Flow[T]:
             return end.value  # type: ignore[no-any-return]
         outcome, failure = None, None
         check()
-        if isinstance(step, Pause):
+        if isinstance(step, Sleep):
             yield from _sleep(step.seconds, check)
             continue
-        if isinstance(step, Alone):
-            step = Alone(step.key, stoppable(step.flow, check))
+        if isinstance(step, Exclusive):
+            step = Exclusive(step.key, stoppable(step.flow, check))
         try:
             outcome = yield step
         except Exception as error:
@@ -45,6 +45,6 @@ def stoppable(flow: Flow[T], check: Callable[[], None]) -> Flow[T]:
 
 def _sleep(seconds: float, check: Callable[[], None]) -> Flow[None]:
     while seconds > 0:
-        yield Pause(min(seconds, CHECK_INTERVAL))
+        yield Sleep(min(seconds, CHECK_INTERVAL))
         seconds -= CHECK_INTERVAL
         check()

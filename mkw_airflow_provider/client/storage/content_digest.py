@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from mkw_airflow_provider.client.request import PIECE
 from mkw_airflow_provider.client.storage.folder import pieces
-from mkw_airflow_provider.client.wire import PIECE
 from mkw_airflow_provider.exceptions import IntegrityError, MetaKraftwerkError
 
 #: A small ZIP can unpack to any number of bytes. Beyond this one, it is neither checked nor looked into.

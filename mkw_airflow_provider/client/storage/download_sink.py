@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from mkw_airflow_provider.client.request import Response, TransportError
 from mkw_airflow_provider.client.storage.content_digest import (
     EVERYTHING_COUNTS,
     Checksums,
@@ -14,7 +15,6 @@ from mkw_airflow_provider.client.storage.content_digest import (
     content_digest,
 )
 from mkw_airflow_provider.client.storage.folder import AtomicFile, Folder, explain
-from mkw_airflow_provider.client.wire import Reply, TransportError
 from mkw_airflow_provider.exceptions import IntegrityError
 
 
@@ -52,7 +52,7 @@ class DownloadSink:
             return {}
         return {"Range": f"bytes={self.received}-", "If-Range": self._validator}
 
-    def begin(self, response: Reply) -> None:
+    def begin(self, response: Response) -> None:
         """Take status and headers: the rest of the file follows, or all of it.
 
         :raises TransportError: for a part that was not asked for; the next request asks for the whole file.
@@ -118,7 +118,7 @@ class DownloadSink:
         return explain(f"{self._folder.shown(self._name)} cannot be stored")
 
 
-def _content_range(response: Reply) -> tuple[int | None, int | None]:
+def _content_range(response: Response) -> tuple[int | None, int | None]:
     found = response.headers.get("content-range", "").strip()
     match = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", found)
     if match is None:
@@ -126,7 +126,7 @@ def _content_range(response: Reply) -> tuple[int | None, int | None]:
     return int(match[1]), None if match[2] == "*" else int(match[2])
 
 
-def _validator(response: Reply) -> str | None:
+def _validator(response: Response) -> str | None:
     """Return what names a version of the file for certain: a strong entity tag, else the time of the last change."""
     tag = response.headers.get("etag", "")
     return tag if tag.startswith('"') else response.headers.get("last-modified")

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from fsspec.spec import AbstractFileSystem
 
-from mkw_airflow_provider.client.wire import PIECE
+from mkw_airflow_provider.client.request import PIECE
 from mkw_airflow_provider.exceptions import DownloadError, MetaKraftwerkError
 
 #: A JSON file of this package is far smaller; a larger one was made by somebody else.

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.storage.content_digest import Checksums, combined_digest
 from mkw_airflow_provider.client.storage.folder import Folder
 
