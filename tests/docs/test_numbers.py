@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
+from mkw_airflow_provider.client import recovery, session, text
 from mkw_airflow_provider.client import request as wire
-from mkw_airflow_provider.client import text
 from mkw_airflow_provider.client.api import authentication
-from mkw_airflow_provider.client.flows import conversation, download, lost_answers, polling, waiting
+from mkw_airflow_provider.client.flows import download, polling, wait
 from mkw_airflow_provider.client.storage import file_names
 from mkw_airflow_provider.client.transports import aio, sync
 from mkw_airflow_provider.operators import without_worker
@@ -31,8 +31,8 @@ LIMITS = {
     "redirects of a download": f"{download.MAX_REDIRECTS}",
     "connections of one triggerer to MetaKraftwerk": f"{aio.POOL}",
     "a file name": f"{file_names.MAX_NAME} bytes",
-    "pauses after a failure": (f"{conversation.SHORTEST_BACKOFF} to {conversation.LONGEST_BACKOFF:.0f} s, at random"),
-    "pauses when a lost answer is looked up": f"up to {lost_answers.LOOK_UP_INTERVAL:.0f} s",
+    "pauses after a failure": (f"{session.SHORTEST_BACKOFF} to {session.LONGEST_BACKOFF:.0f} s, at random"),
+    "pauses when a lost answer is looked up": f"up to {recovery.LOOK_UP_INTERVAL:.0f} s",
     "a token is renewed": (
         f"{authentication.RENEW_AHEAD:.0f} s before it ends; "
         f"one that lives for less than {authentication.RENEW_AHEAD * 10 / 60:.0f} minutes after nine tenths of its life"
@@ -49,7 +49,7 @@ def test_the_table_of_limits() -> None:
     [
         ("The triggerer sends nothing in the first five seconds", EARLIEST_EVENT == 5.0),
         ("No two looks at one build are closer than two seconds", polling.FLOOR == 2.0),
-        ("408, 425, 429, 500, 502, 503, 504", {408, 425, 429, 500, 502, 503, 504} == conversation.PASSING),
+        ("408, 425, 429, 500, 502, 503, 504", {408, 425, 429, 500, 502, 503, 504} == session.PASSING),
     ],
 )
 def test_a_number_in_a_sentence(words: str, value: bool) -> None:
@@ -59,7 +59,7 @@ def test_a_number_in_a_sentence(words: str, value: bool) -> None:
 
 def test_a_line_is_logged_for_each_ten_per_cent() -> None:
     assert "the progress by ten per cent" in " ".join((DOCS / "guides" / "wait.md").read_text().split())
-    assert waiting.PROGRESS_STEP == 10
+    assert wait.PROGRESS_STEP == 10
 
 
 def test_the_largest_dag_whose_waits_start_in_the_triggerer() -> None:
