@@ -94,7 +94,7 @@ build = Build.from_json({"id": 1, "status": "FINISHED", "downloads": downloads})
 world = World()
 Files(world, {100 + n: b"select %d;" % n for n in range(4)})
 for line in sys.stdin:
-    BuildDownload(world, world.talk, build, Folder(LocalFileSystem(), line.strip(), "")).run([sys.argv[1]])
+    BuildDownload(world, world.session, build, Folder(LocalFileSystem(), line.strip(), "")).run([sys.argv[1]])
     print("done", flush=True)
 """
 
