@@ -19,7 +19,7 @@ from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
 from tests.docs.pages import DOCS, ROOT, Page, plain
 
-BEHAVIOUR = Page(DOCS / "behaviour.md")
+BEHAVIOUR = Page(DOCS / "behavior.md")
 AIRFLOW = version("apache-airflow")
 
 MEBIBYTE = 1024 * 1024
@@ -73,7 +73,7 @@ def test_the_versions_that_are_asked_for() -> None:
     assert declared["Python"] == f"{metadata('mkw-airflow-provider')['Requires-Python'].removeprefix('>=')} or later"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behaviour.md"], ids=str)
+@pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behavior.md"], ids=str)
 def test_the_version_of_airflow_that_the_tests_run_on(path: Path) -> None:
     assert AIRFLOW in path.read_text()
 
