@@ -16,13 +16,16 @@ PACKAGE = "mkw_airflow_provider"
 #: Besides the modules that are imported, and the packages that they are in.
 NEEDED = {
     "client",
-    "client.arguments",
+    "client.text",
+    "client.validation",
     "exceptions",
     "operators.download",
-    "operators.literals",
-    "operators.series",
-    "operators.waiting",
+    "operators.attempt",
+    "operators.base",
+    "operators.template_checks",
+    "operators.build_wait",
     "operators.without_worker",
+    "safe_values",
     "sensors.start",
 }
 
