@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from mkw_airflow_provider.client.authentication import Token, Wallet, login
@@ -48,10 +49,21 @@ class Secret:
 
 @dataclass(frozen=True)
 class Alone:
-    """Run a flow while no other flow of the same key runs."""
+    """Run a flow while no other flow of the same key runs.
+
+    :param timeout: seconds to wait for the other one; then a ``TimeoutError`` is thrown into the flow. None: no limit.
+    """
 
     key: Any
     flow: Generator[Any, Any, Any]
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Offload:
+    """Run a function that takes long, where no event loop waits for it."""
+
+    function: Callable[[], Any]
 
 
 Flow: TypeAlias = Generator[Any, Any, T]
@@ -137,6 +149,9 @@ class Conversation:
             try:
                 reply = yield call
                 if call.accepts(reply):
+                    if call.is_list:
+                        value: T = yield Offload(partial(call.read, reply))
+                        return value
                     return call.read(reply)
                 problem: Exception = call.error(reply, self.server_of(call) if _is_trouble(reply) else "")
             except (TransportError, ProtocolError) as error:
