@@ -23,6 +23,7 @@ LONGEST_FILE = 350
 
 #: From the ground up; what stands in one row may use what is below it, and its own row.
 FLOORS = [
+    {"client.text"},
     {"", "exceptions", "get_provider_info"},
     {"client", "client.wire", "client.settings", "client.arguments", "client.polling"},
     {"client.transports", "client.transports.network", "client.records", "client.folder", "client.incoming"},
@@ -98,7 +99,7 @@ def test_imports_point_down():
 
 def test_the_only_import_that_points_up_is_done_when_it_is_needed():
     tree = ast.parse((ROOT / PACKAGE / "exceptions.py").read_text())
-    assert not [node for node in tree.body if isinstance(node, ast.ImportFrom) and "client" in str(node.module)]
+    assert not [node for node in tree.body if isinstance(node, ast.ImportFrom) and "client.builds" in str(node.module)]
 
 
 def test_airflow_is_known_only_to_what_plugs_into_it():
