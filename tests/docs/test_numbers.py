@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import authentication, incoming, polling, wire
+from mkw_airflow_provider.client import authentication, incoming, polling, text, wire
 from mkw_airflow_provider.client.flows import conversation, downloading, lost_answers, waiting
 from mkw_airflow_provider.client.transports import network
 from mkw_airflow_provider.operators import without_worker
@@ -25,7 +25,7 @@ LIMITS = {
         f"{wire.MAX_LIST_BODY // MEBIBYTE} MiB for a list, {wire.MAX_OBJECT_BODY // MEBIBYTE} MiB else"
     ),
     "what is read of an error": (
-        f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {wire.MAX_ERROR_TEXT:,} characters are shown"
+        f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"
     ),
     "a JSON response must be complete within": f"{wire.SLOWEST_RESPONSE} times read_timeout",
     "an idle connection is kept for": f"{network.KEEP_ALIVE:.0f} s",
