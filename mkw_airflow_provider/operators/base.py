@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from mkw_airflow_provider.client.arguments import whole_number
+from mkw_airflow_provider.client.validation import whole_number
 from mkw_airflow_provider.exceptions import (
     ApiError,
     BadRequestError,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mkw_airflow_provider.client.arguments import name_list, optional_text, whole_number
+from mkw_airflow_provider.client.validation import name_list, optional_text, whole_number
 from mkw_airflow_provider.exceptions import ConfigurationError
-from mkw_airflow_provider.operators.literals import check_literal
-from mkw_airflow_provider.operators.waiting import UsesMetaKraftwerk
+from mkw_airflow_provider.operators.build_wait import MetaKraftwerkOperator
+from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.client.transports.stopping import StopSignal
 
 
-class DownloadBuildOperator(UsesMetaKraftwerk):
+class DownloadBuildOperator(MetaKraftwerkOperator):
     """Fetch the files of a FINISHED build into a folder, with a manifest. Run again, it fetches nothing twice.
 
     Returns the manifest: ``build_id``, ``project_id``, ``status`` and ``files``, each with ``download_id``,
@@ -77,7 +77,7 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
             self._stop = None
 
     def _download(self, stop: StopSignal) -> dict[str, Any]:
-        from mkw_airflow_provider.client.results import Results, build_with_downloads
+        from mkw_airflow_provider.client.flows.download_build import Results, build_with_downloads
         from mkw_airflow_provider.hooks.storage import folder_of
 
         build_id = self.read_build_id(self.build_id)
@@ -87,8 +87,8 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
         folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id or None))
         hook = self.hook
         client = hook.get_conn()
-        build = client.run(build_with_downloads(hook.talk, build_id), stop)
-        manifest = Results(client, hook.talk, build, folder, stop).fetch(patterns, self.max_parallel)
+        build = client.run(build_with_downloads(hook.session, build_id), stop)
+        manifest = Results(client, hook.session, build, folder, stop).fetch(patterns, self.max_parallel)
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])
         files = f"{count} file{'' if count == 1 else 's'}"

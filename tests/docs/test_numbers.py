@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import authentication, incoming, polling, text, wire
-from mkw_airflow_provider.client.flows import conversation, downloading, lost_answers, waiting
+from mkw_airflow_provider.client import request as wire
+from mkw_airflow_provider.client import text
+from mkw_airflow_provider.client.api import authentication
+from mkw_airflow_provider.client.flows import conversation, downloading, lost_answers, polling, waiting
+from mkw_airflow_provider.client.storage import download_sink as incoming
 from mkw_airflow_provider.client.transports import network
 from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
@@ -24,9 +27,7 @@ LIMITS = {
     "largest JSON response": (
         f"{wire.MAX_LIST_BODY // MEBIBYTE} MiB for a list, {wire.MAX_OBJECT_BODY // MEBIBYTE} MiB else"
     ),
-    "what is read of an error": (
-        f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"
-    ),
+    "what is read of an error": (f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"),
     "a JSON response must be complete within": f"{wire.SLOWEST_RESPONSE} times read_timeout",
     "an idle connection is kept for": f"{network.KEEP_ALIVE:.0f} s",
     "redirects of a download": f"{downloading.MOST_REDIRECTS}",

@@ -12,10 +12,10 @@ from weakref import WeakKeyDictionary
 import aiohttp
 import yarl
 
-from mkw_airflow_provider.client.flows import Alone, Flow, Offload, Pause, Secret
+from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Offload, Sleep
+from mkw_airflow_provider.client.request import SLOWEST_RESPONSE, Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.network import KEEP_ALIVE, POOL, TlsFiles, describe, proxy_for
-from mkw_airflow_provider.client.wire import SLOWEST_RESPONSE, Call, Reply, TransportError
 from mkw_airflow_provider.exceptions import ConfigurationError, ProtocolError
 
 T = TypeVar("T")
@@ -100,15 +100,15 @@ class AsyncClient:
                 outcome, failure = None, error
 
     async def _do(self, step: Any) -> Any:
-        if isinstance(step, Call):
+        if isinstance(step, Request):
             return await self.send(step)
-        if isinstance(step, Pause):
+        if isinstance(step, Sleep):
             return await asyncio.sleep(step.seconds)
-        if isinstance(step, Secret):
+        if isinstance(step, MaskSecret):
             return await self._mask(step.value)
         if isinstance(step, Offload):
             return await asyncio.to_thread(step.function)
-        if isinstance(step, Alone):
+        if isinstance(step, Exclusive):
             lock = self._locks.setdefault(step.key, asyncio.Lock())
             try:
                 await asyncio.wait_for(lock.acquire(), step.timeout)
@@ -120,7 +120,7 @@ class AsyncClient:
                 lock.release()
         raise TypeError(f"a flow yielded {step!r}")
 
-    async def send(self, request: Call[Any]) -> Reply:
+    async def send(self, request: Request[Any]) -> Response:
         """Send one request. Streams nothing: files are downloaded in workers.
 
         :raises TransportError: if no complete response came.
@@ -157,8 +157,8 @@ def _without_login(proxy: str | None) -> tuple[yarl.URL | None, dict[str, str]]:
     return url.with_user(None), {"Proxy-Authorization": f"Basic {login}"}
 
 
-async def _receive(request: Call[Any], received: aiohttp.ClientResponse) -> Reply:
-    response = Reply(received.status, {name.lower(): value for name, value in received.headers.items()})
+async def _receive(request: Request[Any], received: aiohttp.ClientResponse) -> Response:
+    response = Response(received.status, {name.lower(): value for name, value in received.headers.items()})
     limit = request.body_limit(response.status)
     body = bytearray()
     async for piece in received.content.iter_any():
@@ -169,7 +169,7 @@ async def _receive(request: Call[Any], received: aiohttp.ClientResponse) -> Repl
             if response.ok:
                 raise ProtocolError(f"the response to {request} is larger than {limit} bytes")
             break
-    return Reply(response.status, response.headers, bytes(body[:limit]))
+    return Response(response.status, response.headers, bytes(body[:limit]))
 
 
 class _Shared:

@@ -17,11 +17,11 @@ import requests.adapters
 import urllib3
 import urllib3.connection
 
-from mkw_airflow_provider.client.flows import Alone, Flow, Offload, Pause, Secret
+from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Offload, Sleep
+from mkw_airflow_provider.client.request import PIECE, SLOWEST_RESPONSE, Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.network import KEEP_ALIVE, POOL, TlsFiles, describe, proxy_for
 from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
-from mkw_airflow_provider.client.wire import PIECE, SLOWEST_RESPONSE, Call, Reply, TransportError
 from mkw_airflow_provider.exceptions import ConfigurationError, ProtocolError
 
 __all__ = ["Client", "StopSignal", "StoppedError"]
@@ -131,15 +131,15 @@ class Client:
 
     def _do(self, step: Any, stop: StopSignal) -> Any:
         stop.check()
-        if isinstance(step, Call):
+        if isinstance(step, Request):
             return self.send(step, stop)
-        if isinstance(step, Pause):
+        if isinstance(step, Sleep):
             return stop.sleep(step.seconds)
-        if isinstance(step, Secret):
+        if isinstance(step, MaskSecret):
             return self._mask(step.value)
         if isinstance(step, Offload):
             return step.function()
-        if isinstance(step, Alone):
+        if isinstance(step, Exclusive):
             lock = _locks.setdefault(step.key, threading.Lock())
             if not lock.acquire(timeout=-1 if step.timeout is None else max(0.0, step.timeout)):
                 raise TimeoutError(f"another flow of the same key ran for longer than {step.timeout:.0f} s")
@@ -149,7 +149,7 @@ class Client:
                 lock.release()
         raise TypeError(f"a flow yielded {step!r}")
 
-    def send(self, request: Call[Any], stop: StopSignal | None = None) -> Reply:
+    def send(self, request: Request[Any], stop: StopSignal | None = None) -> Response:
         """Send one request.
 
         :param stop: ends the transfer of a file early.
@@ -199,8 +199,8 @@ class Client:
             with suppress(ConfigurationError):
                 self._tls.refresh()
 
-    def _receive(self, request: Call[Any], received: requests.Response, stop: StopSignal) -> Reply:
-        response = Reply(received.status_code, {name.lower(): value for name, value in received.headers.items()})
+    def _receive(self, request: Request[Any], received: requests.Response, stop: StopSignal) -> Response:
+        response = Response(received.status_code, {name.lower(): value for name, value in received.headers.items()})
         if request.sink is not None and response.ok:
             request.sink.begin(response)
             # A file may take any time, as long as each read gets something of it in time.
@@ -208,9 +208,9 @@ class Client:
                 stop.check()
                 request.sink.write(piece)
             return response
-        return Reply(response.status, response.headers, self._body(request, received, response))
+        return Response(response.status, response.headers, self._body(request, received, response))
 
-    def _body(self, request: Call[Any], received: requests.Response, response: Reply) -> bytes:
+    def _body(self, request: Request[Any], received: requests.Response, response: Response) -> bytes:
         limit = request.body_limit(response.status)
         overdue = time.monotonic() + SLOWEST_RESPONSE * self._settings.read_timeout
         body = bytearray()

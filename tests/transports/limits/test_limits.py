@@ -11,11 +11,11 @@ import zlib
 
 import pytest
 
-from mkw_airflow_provider.client.builds import create_build, get_build
-from mkw_airflow_provider.client.catalogue import find_projects
-from mkw_airflow_provider.client.downloads import get_file
-from mkw_airflow_provider.client.flows.conversation import LostAnswerError
-from mkw_airflow_provider.client.wire import MAX_ERROR_BODY, MAX_LIST_BODY, MAX_OBJECT_BODY, Call, read_list
+from mkw_airflow_provider.client.api.builds import create_build, get_build
+from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.downloads import get_file
+from mkw_airflow_provider.client.request import MAX_ERROR_BODY, MAX_LIST_BODY, MAX_OBJECT_BODY, Request, read_list
+from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import ApiError, BadRequestError, ConnectionFailedError, ProtocolError
 
 MEBIBYTE = 1024 * 1024
@@ -168,7 +168,7 @@ def test_what_is_not_http_is_no_response(once, serve, answer):
 
     with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/builds/1 at .* got no answer"):
         once(serve(say))
-    with pytest.raises(LostAnswerError):
+    with pytest.raises(OutcomeUnknownError):
         once(serve(say), BUILD)
 
 
@@ -226,7 +226,7 @@ def test_file_of_which_nothing_comes_fails(connect_over, over_requests, serve):
 def test_list_is_decoded_off_the_event_loop(connect_over, over_aiohttp, serve):
     threads = []
     server = serve(lambda request: with_length(b"[1, 2]"))
-    request = Call("GET", "/rows", read_list(lambda row: threads.append(threading.get_ident())))
+    request = Request("GET", "/rows", read_list(lambda row: threads.append(threading.get_ident())))
     api = connect_over(over_aiohttp, host=server.url, extra={"token": "t"})
     api.call(request)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client.builds import get_build
-from mkw_airflow_provider.client.catalogue import find_projects
-from mkw_airflow_provider.client.flows import Alone, Offload, Pause, Secret
+from mkw_airflow_provider.client.api.builds import get_build
+from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.flows import Exclusive, MaskSecret, Offload, Sleep
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
 from mkw_airflow_provider.client.transports.network import POOL
@@ -221,7 +221,7 @@ def test_stop_ends_a_pause(metakraftwerk):
     client, stop = Client(settings_for(metakraftwerk), "a", lambda secret: None), StopSignal()
 
     def rest():
-        yield Pause(3600)
+        yield Sleep(3600)
 
     threading.Timer(0.05, stop.set).start()
     with pytest.raises(StoppedError):
@@ -257,21 +257,21 @@ def test_stop_takes_no_lock(metakraftwerk):
 
 def test_each_kind_of_step_is_done_by_both_transports(metakraftwerk, transport):
     def inner():
-        yield Pause(0)
+        yield Sleep(0)
         return "inner"
 
     def failing():
-        yield Pause(0)
+        yield Sleep(0)
         raise NotFoundError(404, "nothing")
 
     def outer():
-        assert (yield Pause(0.001)) is None
-        assert (yield Secret("hidden")) is None
+        assert (yield Sleep(0.001)) is None
+        assert (yield MaskSecret("hidden")) is None
         assert (yield Offload(lambda: "computed")) == "computed"
         reply = yield find_projects()
-        found = yield Alone("turn", inner())
+        found = yield Exclusive("turn", inner())
         with pytest.raises(NotFoundError):
-            yield Alone("turn", failing())
+            yield Exclusive("turn", failing())
         with pytest.raises(TypeError, match="a flow yielded 'nonsense'"):
             yield "nonsense"
         return reply.status, found
