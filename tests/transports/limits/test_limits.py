@@ -12,8 +12,8 @@ import zlib
 import pytest
 
 from mkw_airflow_provider.client.api.builds import create_build, get_build
-from mkw_airflow_provider.client.api.catalog import find_projects
 from mkw_airflow_provider.client.api.downloads import get_file
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.client.request import MAX_ERROR_BODY, MAX_LIST_BODY, MAX_OBJECT_BODY, Request, read_list
 from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import ApiError, BadRequestError, ConnectionFailedError, ProtocolError

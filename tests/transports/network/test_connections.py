@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider.client.api.builds import get_build
-from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.client.flows import Exclusive, MaskSecret, Offload, Sleep
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
