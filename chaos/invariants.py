@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from chaos.evidence import Evidence, RunEvidence
+from chaos.field import RETRIES
 from chaos.kinds import STEPS
-from mkw_airflow_provider.client.identity import Identity
+from mkw_airflow_provider.client.flows.build_marker import BuildMarker, task_key
 
-_MARKER = re.compile(r"\[airflow:[0-9a-f]{16}\]$")
 _BAD = frozenset({"FAILED", "CANCELED"})
 
 #: Answers that say, or show in the plan of chaos, that the server did nothing: `kinds` sees to it.
@@ -97,7 +97,8 @@ def _series(run: RunEvidence, evidence: Evidence) -> Iterator[Violation]:
             before["status"] in _BAD and before["build_end"] <= after["build_start"]
             for before, after in itertools.pairwise(builds)
         )
-        if not builds or not caused:
+        # A cleared task adopts the build of before while that is running.
+        if not caused or (not builds and first_try == 1):
             text = f"{len(builds)} builds for the series that begins with try {first_try}: {ids}"
             yield Violation(run.run_id, text, run.log("start_build"))
 
@@ -237,10 +238,8 @@ def _builds(run: RunEvidence, evidence: Evidence) -> dict[int, list[Mapping[str,
     """Return the builds of each series of start_build, by its first try, oldest first."""
     found = {}
     for first_try in run.series["start_build"]:
-        marker = Identity(run.dag_id, run.run_id, "start_build", -1, first_try).marker
-        found[first_try] = sorted(
-            (b for b in evidence.builds if _mark(b) == marker), key=lambda build: int(build["id"])
-        )
+        mark = (task_key(run.dag_id, run.run_id, "start_build", -1), first_try + RETRIES - 1)
+        found[first_try] = sorted((b for b in evidence.builds if _mark(b) == mark), key=lambda build: int(build["id"]))
     return found
 
 
@@ -248,10 +247,10 @@ def _fetches(evidence: Evidence, download_id: int) -> list[Mapping[str, Any]]:
     return [r for r in evidence.requests if r["path"] == f"/api/v1/downloads/{download_id}"]
 
 
-def _mark(build: Mapping[str, Any]) -> str:
-    """Return the marker that the description of a build, or of an order to build, ends with."""
-    found = _MARKER.search(build.get("description") or "")
-    return found[0] if found else ""
+def _mark(build: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return task and ``max_tries`` of the marker in the description of a build, or of a request to build."""
+    marker = BuildMarker.find(build.get("description"))
+    return (marker.task, marker.max_tries) if marker else None
 
 
 def _says(folder: Path, text: str) -> bool:

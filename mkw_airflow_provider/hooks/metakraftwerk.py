@@ -18,8 +18,8 @@ from mkw_airflow_provider.client.builds import Build, BuildStatus, CreatedBuild
 from mkw_airflow_provider.client.deployments import BuildDeployment
 from mkw_airflow_provider.client.downloads import Download, DownloadedFile
 from mkw_airflow_provider.client.flows import Conversation, Flow
-from mkw_airflow_provider.client.flows.starting import Order
-from mkw_airflow_provider.client.flows.starting import create as create_build
+from mkw_airflow_provider.client.flows.start import BuildRequest
+from mkw_airflow_provider.client.flows.start import create as create_build
 from mkw_airflow_provider.client.flows.waiting import look, wait
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.exceptions import DownloadError, MetaKraftwerkError
@@ -166,7 +166,9 @@ class MetaKraftwerkHook(BaseHook):
         :raises ConfigurationError: for arguments that the API rules out; nothing is sent.
         :raises BuildStartUncertainError: if the answer was lost: whether a build was started is unknown.
         """
-        order = Order(*self.project_or_default(project, project_id), instances, releases, description, wait, restore)
+        order = BuildRequest(
+            *self.project_or_default(project, project_id), instances, releases, description, wait, restore
+        )
         return self.run(create_build(self.talk, order))
 
     def project_or_default(self, project: str | None, project_id: int | None) -> tuple[str | None, int | None]:

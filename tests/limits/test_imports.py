@@ -19,6 +19,8 @@ NEEDED = {
     "client.arguments",
     "exceptions",
     "operators.literals",
+    "operators.attempt",
+    "version_compat",
     "operators.series",
     "operators.waiting",
     "operators.without_worker",

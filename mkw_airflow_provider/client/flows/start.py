@@ -1,0 +1,230 @@
+"""Start a build, and find the ones that a task started before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, TypeVar
+
+from mkw_airflow_provider.client.builds import Build, CreatedBuild, create_build, find_builds, get_build
+from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild
+from mkw_airflow_provider.client.flows.conversation import Conversation, Flow, Pause
+from mkw_airflow_provider.client.flows.lost_answers import send_blindly, send_once
+from mkw_airflow_provider.client.wire import Call, Reply, read_list
+from mkw_airflow_provider.exceptions import (
+    BuildStartUncertainError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+)
+
+T = TypeVar("T")
+
+#: Seconds between two searches: the first pause, and the longest.
+SHORTEST_SEARCH_INTERVAL = 1.0
+LONGEST_SEARCH_INTERVAL = 15.0
+#: A ``Date`` header has whole seconds, and a server may keep it for a second.
+DATE_PRECISION = 2.0
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build: the arguments of ``POST /builds``, as :func:`create_build` takes them."""
+
+    project: str | None
+    project_id: int | None
+    instances: Sequence[Mapping[str, Any]]
+    releases: Mapping[str, str] | None = None
+    description: str | None = None
+    wait: bool = False
+    restore: bool = False
+
+    def post(self, description: str | None) -> Call[CreatedBuild]:
+        """Return the POST, with a description."""
+        return create_build(**{**vars(self), "description": description})
+
+    @property
+    def shared_pattern(self) -> str | None:
+        """The pattern of all instances; None where they have several, or are given by id."""
+        patterns = {instance.get("pattern") for instance in self.instances}
+        return patterns.pop() if len(patterns) == 1 else None
+
+
+def create(talk: Conversation, order: BuildRequest) -> Flow[CreatedBuild]:
+    """Send ``POST /builds`` once, without a marker.
+
+    :raises BuildStartUncertainError: if there was no response: nobody knows whether a build is running.
+    """
+
+    def uncertain(what: str) -> BuildStartUncertainError:
+        return BuildStartUncertainError(
+            f"{what}: whether a build was started is unknown. Its description has no marker to find it by; "
+            "look for it in the web application before you start another one"
+        )
+
+    created: CreatedBuild = yield from send_blindly(talk, order.post(order.description), uncertain=uncertain)
+    return _log_start(talk, order, created)
+
+
+def create_marked(talk: Conversation, order: BuildRequest, marker: BuildMarker, origin: str) -> Flow[CreatedBuild]:
+    """Send ``POST /builds`` once, with a marker; without a response, search for the marker.
+
+    :param origin: a readable line for the description.
+    :raises BuildStartUncertainError: if no build with the marker appears within ``outage_tolerance``.
+    :raises ServerError: for a 500, if none appears within ``read_timeout``: one may be running all the same.
+    :raises ApiError: for every other error response; no build was started.
+    """
+    post = order.post(marker.describe(order.description, origin))
+
+    def find() -> Flow[CreatedBuild | None]:
+        found = yield from _find_once(talk, order, marker)
+        if found is None:
+            return None
+        return CreatedBuild(found, [])
+
+    def uncertain(what: str) -> BuildStartUncertainError:
+        return BuildStartUncertainError(
+            f"{what}. A build with {marker} in its description may be running on the server. "
+            "The next attempt of this task searches for it, and starts one only if there is none"
+        )
+
+    try:
+        created: CreatedBuild = yield from send_once(talk, post, find=find, uncertain=uncertain)
+        return _log_start(talk, order, created)
+    except ServerError as error:
+        if error.status == 503 or error.path != post.path:
+            # A 503 that came out of there was a refusal with Retry-After; and a login starts no build.
+            raise
+        seconds = min(talk.settings.read_timeout, talk.settings.outage_tolerance)
+        talk.log.warning("%s; checking for %.0f s whether it started a build.", error, seconds)
+        found = yield from search(talk, find, seconds)
+        if found is not None:
+            return _log_start(talk, order, found)
+        note = f"no build with {marker} appeared within {seconds:.0f} s; one may be running on the server"
+        raise ServerError(error.status, error.message, error.method, error.path, note) from error
+
+
+def _log_start(talk: Conversation, order: BuildRequest, created: CreatedBuild) -> CreatedBuild:
+    count = len(order.instances)
+    project = order.project or order.project_id
+    talk.log.info(
+        "Started build %s in project %s (%s instance%s).", created.build.id, project, count, "s"[: count != 1]
+    )
+    return created
+
+
+def may_have_started(error: Exception) -> bool:
+    """Whether a build may be running after :func:`create_marked` raised an error."""
+    if isinstance(error, ServerError):
+        return error.status != 503 and not error.path.endswith("authentication")
+    return isinstance(error, BuildStartUncertainError)
+
+
+def search(talk: Conversation, find: Callable[[], Flow[T | None]], seconds: float) -> Flow[T | None]:
+    """Repeat a search until it finds something.
+
+    :param find: searches once; what it raises ends the search.
+    :param seconds: after which the search ends with None.
+    """
+    end, pause = talk.monotonic() + seconds, SHORTEST_SEARCH_INTERVAL
+    while True:
+        began = talk.monotonic()
+        found = yield from find()
+        now = talk.monotonic()
+        if found is not None or now >= end:
+            return found
+        # A list that takes long to read is large: it must not be fetched again and again.
+        yield Pause(min(max(pause, 5 * (now - began)), end - now))
+        pause = min(2 * pause, LONGEST_SEARCH_INTERVAL)
+
+
+def find_marked(talk: Conversation, order: BuildRequest, marker: BuildMarker) -> Flow[Build | None]:
+    """Search for the build of a POST whose outcome is unknown, whoever's it is.
+
+    A server may still be working on the request of a worker that was killed, for as long as a response may take.
+    """
+    return (yield from search(talk, lambda: _find_once(talk, order, marker), talk.settings.read_timeout))
+
+
+def read_build(talk: Conversation, build_id: int) -> Flow[Build | None]:
+    """Return a build that was started earlier; None if it was deleted."""
+    try:
+        build: Build = yield from talk.request(get_build(build_id))
+    except NotFoundError:
+        return None
+    return None if build.deleted else build
+
+
+def list_builds_of_task(
+    talk: Conversation, order: BuildRequest, task: str, run_started: float | None
+) -> Flow[list[MarkedBuild]]:
+    """List the builds of a task instance: those of this user, or of everyone if this user has none.
+
+    :param task: its key.
+    :param run_started: when its DAG run started, in epoch seconds by the clock of this machine.
+    """
+    before = talk.wall()
+    listed = yield from _list(talk, order, lambda marker: marker.task == task)
+    skew = _clock_skew(listed.date, before, talk.wall())
+    return [replace(found, is_of_this_run=_is_after(found.build, run_started, skew)) for found in listed.builds]
+
+
+def _is_after(build: Build, run_started: float | None, skew: float) -> bool | None:
+    if run_started is None or build.created_at is None:
+        return None
+    return bool(build.created_at.timestamp() - skew >= run_started)
+
+
+def _clock_skew(date: str | None, before: float, after: float) -> float:
+    """Return by how many seconds the server's clock is ahead of this machine's.
+
+    :param date: the response's ``Date``.
+    :param before: when the request was sent, by this machine's clock.
+    :param after: when the response had arrived.
+    """
+    try:
+        moment = parsedate_to_datetime(date or "").timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    agree = before <= moment + DATE_PRECISION and moment <= after
+    return 0.0 if agree else moment - after
+
+
+class _Listed(NamedTuple):
+    builds: list[MarkedBuild]
+    date: str | None
+
+
+def _find_once(talk: Conversation, order: BuildRequest, marker: BuildMarker) -> Flow[Build | None]:
+    listed = yield from _list(talk, order, lambda found: found == marker)
+    return listed.builds[-1].build if listed.builds else None
+
+
+def _list(talk: Conversation, order: BuildRequest, is_wanted: Callable[[BuildMarker], bool]) -> Flow[_Listed]:
+    """List builds of the project whose markers are wanted: those of this user, or of everyone if this user has none."""
+    token = yield from talk.token()
+    project, project_id = order.project, order.project_id
+    of_everyone = find_builds(project=project, project_id=project_id)
+    of_user = find_builds(project=project, project_id=project_id, user_id=token.user_id, pattern=order.shared_pattern)
+
+    def read_row(value: Any) -> MarkedBuild | None:
+        marker = BuildMarker.find(value.get("description")) if isinstance(value, Mapping) else None
+        if marker is None or not is_wanted(marker):
+            return None
+        with suppress(ProtocolError):
+            # A build that is just being created may have no status yet. It counts: leaving it out would start another.
+            return MarkedBuild(Build.from_json({**value, "status": value.get("status") or "UNKNOWN"}), marker)
+        return None
+
+    read_rows = read_list(read_row)
+
+    def read(reply: Reply) -> _Listed:
+        rows = read_rows(reply)
+        return _Listed([row for row in rows if row is not None], reply.headers.get("date"))
+
+    listed: _Listed = yield from talk.request(Call("GET", of_user.path, read, of_user.query))
+    if not listed.builds and of_user.query != of_everyone.query:
+        listed = yield from talk.request(Call("GET", of_everyone.path, read, of_everyone.query))
+    return listed
