@@ -80,7 +80,7 @@ class Control:
         return answer
 
     def reset(self) -> None:
-        """Back to the seed: rows, tokens, request log, faults, and the switches that it was started with."""
+        """Back to the seed: rows, request log, faults, and the switches that it was started with. Tokens stay valid."""
         self._call("POST", "/reset")
 
     def set(self, **switches: Any) -> dict[str, Any]:
@@ -233,7 +233,7 @@ class Control:
         return answer
 
     def tokens(self) -> list[dict[str, Any]]:
-        """All tokens issued, in full: to search logs and files for them."""
+        """The tokens issued since the last reset, in full: to search logs and files for them."""
         answer: list[dict[str, Any]] = self._call("GET", "/tokens")
         return answer
 

@@ -90,8 +90,10 @@ CREATE TABLE IF NOT EXISTS build_deployments (
 );
 CREATE INDEX IF NOT EXISTS build_deployments_by_build ON build_deployments (build_id);
 
+-- A reset keeps tokens: earlier is 1 for those issued before the last one.
 CREATE TABLE IF NOT EXISTS tokens (
-    token TEXT PRIMARY KEY, user_id INTEGER NOT NULL, issued INTEGER NOT NULL, expires INTEGER NOT NULL
+    token TEXT PRIMARY KEY, user_id INTEGER NOT NULL, issued INTEGER NOT NULL, expires INTEGER NOT NULL,
+    earlier INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE TABLE IF NOT EXISTS requests (

@@ -47,7 +47,8 @@ FIRST_IDS = {"builds": 5139, "downloads": 5442}
 def plant(store: Store) -> None:
     """Fill an empty database."""
     with store.transaction():
-        store.insert("settings", {"name": "token_secret", "value": secrets.token_hex(32)})
+        if not store.one("SELECT 1 FROM settings"):
+            store.insert("settings", {"name": "token_secret", "value": secrets.token_hex(32)})
         for table, first in FIRST_IDS.items():
             store.insert("sqlite_sequence", {"name": table, "seq": first - 1})
         _plant_releases(store)

@@ -14,7 +14,7 @@ from typing import Any
 Row = dict[str, Any]
 
 # Raised whenever schema.sql changes, so that a file of another version is refused rather than misread.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def now() -> int:
@@ -82,13 +82,19 @@ class Store:
         """One row by its id, or None."""
         return self.one(f"SELECT * FROM {table} WHERE id = ?", record_id)  # noqa: S608
 
-    def clear(self) -> None:
-        """Remove all rows of all tables and begin the ids anew."""
+    def clear(self, keep: tuple[str, ...] = ()) -> None:
+        """
+        Remove the rows of all tables and restart their ids.
+
+        :param keep: tables that stay as they are.
+        """
         tables = self.all("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
         # Rows go in any order, so references cannot be held meanwhile.
         self._connection.execute("PRAGMA foreign_keys=OFF")
         with self.transaction():
             for table in tables:
+                if table["name"] in keep:
+                    continue
                 self._connection.execute(f"DELETE FROM {table['name']}")  # noqa: S608
             self._connection.execute("DELETE FROM sqlite_sequence")
         self._connection.execute("PRAGMA foreign_keys=ON")

@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from mkw_airflow_provider.client.sync import StoppedError
+from mkw_airflow_provider.client.transports.sync import StoppedError
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import (
     BuildCanceledError,
@@ -24,7 +24,7 @@ from mkw_airflow_provider.exceptions import (
 )
 from mkw_airflow_provider.operators.build import DownloadBuildOperator
 from tests.airflow.conftest import Connect, Log
-from tests.airflow.harness import attach, context_of
+from tests.kit.tasks import attach, context_of
 
 BUILD = 5139
 FILES = "/api/v1/downloads/*"

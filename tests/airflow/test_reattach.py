@@ -13,7 +13,7 @@ from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import BuildFailedError, BuildStartUncertainError, ConfigurationError, ServerError
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from tests.airflow.conftest import AIRPLANE, Connect, Log
-from tests.airflow.harness import Attempts, StateStore, context_of
+from tests.kit.tasks import Attempts, StateStore, context_of
 
 
 @pytest.fixture(autouse=True)

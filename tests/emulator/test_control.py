@@ -99,8 +99,14 @@ def test_reset_returns_to_the_seed_and_to_the_first_switches(emulator, demo):
     emulator.reset()
     assert (emulator.builds(), emulator.requests(), emulator.faults(), emulator.tokens()) == ([], [], [], [])
     assert (emulator.switches()["progress"], emulator.switches()["build_seconds"]) == ("linear", 0.2)
-    assert demo.get("/builds").status == 401
     assert emulator.start_build()["id"] == 5139
+
+
+def test_reset_keeps_tokens_valid(emulator, demo):
+    emulator.reset()
+    emulator.fault("status", method="POST", status=502)
+    assert demo.get("/builds").status == 200
+    assert demo.post("/builds", BUILD).status == 502
 
 
 def test_a_person_starts_a_build(emulator, demo):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mkw_airflow_provider.client.builds import Build
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild, pick_reusable, task_key
-from tests.unit.simulation import PROPERTY, build
+from tests.kit.simulation import PROPERTY, build
 
 TASK = task_key("nightly", "scheduled__2026-04-02T00:00:00+00:00", "start_build", -1)
 MARKER = BuildMarker(TASK, 3, "0a1b2c3d")

@@ -2,97 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker
-from mkw_airflow_provider.client.flows.start import BuildRequest
 from mkw_airflow_provider.exceptions import ForbiddenError, ServerError
 from mkw_airflow_provider.operators.attempt import Attempt
-from mkw_airflow_provider.operators.build_record import KEY, BuildRecord, decide, digest_of, mark_done, start_once
-from tests.unit.builds_server import BuildsServer
-from tests.unit.simulation import NIGHT, World, lost, says_no, unreachable
+from mkw_airflow_provider.operators.build_record import KEY, BuildRecord, decide, digest_of
+from tests.kit.builds_server import BUILD_REQUEST, BuildTask
+from tests.kit.simulation import NIGHT, lost, says_no, unreachable
 
-ORDER = BuildRequest("DEMO_PROJECT", None, [{"id": 1001}, {"id": 1002}], {"DWH_GROUP": "R1"}, "nightly build")
 POSTED = "POST /builds"
 LISTED = ["GET /builds?project=DEMO_PROJECT&user_id=7", "GET /builds?project=DEMO_PROJECT"]
 KILLED = (RuntimeError("killed"), True)
 
 
-class Store:
-    """The task state store."""
-
-    def __init__(self) -> None:
-        self.content: dict[str, str] = {}
-
-    def get(self, key: str) -> Any:
-        return json.loads(self.content[key]) if key in self.content else None
-
-    def set(self, key: str, value: Any) -> None:
-        self.content[key] = json.dumps(value)
-
-    def delete(self, key: str) -> None:
-        del self.content[key]
-
-
-class Task:
-    """One task instance and its attempts, counted as Airflow counts them.
-
-    :param has_store: whether Airflow has a task state store.
-    """
-
-    def __init__(self, world: World, has_store: bool) -> None:
-        self.world = world
-        self.has_store = has_store
-        self.server = BuildsServer(world)
-        self.order = ORDER
-        self.on_clear: Any = "adopt_running"
-        self.recreate()
-
-    def recreate(self) -> None:
-        """Create the DAG run, after deleting it with all that Airflow kept of it."""
-        self.store: Any = Store() if self.has_store else None
-        started = self.world.clock.wall_seconds
-        self.attempt = Attempt("nightly", "run", "start", -1, 0, 3, 0, started)
-
-    def run(self) -> int:
-        """Run the next attempt; return the build's id."""
-        self.attempt = replace(self.attempt, try_number=self.attempt.try_number + 1)
-        self.world.sent.clear()
-        self.world.lines.clear()
-        flow = start_once(self.world.talk, self.order, self.attempt, self.store, self.on_clear)
-        created = self.world.run(flow)
-        self.world.clock.go_on(10)
-        return created.build.id
-
-    def succeed(self) -> int:
-        """Run the next attempt to its end."""
-        build_id = self.run()
-        mark_done(self.store, self.attempt)
-        return build_id
-
-    def clear(self, retries: int = 3) -> None:
-        """Clear the task while the DAG file says this."""
-        number, clears = self.attempt.try_number, self.attempt.clear_number or 0
-        self.attempt = replace(self.attempt, max_tries=number + retries, clear_number=clears + 1)
-
-
 @pytest.fixture(params=[True, False], ids=["store", "no-store"])
 def task(request, world):
-    return Task(world, request.param)
+    return BuildTask(world, request.param)
 
 
 @pytest.fixture
 def stored(world):
-    return Task(world, True)
+    return BuildTask(world, True)
 
 
 @pytest.fixture
 def unstored(world):
-    return Task(world, False)
+    return BuildTask(world, False)
 
 
 @pytest.mark.parametrize(
@@ -282,9 +220,9 @@ def test_cleared_twice_adopts_the_newest(stored, edited):
 def test_record_of_another_request_is_not_ours(stored, change, is_same):
     """As after a mapping was reordered: map index 3 is another element now."""
     first = stored.run()
-    stored.order = replace(ORDER, **change)
+    stored.order = replace(BUILD_REQUEST, **change)
     assert (stored.run() == first) == is_same
-    assert (digest_of(stored.order) == digest_of(ORDER)) == is_same
+    assert (digest_of(stored.order) == digest_of(BUILD_REQUEST)) == is_same
 
 
 def test_deleted_build_is_built_again(stored):

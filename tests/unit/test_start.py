@@ -7,8 +7,8 @@ import pytest
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, task_key
 from mkw_airflow_provider.client.flows.start import BuildRequest, create, create_marked, may_have_started
 from mkw_airflow_provider.exceptions import BuildStartUncertainError, MetaKraftwerkError, NotFoundError, ServerError
-from tests.unit.builds_server import BuildsServer
-from tests.unit.simulation import World, html, lost, says_no, unreachable
+from tests.kit.builds_server import BuildsServer
+from tests.kit.simulation import World, html, lost, says_no, unreachable
 
 ORDER = BuildRequest("DEMO_PROJECT", None, [{"id": 1001}], {"DWH_GROUP": "R1"}, "nightly build")
 MARKER = BuildMarker(task_key("nightly", "run", "start", -1), 3, "00000001")

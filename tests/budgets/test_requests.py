@@ -1,0 +1,36 @@
+"""The requests that the chain of one build sends, by the emulator's log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.benchmarks.chain import purpose
+from dev.benchmarks.clients import chain
+from mkw_airflow_provider.client import polling
+from mkw_airflow_provider.triggers import build as trigger
+from mkw_airflow_provider.triggers import watch
+
+
+def test_the_chain_of_one_build(connected: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Three looks: before the task defers, by the trigger when the build has ended, and before the download."""
+    connected.set(build_seconds=1.0)
+    monkeypatch.setattr(trigger, "EARLIEST_EVENT", 0.0)
+    # The first look of the trigger comes after 1.5 s.
+    monkeypatch.setattr(watch, "FLOOR", 0.6)
+    monkeypatch.setattr(polling, "FLOOR", 0.6)
+
+    files = chain.run(str(tmp_path))
+
+    assert files > 0
+    assert Counter(map(purpose, connected.requests())) == {
+        "login": 1,
+        "start of the build": 1,
+        "look at the build": 3,
+        "file": files,
+        "list of deployments": 1,
+        "deployment": 1,
+    }

@@ -1,0 +1,121 @@
+"""Tasks that are retried, cleared and killed, and what each try did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from tests.exactly_once.accidents import Accident, KilledError, Reaper
+from tests.faults.rows import FINISHED
+from tests.faults.tasks import Task, TaskInstance
+
+#: More tries than one run of the machine can use up.
+RETRIES = 1000
+KILLED, CLEARED = "killed", "cleared"
+
+#: Task id, map index, first try.
+Series: TypeAlias = tuple[str, int, int]
+
+
+class StateStore(dict[str, Any]):
+    """The task state store of Airflow 3.3: it outlives tries and clears."""
+
+    def __init__(self, reaper: Reaper) -> None:
+        super().__init__()
+        self._reaper = reaper
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a value."""
+        self._reaper.point()
+        self[key] = value
+        self._reaper.point()
+
+
+class Mortal(TaskInstance):
+    """A task instance whose XComs are pushed by a worker that may be killed."""
+
+    reaper: Reaper
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Keep a value."""
+        self.reaper.point()
+        super().xcom_push(key, value)
+        self.reaper.point()
+
+
+class TriedTask(Task):
+    """A task with its series of tries: it is retried until it finishes, and begins a new series when it is cleared.
+
+    :param task_id: its name.
+    :param map_index: which of the mapped ones it is; -1: it is not mapped.
+    :param make: makes its operator.
+    :param store: its state store; None before Airflow 3.3.
+    """
+
+    def __init__(
+        self,
+        reaper: Reaper,
+        task_id: str,
+        make: Callable[[], Any],
+        *,
+        map_index: int = -1,
+        store: StateStore | None = None,
+    ) -> None:
+        instance = Mortal("dag", "manual__1", task_id, map_index, max_tries=RETRIES)
+        instance.reaper = reaper
+        super().__init__(instance, make)
+        self._reaper = reaper
+        self._store = store
+
+    @property
+    def first_try(self) -> int:
+        """Number of the first try of the present series."""
+        return self.instance.max_tries - RETRIES + 1
+
+    @property
+    def series(self) -> Series:
+        """What tells the present series of tries from all others."""
+        return self.instance.task_id, self.instance.map_index, self.first_try
+
+    @property
+    def knows_what_was_listed(self) -> bool:
+        """Whether it has a state store, in which a deployment keeps what was listed before it."""
+        return self._store is not None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether Airflow would start a try: the first one, or a retry."""
+        return self.deferred is None and self.endings[-1:] != [FINISHED]
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the present series has had a try."""
+        return self.deferred is not None or len(self.endings) >= self.first_try
+
+    def clear(self) -> None:
+        """Begin a new series, as the button in Airflow's web application does."""
+        if self.deferred is not None:
+            self.deferred = None
+            self.endings.append(CLEARED)
+        self.instance.max_tries = len(self.endings) + RETRIES
+
+    def attempt(self, accident: Accident) -> None:
+        """Run a try in a worker to its end, its deferral, or the worker's."""
+        self._in_a_worker(self.begin, accident.killed_after)
+
+    def resume(self, accident: Accident) -> None:
+        """Run a try on in a worker after its trigger's event."""
+        self._in_a_worker(self.go_on, accident.killed_after)
+
+    @property
+    def _context(self) -> dict[str, Any]:
+        more = {} if self._store is None else {"task_state_store": self._store}
+        return {**super()._context, **more}
+
+    def _in_a_worker(self, work: Callable[[], None], killed_after: int | None) -> None:
+        try:
+            with self._reaper.waits(killed_after):
+                work()
+        except KilledError:
+            self.deferred = None
+            self.endings.append(KILLED)

@@ -1,0 +1,292 @@
+"""A world without sockets and sleeping: a clock, a server that answers as it is told, a client that runs flows."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pendulum
+from hypothesis import settings as hypothesis_settings
+
+from mkw_airflow_provider.client.authentication import Token, Wallet
+from mkw_airflow_provider.client.flows import Alone, Conversation, Flow, Pause, Secret
+from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.transports.sync import StoppedError
+from mkw_airflow_provider.client.wire import Call, Reply, TransportError
+
+T = TypeVar("T")
+
+#: For property tests: the same examples in every run, so that what one run finds another finds again.
+PROPERTY = hypothesis_settings(deadline=None, derandomize=True)
+
+#: The user whose builds these are, and the token that the world begins with.
+USER_ID = 7
+FIRST_TOKEN = "first-token"  # nothing secret
+#: Where the simulated wall clock starts: 2026-04-02T08:00:00Z.
+NIGHT = 1_775_116_800.0
+
+
+def ok(value: Any, status: int = 200, **headers: str) -> Reply:
+    """An answer with a JSON body."""
+    return Reply(status, _headers({"content-type": "application/json", **headers}), json.dumps(value).encode())
+
+
+def says_no(status: int, message: str = "Not today", **headers: str) -> Reply:
+    """An answer with an error body."""
+    return ok({"message": message, "code": status}, status, **headers)
+
+
+def html(status: int = 200) -> Reply:
+    """The page of a gateway that knows no JSON."""
+    return Reply(status, {"content-type": "text/html"}, b"<html><body>Back soon</body></html>")
+
+
+def redirect(location: str, status: int = 302) -> Reply:
+    return Reply(status, {"location": location})
+
+
+def lost(text: str = "connection reset") -> TransportError:
+    """The request may have arrived, the answer did not."""
+    return TransportError(text, sent=True)
+
+
+def unreachable(text: str = "connection refused") -> TransportError:
+    """The request surely never arrived."""
+    return TransportError(text, sent=False)
+
+
+def build(number: int = 5139, status: Any = "BUILDING", **fields: Any) -> dict[str, Any]:
+    """A build as the API shows it."""
+    return {"id": number, "status": status, **fields}
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+@dataclass
+class Body:
+    """An answer whose body goes into the call's sink, piece by piece, as a transport brings it.
+
+    :param breaks: what happens after the last piece instead of the end.
+    """
+
+    pieces: Iterable[bytes]
+    reply: Reply
+    breaks: Exception | None = None
+
+
+def body(*pieces: bytes, status: int = 200, breaks: Exception | None = None, **headers: str) -> Body:
+    return Body(pieces, Reply(status, _headers(headers)), breaks)
+
+
+class Clock:
+    """Two clocks: one that never jumps, and the one on the wall."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+        self.wall_seconds = NIGHT
+
+    def go_on(self, seconds: float) -> None:
+        assert seconds >= 0, f"a pause of {seconds} s"
+        self.seconds += seconds
+        self.wall_seconds += seconds
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock to another time."""
+        self.wall_seconds += seconds
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A call, when it was sent, in seconds since the world began, and with which headers."""
+
+    at: float
+    call: Call[Any]
+    headers: dict[str, str] = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        return self.call.target.removeprefix("/api/v1")
+
+    @property
+    def line(self) -> str:
+        return f"{self.call.method} {self.path}"
+
+
+Server = Callable[[Call[Any]], Any]
+
+
+class World:
+    """Runs flows as a transport does, against a server that is a function, in time that passes by pauses only.
+
+    :param settings: what differs from those of the standard connection.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        given = {"login": "me@example.com", "password": "only-i-know", **settings}
+        self.settings = Settings("https://mkw.example.com", **given)
+        self.clock = Clock()
+        self.wallet = Wallet()
+        self.wallet.put(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.seconds)
+        self.chances: deque[float] = deque()
+        self.chance = 1.0
+        self.latency = 0.0
+        self.server: Server = self._nobody
+        self.sent: list[Sent] = []
+        self.pauses: list[float] = []
+        self.secrets: list[str] = []
+        self.stopped = threading.Event()
+        self.lines: list[tuple[str, str]] = []
+        log = logging.Logger("world", logging.DEBUG)
+        log.addHandler(_Keeper(self.lines))
+        self.talk = Conversation(
+            self.settings,
+            self.wallet,
+            monotonic=lambda: self.clock.seconds,
+            wall=lambda: self.clock.wall_seconds,
+            random=self._random,
+            log=log,
+        )
+
+    @property
+    def now(self) -> float:
+        """Seconds since the world began, by the clock that never jumps."""
+        return self.clock.seconds - 1_000.0
+
+    def script(self, *answers: Any, forever: Any = None) -> None:
+        """Let the server give these answers one after the other; ``forever`` from then on."""
+        waiting = deque(answers)
+
+        def serve(call: Call[Any]) -> Any:
+            if waiting:
+                return waiting.popleft()
+            assert forever is not None, f"{call} was not expected"
+            return forever
+
+        self.server = serve
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end, as a transport does."""
+        outcome: Any = None
+        failure: Exception | None = None
+        while True:
+            try:
+                step = flow.send(outcome) if failure is None else flow.throw(failure)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            try:
+                outcome, failure = self.do(step), None
+            except Exception as error:
+                outcome, failure = None, error
+
+    def do(self, step: Any) -> Any:
+        """Do one step of a flow."""
+        if isinstance(step, Call):
+            return self._send(step)
+        if isinstance(step, Pause):
+            self.go_on()
+            self.pauses.append(step.seconds)
+            return self.clock.go_on(step.seconds)
+        if isinstance(step, Secret):
+            return self.secrets.append(step.value)
+        assert isinstance(step, Alone), step
+        return self.run(step.flow)
+
+    def go_on(self) -> None:
+        if self.stopped.is_set():
+            raise StoppedError
+
+    def stop(self) -> None:
+        """End every flow at its next pause or piece, as the client on requests does."""
+        self.stopped.set()
+
+    def logged(self, *levels: str) -> list[str]:
+        """What was logged at these levels; without any: at all but DEBUG."""
+        return [text for level, text in self.lines if (level in levels if levels else level != "DEBUG")]
+
+    @property
+    def asked(self) -> list[str]:
+        """Method, path and query of every request, without the login."""
+        return [sent.line for sent in self.sent if sent.call.authenticated]
+
+    def _send(self, call: Call[Any]) -> Reply:
+        self.sent.append(Sent(self.now, call, call.request_headers("test")))
+        self.clock.go_on(self.latency)
+        answer = self.server(call)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, Body):
+            return self._stream(call, answer)
+        assert isinstance(answer, Reply), answer
+        return answer
+
+    def _stream(self, call: Call[Any], answer: Body) -> Reply:
+        assert call.sink is not None
+        assert answer.reply.ok
+        call.sink.begin(answer.reply)
+        for piece in answer.pieces:
+            self.go_on()
+            call.sink.write(piece)
+        if answer.breaks is not None:
+            raise answer.breaks
+        return answer.reply
+
+    def _random(self) -> float:
+        return self.chances.popleft() if self.chances else self.chance
+
+    @staticmethod
+    def _nobody(call: Call[Any]) -> Any:
+        raise AssertionError(f"{call}: nobody answers here")
+
+
+class _Keeper(logging.Handler):
+    def __init__(self, lines: list[tuple[str, str]]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append((record.levelname, record.getMessage()))
+
+
+@dataclass
+class Course:
+    """A build on a simulated server: what it shows after how many seconds.
+
+    :param seconds: how long it takes.
+    :param ending: its status from then on.
+    :param progress: the per cent that it shows after a share of its time; None: it shows none.
+    :param begins: how long after the world's beginning it starts.
+    """
+
+    seconds: float
+    ending: str = "FINISHED"
+    progress: Callable[[float], int] | None = None
+    begins: float = 0.0
+    shows_start: bool = True
+
+    def serve(self, world: World) -> Server:
+        """Return a server on which the build runs."""
+
+        def answer(call: Call[Any]) -> Reply:
+            return ok(self.at(world.now))
+
+        return answer
+
+    def at(self, seconds: float) -> dict[str, Any]:
+        share = (seconds - self.begins) / self.seconds
+        shown = build(status="BUILDING" if share < 1 else self.ending)
+        if self.progress is not None:
+            shown["progress"] = self.progress(share) if share < 1 else 100
+        if self.shows_start:
+            shown["build_start"] = _iso(NIGHT + self.begins)
+        return shown
+
+
+def _iso(epoch: float) -> str:
+    return pendulum.from_timestamp(epoch).to_iso8601_string()

@@ -1,0 +1,208 @@
+"""When a user is logged in, when again, and when not: by the status alone, once each."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from mkw_airflow_provider.client.authentication import Token, Wallet, login, wallet_of
+from mkw_airflow_provider.client.builds import create_build, find_builds
+from mkw_airflow_provider.client.catalogue import find_projects
+from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.exceptions import NotAuthenticatedError, ProtocolError
+
+LOGIN, PROJECTS = ("POST", "/authentication", 201), ("GET", "/api/v1/projects", 200)
+REFUSED = ("GET", "/api/v1/projects", 401)
+
+
+def sent(metakraftwerk):
+    return [(request["method"], request["path"], request["status"]) for request in metakraftwerk.requests()]
+
+
+def test_the_login_sends_address_and_password_and_later_calls_the_token(metakraftwerk, api):
+    api.call(find_projects())
+    api.call(find_projects())
+    assert sent(metakraftwerk) == [LOGIN, PROJECTS, PROJECTS]
+    first, *others = metakraftwerk.requests()
+    assert first["body"] == {"strategy": "local", "email": "demo@example.com", "password": "***"}
+    assert first["authorized"] is False
+    assert [request["user_id"] for request in others] == [1, 1]
+
+
+def test_the_token_is_masked_before_it_is_used_and_stands_in_no_log(metakraftwerk, api):
+    metakraftwerk.fault("status", path="/api/*", status=503, times=2)
+    api.call(find_projects())
+    (token,) = [row["token"] for row in metakraftwerk.tokens()]
+    assert api.transport.masked == [token]
+    assert len(api.log.lines) == 2
+    assert token not in "".join(api.log.lines)
+    assert token not in repr(api.talk)
+    assert "password='demo-password'" not in repr(api.talk)
+
+
+@pytest.mark.parametrize("message", ["Not authenticated", "jwt expired"])
+def test_a_token_that_has_expired_is_renewed_once_and_the_call_sent_again(metakraftwerk, api, message):
+    """By the status alone: the message for an expired token is not sure."""
+    api.call(find_projects())
+    metakraftwerk.set(expired_message=message)
+    metakraftwerk.expire_tokens()
+    assert len(api.call(find_projects())) == 4
+    assert sent(metakraftwerk) == [LOGIN, PROJECTS, REFUSED, LOGIN, PROJECTS]
+    assert api.clock.pauses == []
+    assert len(set(api.transport.masked)) == 2
+
+
+def test_a_create_with_an_expired_token_is_sent_again_for_the_server_refused_it(metakraftwerk, api):
+    api.call(find_projects())
+    metakraftwerk.expire_tokens()
+    created = api.call(create_build(project_id=402, instances=[{"id": 1001}]))
+    assert [build["id"] for build in metakraftwerk.builds()] == [created.build.id]
+
+
+def test_a_second_401_ends_it(metakraftwerk, api):
+    metakraftwerk.fault("expired", path="/api/*", times=None)
+    with pytest.raises(NotAuthenticatedError) as caught:
+        api.call(find_projects())
+    assert str(caught.value) == "GET /api/v1/projects was answered with 401: Not authenticated"
+    assert sent(metakraftwerk) == [LOGIN, REFUSED, LOGIN, REFUSED]
+    assert api.clock.pauses == []
+
+
+def test_a_login_that_is_refused_when_it_is_renewed(metakraftwerk, api):
+    api.call(find_projects())
+    metakraftwerk.expire_tokens()
+    metakraftwerk.fault("status", path="/authentication", status=401, body={"message": "Invalid login"})
+    with pytest.raises(NotAuthenticatedError) as caught:
+        api.call(find_projects())
+    assert str(caught.value) == "POST /authentication was answered with 401: Invalid login"
+    assert sent(metakraftwerk) == [LOGIN, PROJECTS, REFUSED, (*LOGIN[:2], 401)]
+
+
+def test_a_bad_password_is_sent_once(metakraftwerk, connect):
+    api = connect(password="wr0ng-secret")
+    with pytest.raises(NotAuthenticatedError) as caught:
+        api.call(find_projects())
+    assert str(caught.value) == "POST /authentication was answered with 401: Invalid login"
+    assert sent(metakraftwerk) == [(*LOGIN[:2], 401)]
+    assert api.log.lines == []
+
+
+def test_a_ready_token_is_used_without_a_login(metakraftwerk, connect):
+    connect().call(find_projects())
+    (row,) = metakraftwerk.tokens()
+    metakraftwerk.clear_requests()
+    api = connect(login=None, password=None, extra={"token": row["token"]})
+    assert len(api.call(find_projects())) == 4
+    assert sent(metakraftwerk) == [PROJECTS]
+
+
+def test_a_ready_token_is_not_renewed_even_where_a_password_is_there(metakraftwerk, connect):
+    api = connect(extra={"token": "outlived"})
+    with pytest.raises(NotAuthenticatedError) as caught:
+        api.call(find_projects())
+    assert caught.value.message == "Not authenticated"
+    assert sent(metakraftwerk) == [REFUSED]
+
+
+def test_a_lost_answer_to_a_login_is_met_by_asking_again(metakraftwerk, api):
+    metakraftwerk.fault("close", path="/authentication", work=True)
+    assert len(api.call(find_projects())) == 4
+    assert sent(metakraftwerk) == [(*LOGIN[:2], None), LOGIN, PROJECTS]
+    assert api.clock.pauses == [0.5]
+
+
+@pytest.mark.parametrize(("age", "logins"), [(0, 1), (1000, 1), (1081, 2), (5000, 2)])
+def test_a_token_is_renewed_ahead_of_its_end(metakraftwerk, api, age, logins):
+    """A token of 1,200 s is used for 1,080; at the server it is good all the time, so no 401 is seen."""
+    metakraftwerk.set(token_seconds=1200)
+    api.call(find_projects())
+    api.clock.skip(age)
+    api.call(find_projects())
+    assert [entry for entry in sent(metakraftwerk) if entry == LOGIN] == [LOGIN] * logins
+    assert REFUSED not in sent(metakraftwerk)
+
+
+def test_a_token_that_is_no_jwt_is_used_until_the_server_refuses_it(metakraftwerk, api):
+    body = {"accessToken": "opaque", "user": {"id": 7}}
+    metakraftwerk.fault("status", path="/authentication", status=201, body=body)
+    metakraftwerk.fault("status", path="/api/v1/projects", status=200, body=[], times=2)
+    api.call(find_projects())
+    api.clock.skip(10 * 365 * 86_400)
+    api.call(find_projects())
+    assert sent(metakraftwerk) == [LOGIN, PROJECTS, PROJECTS]
+    token = api.run(api.talk.token())
+    assert (token.value, token.lifetime, token.user_id) == ("opaque", None, 7)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"accessToken": None, "user": "s3cret"},
+        {"accessToken": ""},
+        {"accessToken": 5, "note": "s3cret"},
+        {"accessToken": "s3cret\r\nX: y"},
+        {"accessToken": "s3cret ä"},
+    ],
+)
+def test_an_answer_without_a_token_that_can_be_sent_is_not_shown(metakraftwerk, api, body):
+    metakraftwerk.fault("status", path="/authentication", status=201, body=body, times=None)
+    with pytest.raises(ProtocolError, match=r"the response to the login \(201, .*\) has no accessToken") as caught:
+        api.call(find_projects())
+    assert "s3cret" not in str(caught.value) + "".join(api.log.lines)
+    assert metakraftwerk.requests(path="/api/*") == []
+
+
+def jwt(claims):
+    part = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"e30.{part}.x"
+
+
+@pytest.mark.parametrize(
+    ("value", "lifetime", "good_for", "user_id"),
+    [
+        (jwt({"iat": 1000, "exp": 73000, "sub": "12"}), 72000, 71880, 12),
+        (jwt({"iat": 1000, "exp": 1100}), 100, 90, None),
+        (jwt({"iat": 1000, "exp": 1000}), 0, None, None),
+        (jwt({"iat": 1000, "exp": 900}), -100, None, None),
+        (jwt({"exp": 900}), None, None, None),
+        (jwt({"iat": "a", "exp": "b", "sub": "me"}), None, None, None),
+        (jwt({"iat": 1, "exp": float("inf")}), None, None, None),
+        (jwt({"iat": 1, "exp": float("nan")}), None, None, None),
+        (jwt({"iat": False, "exp": True, "sub": 3}), None, None, 3),
+        pytest.param(jwt({"iat": 1, "exp": 10**400, "sub": "9" * 5000}), None, None, None, id="large numbers"),
+        (jwt([]), None, None, None),
+        ("e30.!!!.x", None, None, None),
+        ("e30.ä.x", None, None, None),
+        ("opaque", None, None, None),
+    ],
+)
+def test_what_a_token_tells(value, lifetime, good_for, user_id):
+    token = Token.of(value)
+    assert (token.value, token.lifetime, token.good_for, token.user_id) == (value, lifetime, good_for, user_id)
+    assert value not in repr(token)
+
+
+def test_there_is_one_wallet_for_each_user_at_each_server():
+    def settings(host, user):
+        return Settings.from_fields(name="x", host=host, login=user, password="p")
+
+    a = wallet_of(settings("a.example.com", "me"))
+    assert a is wallet_of(settings("https://A.example.com/", "me"))
+    assert a is not wallet_of(settings("a.example.com", "you"))
+    assert a is not wallet_of(settings("b.example.com", "me"))
+
+
+def test_a_wallet_shows_no_token():
+    wallet = Wallet()
+    wallet.put(Token.of("s3cret"), 0.0)
+    assert "s3cret" not in repr(wallet)
+
+
+def test_the_call_of_a_login_shows_no_password(connect):
+    settings = connect(password="s3cret").settings
+    assert "s3cret" not in repr(login(settings)) + str(login(settings)) + repr(settings)
+    assert str(find_builds()) == "GET /api/v1/builds"

@@ -1,0 +1,266 @@
+"""Connections are kept and shared; what a server hands out besides its answers is not kept."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mkw_airflow_provider.client.builds import get_build
+from mkw_airflow_provider.client.catalogue import find_projects
+from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.transports.aio import POOL, AsyncClient, shared_client
+from mkw_airflow_provider.client.transports.sync import Client
+from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ConnectionFailedError, NotFoundError
+
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
+
+
+@pytest.fixture
+def counted(metakraftwerk):
+    """How many connections the emulator has accepted since the test began, and how many are open now."""
+    before = metakraftwerk.connections()["accepted"]
+
+    def count(*, none_open=False):
+        until = time.monotonic() + 5
+        while none_open and metakraftwerk.connections()["open"] and time.monotonic() < until:
+            time.sleep(0.01)
+        now = metakraftwerk.connections()
+        return now["accepted"] - before, now["open"]
+
+    return count
+
+
+def test_one_connection_serves_all_calls(api, counted):
+    for _ in range(10):
+        api.call(find_projects())
+    assert counted()[0] == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 500, 503])
+@pytest.mark.parametrize("style", ["feathers5", "text", "html"])
+def test_an_error_does_not_cost_the_connection(metakraftwerk, connect, counted, status, style):
+    metakraftwerk.set(error_body=style)
+    metakraftwerk.fault("status", path="/api/*", status=status, times=3)
+    api = connect(extra={"outage_tolerance": 0})
+    for _ in range(3):
+        with pytest.raises(ApiError):
+            api.call(find_projects())
+    api.call(find_projects())
+    assert counted()[0] == 1
+
+
+def test_tls_connections_are_kept_too(connect, secure, certificates):
+    before = secure.connections()["accepted"]
+    fields = {name: secure.connection[name] for name in ("host", "port", "schema", "login", "password")}
+    api = connect(**fields, extra={"verify": certificates.ca})
+    for _ in range(5):
+        api.call(find_projects())
+    assert secure.connections()["accepted"] - before == 1
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used_again(metakraftwerk, api, counted):
+    api.call(find_projects())
+    metakraftwerk.stop()
+    metakraftwerk.start()
+    assert len(api.call(find_projects())) == 4
+    assert api.clock.pauses == []
+
+
+def test_all_connections_end_with_their_client(metakraftwerk, api, counted):
+    metakraftwerk.fault("delay", path="/api/*", delay=0.05, times=None)
+    api.call_all([find_projects() for _ in range(5)])
+    assert counted()[1] > 0
+    api.transport.close()
+    assert counted(none_open=True)[1] == 0
+
+
+def test_a_client_that_was_closed_opens_new_connections(metakraftwerk, connect_over, over_requests, counted):
+    fields = {name: metakraftwerk.connection[name] for name in ("host", "port", "schema", "login", "password")}
+    api = connect_over(over_requests, **fields)
+    api.call(find_projects())
+    over_requests.close()
+    assert len(api.call(find_projects())) == 4
+    assert counted()[0] == 2
+
+
+def test_any_number_of_users_share_at_most_ten_connections(metakraftwerk, connect_over, over_aiohttp, counted):
+    fields = {name: metakraftwerk.connection[name] for name in ("host", "port", "schema", "login", "password")}
+    api = connect_over(over_aiohttp, **fields)
+    metakraftwerk.fault("delay", path="/api/*", delay=0.02, times=None)
+    outcomes = api.call_all([find_projects() for _ in range(60)])
+    assert [len(projects) for projects in outcomes] == [4] * 60
+    assert POOL == 10
+    assert counted()[0] <= POOL
+
+
+async def mask(secret):
+    del secret
+
+
+def settings_for(metakraftwerk, **extra):
+    fields = {name: metakraftwerk.connection[name] for name in ("host", "port", "schema", "login", "password")}
+    return Settings.from_fields(name="x", **fields, extra=extra)
+
+
+def test_users_of_equal_settings_share_one_client_until_the_last_one_leaves(metakraftwerk, over_aiohttp, counted):
+    async def story():
+        first, same = settings_for(metakraftwerk), settings_for(metakraftwerk)
+        other = settings_for(metakraftwerk, read_timeout=59)
+        async with shared_client(first, "a", mask) as one:
+            async with shared_client(same, "a", mask) as two, shared_client(other, "a", mask) as three:
+                assert one is two
+                assert one is not three
+                await two.send(find_projects())
+            await one.send(find_projects())
+        with pytest.raises(RuntimeError, match="closed"):
+            await one.send(find_projects())
+        async with shared_client(first, "a", mask) as four:
+            assert four is not one
+            assert (await four.send(find_projects())).status == 401
+
+    over_aiohttp.do(story())
+    assert counted(none_open=True) == (2, 0)
+
+
+def test_a_user_who_is_cancelled_leaves_the_client_to_the_others(metakraftwerk, over_aiohttp, counted):
+    async def wait_forever(settings, entered):
+        async with shared_client(settings, "a", mask):
+            entered.set()
+            await asyncio.sleep(3600)
+
+    async def story():
+        settings, entered = settings_for(metakraftwerk), asyncio.Event()
+        task = asyncio.create_task(wait_forever(settings, entered))
+        await entered.wait()
+        async with shared_client(settings, "a", mask) as client:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert (await client.send(find_projects())).status == 401
+
+    over_aiohttp.do(story())
+    assert counted(none_open=True) == (1, 0)
+
+
+def test_a_client_that_cannot_be_made_leaves_nothing_behind(connect, over_aiohttp, certificates, tmp_path):
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text("not yet")
+    settings = Settings.from_fields(
+        name="x", host="https://127.0.0.1:9", extra={"token": "t", "verify": str(bundle), "outage_tolerance": 0}
+    )
+
+    async def enter():
+        async with shared_client(settings, "a", mask) as client:
+            return type(client)
+
+    with pytest.raises(ConfigurationError):
+        over_aiohttp.do(enter())
+    bundle.write_bytes(Path(certificates.ca).read_bytes())
+    assert over_aiohttp.do(enter()) is AsyncClient
+
+
+def test_cookies_are_not_kept(connect, serve):
+    server = serve(lambda request: EMPTY.replace(b"OK\r\n", b"OK\r\nSet-Cookie: feathers=abc; Path=/\r\n"))
+    # By name: a jar may leave addresses out.
+    api = connect(host=f"http://localhost:{server.port}", extra={"token": "t"})
+    for _ in range(3):
+        api.call(find_projects())
+    assert [request.header("cookie") for request in server.arrived] == [None] * 3
+
+
+def test_a_netrc_file_does_not_replace_the_token(metakraftwerk, api, monkeypatch, tmp_path):
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\ndefault login any password thing\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(api.call(find_projects())) == 4
+    assert [request["user_id"] for request in metakraftwerk.requests("GET")] == [1]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("call", [find_projects(), get_build(1)])
+def test_a_redirect_is_an_error_and_nobody_follows_it(metakraftwerk, api, serve, status, call):
+    other = serve(lambda request: EMPTY)
+    metakraftwerk.fault("redirect", path="/api/*", location=f"{other.url}/elsewhere", status=status)
+    with pytest.raises(ApiError) as caught:
+        api.call(call)
+    assert (caught.value.status, caught.value.method, caught.value.path) == (status, "GET", call.path)
+    assert len(metakraftwerk.requests(path="/api/*")) == 1
+    assert (other.connections, api.clock.pauses) == (0, [])
+
+
+@pytest.mark.parametrize("location", ["http://[", "//[::1", "http://*.example.com:x/", "", "ftp://x", "é" * 10])
+def test_a_redirect_to_nowhere_is_the_same_error(connect, serve, location):
+    server = serve(
+        lambda request: f"HTTP/1.1 302 F\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+    )
+    with pytest.raises(ApiError) as caught:
+        connect(host=server.url, extra={"token": "t"}).call(find_projects())
+    assert caught.value.status == 302
+
+
+def test_a_login_is_not_sent_on_by_a_redirect(metakraftwerk, api, serve):
+    other = serve(lambda request: EMPTY)
+    metakraftwerk.fault("redirect", path="/authentication", location=f"{other.url}/authentication", status=308)
+    with pytest.raises(ApiError) as caught:
+        api.call(find_projects())
+    assert (caught.value.status, caught.value.path) == (308, "/authentication")
+    assert other.connections == 0
+
+
+def test_stop_ends_a_pause_at_once(metakraftwerk, over_requests):
+    """A task that is being killed does not wait out an outage first."""
+    from mkw_airflow_provider.client.flows import Pause
+    from mkw_airflow_provider.client.transports.sync import StoppedError
+
+    client = Client(settings_for(metakraftwerk), "a", lambda secret: None)
+
+    def rest():
+        yield Pause(3600)
+
+    threading.Timer(0.05, client.stop).start()
+    with pytest.raises(StoppedError):
+        client.run(rest())
+
+
+def test_each_kind_of_step_is_done_by_both_transports(metakraftwerk, transport):
+    from mkw_airflow_provider.client.flows import Alone, Pause, Secret
+
+    def inner():
+        yield Pause(0)
+        return "inner"
+
+    def failing():
+        yield Pause(0)
+        raise NotFoundError(404, "nothing")
+
+    def outer():
+        assert (yield Pause(0.001)) is None
+        assert (yield Secret("hidden")) is None
+        reply = yield find_projects()
+        found = yield Alone("turn", inner())
+        with pytest.raises(NotFoundError):
+            yield Alone("turn", failing())
+        with pytest.raises(TypeError, match="a flow yielded 'nonsense'"):
+            yield "nonsense"
+        return reply.status, found
+
+    assert transport.run(settings_for(metakraftwerk), outer()) == (401, "inner")
+    assert transport.masked == ["hidden"]
+
+
+def test_a_name_in_another_script_is_sent_alike(connect, start_proxy, metakraftwerk):
+    proxy = start_proxy()
+    api = connect(
+        host="http://münchen.invalid",
+        extra={"token": "t", "allow_http": True, "proxy": proxy.url, "outage_tolerance": 0},
+    )
+    with pytest.raises(ConnectionFailedError):
+        api.call(find_projects())
+    ((method, target, headers),) = proxy.asked
+    assert (method, target) == ("GET", "http://xn--mnchen-3ya.invalid/api/v1/projects")
+    assert headers["host"] == "xn--mnchen-3ya.invalid"
