@@ -21,6 +21,7 @@ from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
 from mkw_airflow_provider.operators.literals import check_literal
 from mkw_airflow_provider.operators.waiting import WaitsForBuild
+from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.version_compat import TaskStateStore
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class StartBuildOperator(WaitsForBuild):
             values.pop("return_value", None)
         if task_instance is not None:
             for key, value in values.items():
-                task_instance.xcom_push(key=key, value=value)
+                task_instance.xcom_push(key=key, value=safe_value(value))
 
     def concluded(self, build: Build) -> int:
         """Return the build's id.
