@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
-from mkw_airflow_provider.client.arguments import (
+from mkw_airflow_provider.client.validation import (
     at_most_one,
     flag,
     instance_list,
@@ -18,16 +18,16 @@ from mkw_airflow_provider.client.arguments import (
 )
 from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError
 from mkw_airflow_provider.operators.attempt import Attempt
+from mkw_airflow_provider.operators.build_wait import BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
-from mkw_airflow_provider.operators.literals import check_literal
-from mkw_airflow_provider.operators.waiting import WaitsForBuild
+from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.version_compat import TaskStateStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
-    from mkw_airflow_provider.client.builds import Build, CreatedBuild
+    from mkw_airflow_provider.client.api.builds import Build, CreatedBuild
     from mkw_airflow_provider.client.flows.start import BuildRequest
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
@@ -35,7 +35,7 @@ __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
 ON_CLEAR = ("adopt_running", "rebuild")
 
 
-class StartBuildOperator(WaitsForBuild):
+class StartBuildOperator(BuildWaitOperator):
     """Start a build, and wait for it if asked to. A retry adopts the build that an earlier attempt started.
 
     Returns the build's id. The XComs ``build_id`` and ``return_value`` are pushed as soon as the server has answered,
@@ -171,8 +171,8 @@ class StartBuildOperator(WaitsForBuild):
         order, hook = self._request(), self.hook
         attempt = Attempt.of(context) if self.reattach else None
         if attempt is None:
-            return hook.run(create(hook.talk, order))
-        return hook.run(start_once(hook.talk, order, attempt, TaskStateStore.of(context), self.on_clear))
+            return hook.run(create(hook.session, order))
+        return hook.run(start_once(hook.session, order, attempt, TaskStateStore.of(context), self.on_clear))
 
     def _request(self) -> BuildRequest:
         from mkw_airflow_provider.client.flows.start import BuildRequest

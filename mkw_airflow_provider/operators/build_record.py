@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from mkw_airflow_provider.client.builds import Build, BuildStatus, CreatedBuild
+from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild, pick_reusable, task_key
 from mkw_airflow_provider.client.flows.start import (
     BuildRequest,
@@ -25,7 +25,7 @@ from mkw_airflow_provider.client.flows.start import (
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
 
 if TYPE_CHECKING:
-    from mkw_airflow_provider.client.flows import Conversation, Flow
+    from mkw_airflow_provider.client.flows import ApiSession, Flow
     from mkw_airflow_provider.operators.attempt import Attempt
     from mkw_airflow_provider.version_compat import TaskStateStore
 
@@ -113,7 +113,7 @@ def decide(status: str | None, *, was_cleared: bool, on_clear: OnClear) -> Liter
 
 
 def start_once(
-    talk: Conversation, order: BuildRequest, attempt: Attempt, store: TaskStateStore | None, on_clear: OnClear
+    session: ApiSession, order: BuildRequest, attempt: Attempt, store: TaskStateStore | None, on_clear: OnClear
 ) -> Flow[CreatedBuild]:
     """Start a build, or adopt the one that an earlier attempt of the same task instance started.
 
@@ -122,21 +122,21 @@ def start_once(
     """
     digest = digest_of(order)
     if store is not None:
-        earlier = yield from _recorded(talk, order, attempt, BuildRecord.load(store), digest, on_clear)
+        earlier = yield from _recorded(session, order, attempt, BuildRecord.load(store), digest, on_clear)
     else:
-        earlier = yield from _marked(talk, order, attempt)
-    if earlier is not None and _is_adopted(talk, earlier, on_clear):
+        earlier = yield from _marked(session, order, attempt)
+    if earlier is not None and _is_adopted(session, earlier, on_clear):
         if store is not None:
             _record(attempt, digest, "started", earlier.marker, earlier.build.id).save(store)
         return CreatedBuild(earlier.build, [])
     if earlier is None and attempt.try_number > 1:
-        talk.log.info("No running or finished build from an earlier attempt; starting one.")
+        session.log.info("No running or finished build from an earlier attempt; starting one.")
     marker = BuildMarker.new(_key(attempt), attempt.max_tries)
     sending = _record(attempt, digest, "sending", marker)
     if store is not None:
         sending.save(store)
     try:
-        created: CreatedBuild = yield from create_marked(talk, order, marker, f"Started by Airflow: {attempt}")
+        created: CreatedBuild = yield from create_marked(session, order, marker, f"Started by Airflow: {attempt}")
     except MetaKraftwerkError as error:
         if store is not None and not may_have_started(error):
             store.delete(KEY)
@@ -164,7 +164,7 @@ def _record(
 
 
 def _recorded(
-    talk: Conversation,
+    session: ApiSession,
     order: BuildRequest,
     attempt: Attempt,
     record: BuildRecord | None,
@@ -175,66 +175,66 @@ def _recorded(
     if record is None:
         return None
     if record.digest != digest:
-        talk.log.info("An earlier attempt of this task asked for another build; not looking for it.")
+        session.log.info("An earlier attempt of this task asked for another build; not looking for it.")
         return None
     marker, was_cleared = BuildMarker.find(record.marker), record.was_cleared_before(attempt)
     if record.build_id is None:
-        talk.log.info("An earlier attempt ended while it was starting a build; searching for %s.", record.marker)
-        build = None if marker is None else (yield from find_marked(talk, order, marker))
+        session.log.info("An earlier attempt ended while it was starting a build; searching for %s.", record.marker)
+        build = None if marker is None else (yield from find_marked(session, order, marker))
     else:
         try:
-            build = yield from read_build(talk, record.build_id)
+            build = yield from read_build(session, record.build_id)
         except MetaKraftwerkError as error:
             if not (was_cleared and on_clear == "rebuild"):
                 raise
-            talk.log.warning(
+            session.log.warning(
                 "Build %s, started before this task was cleared, cannot be read: %s", record.build_id, error
             )
             build = None
     return None if build is None else Earlier(build, marker, was_cleared)
 
 
-def _marked(talk: Conversation, order: BuildRequest, attempt: Attempt) -> Flow[Earlier | None]:
+def _marked(session: ApiSession, order: BuildRequest, attempt: Attempt) -> Flow[Earlier | None]:
     """Return the build by whose marker an earlier attempt of a task is known; None if there is none."""
     if attempt.try_number == 1:
         return None
 
     def find() -> Flow[list[MarkedBuild] | None]:
         found: list[MarkedBuild]
-        found = yield from list_builds_of_task(talk, order, _key(attempt), attempt.run_started)
+        found = yield from list_builds_of_task(session, order, _key(attempt), attempt.run_started)
         of_this_run = [marked for marked in found if marked.is_of_this_run is not False]
         # Each earlier attempt started one build at most. While one may be missing, the server may still be working on
         # the request of a worker that was killed, or its list may be behind.
         is_complete = len(of_this_run) >= attempt.try_number - 1
         return found if is_complete or pick_reusable(found, attempt.max_tries) else None
 
-    found = yield from search(talk, find, talk.settings.read_timeout)
+    found = yield from search(session, find, session.settings.read_timeout)
     picked = pick_reusable(found or [], attempt.max_tries)
     if picked is None:
         return None
     return Earlier(picked.build, picked.marker, picked.marker.max_tries != attempt.max_tries)
 
 
-def _is_adopted(talk: Conversation, earlier: Earlier, on_clear: OnClear) -> bool:
+def _is_adopted(session: ApiSession, earlier: Earlier, on_clear: OnClear) -> bool:
     """Decide about an earlier build, and log why."""
     build = earlier.build
     decision = decide(build.status, was_cleared=earlier.was_cleared, on_clear=on_clear)
     if decision == "rebuild":
-        talk.log.warning(
+        session.log.warning(
             "Build %s, started before this task was cleared, is still running on the server: the API cannot cancel "
             "builds. Starting another one, because on_clear is 'rebuild'.",
             build.id,
         )
     elif decision == "build":
-        talk.log.info("Build %s, started earlier by this task, is %s; starting another one.", build.id, build.status)
+        session.log.info("Build %s, started earlier by this task, is %s; starting another one.", build.id, build.status)
     elif earlier.was_cleared:
-        talk.log.info(
+        session.log.info(
             "Build %s, started before this task was cleared, is still running; adopting it, because on_clear is "
             "'adopt_running'.",
             build.id,
         )
     else:
-        talk.log.info(
+        session.log.info(
             "Build %s, started by an earlier attempt of this task, is %s; adopting it.", build.id, build.status
         )
     return decision == "adopt"

@@ -10,7 +10,7 @@ from typing import Any
 import pendulum
 
 from mkw_airflow_provider.client.flows.start import BuildRequest
-from mkw_airflow_provider.client.wire import Call
+from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_record import mark_done, start_once
 from tests.kit.simulation import USER_ID, World, build, ok, says_no
@@ -40,7 +40,7 @@ class BuildsServer:
         self.user_id = USER_ID
         world.server = self
 
-    def __call__(self, call: Call[Any]) -> Any:
+    def __call__(self, call: Request[Any]) -> Any:
         if call.method == "POST":
             return self._post(call)
         _, _, number = call.path.rpartition("/builds")
@@ -86,7 +86,7 @@ class BuildsServer:
                 return ok(row)
         return says_no(404, f"No record found for id '{number}'")
 
-    def _post(self, call: Call[Any]) -> Any:
+    def _post(self, call: Request[Any]) -> Any:
         answer, is_done = self.faults.pop(0) if self.faults else (None, True)
         if not is_done:
             return answer
@@ -135,7 +135,7 @@ class BuildTask:
         self.attempt = replace(self.attempt, try_number=self.attempt.try_number + 1)
         self.world.sent.clear()
         self.world.lines.clear()
-        flow = start_once(self.world.talk, self.order, self.attempt, self.store, self.on_clear)
+        flow = start_once(self.world.session, self.order, self.attempt, self.store, self.on_clear)
         created = self.world.run(flow)
         self.world.clock.go_on(10)
         return created.build.id

@@ -140,7 +140,7 @@ def test_recreated_run_builds_again(task):
 @pytest.mark.parametrize("fault", [(lost(), True), (says_no(500), True), KILLED])
 def test_retry_finds_a_build_that_appears_late(task, fault):
     """The response was lost, or the worker was killed, and the list is behind."""
-    task.world.talk.settings = replace(task.world.settings, outage_tolerance=5.0)
+    task.world.session.settings = replace(task.world.settings, outage_tolerance=5.0)
     task.server.faults = [fault]
     task.server.listed_after = 30.0
     with pytest.raises(Exception, match=r"killed|nothing appeared|no build with"):

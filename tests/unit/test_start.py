@@ -23,7 +23,7 @@ LOST_BEFORE_THE_WORK = (lost("connection reset"), False)
 
 
 def run(world: World, order: BuildRequest = ORDER):
-    return world.run(create_marked(world.talk, order, MARKER, ORIGIN))
+    return world.run(create_marked(world.session, order, MARKER, ORIGIN))
 
 
 def test_request_is_sent_as_documented(world):
@@ -171,7 +171,7 @@ def test_nothing_has_started_if_every_post_was_refused(answer):
 
 def test_login_that_fails_starts_nothing():
     world = World(outage_tolerance=60.0)
-    world.wallet = world.talk.wallet = type(world.wallet)()
+    world.token_cache = world.session.token_cache = type(world.token_cache)()
     world.script(forever=says_no(500))
     with pytest.raises(ServerError) as caught:
         run(world)
@@ -189,12 +189,12 @@ def test_error_response_is_final(world):
 
 def test_without_a_marker_nothing_is_searched(world):
     BuildsServer(world)
-    assert world.run(create(world.talk, ORDER)).build.id == 5139
+    assert world.run(create(world.session, ORDER)).build.id == 5139
     assert (world.sent[0].call.body or {})["description"] == "nightly build"
 
 
 def test_without_a_marker_a_lost_response_is_an_error(world):
     BuildsServer(world, faults=[LOST_AFTER_THE_WORK])
     with pytest.raises(BuildStartUncertainError, match="Its description has no marker to find it by"):
-        world.run(create(world.talk, ORDER))
+        world.run(create(world.session, ORDER))
     assert (world.asked, world.pauses) == ([POSTED], [])

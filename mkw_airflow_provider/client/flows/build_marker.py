@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mkw_airflow_provider.client.builds import Build, BuildStatus
+from mkw_airflow_provider.client.api.builds import Build, BuildStatus
 
 #: The readable line is dropped where the description would become longer than this: no limit is documented, and 255
 #: characters are what a database column often holds.

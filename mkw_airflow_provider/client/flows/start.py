@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeVar
 
-from mkw_airflow_provider.client.builds import Build, CreatedBuild, create_build, find_builds, get_build
+from mkw_airflow_provider.client.api.builds import Build, CreatedBuild, create_build, find_builds, get_build
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild
-from mkw_airflow_provider.client.flows.conversation import Conversation, Flow, Pause
-from mkw_airflow_provider.client.flows.lost_answers import send_blindly, send_once
-from mkw_airflow_provider.client.wire import Call, Reply, read_list
+from mkw_airflow_provider.client.recovery import send_blindly, send_or_recover
+from mkw_airflow_provider.client.request import Request, Response, read_list
+from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
 from mkw_airflow_provider.exceptions import (
     BuildStartUncertainError,
     NotFoundError,
@@ -41,7 +41,7 @@ class BuildRequest:
     wait: bool = False
     restore: bool = False
 
-    def post(self, description: str | None) -> Call[CreatedBuild]:
+    def post(self, description: str | None) -> Request[CreatedBuild]:
         """Return the POST, with a description."""
         return create_build(**{**vars(self), "description": description})
 
@@ -52,7 +52,7 @@ class BuildRequest:
         return patterns.pop() if len(patterns) == 1 else None
 
 
-def create(talk: Conversation, order: BuildRequest) -> Flow[CreatedBuild]:
+def create(session: ApiSession, order: BuildRequest) -> Flow[CreatedBuild]:
     """Send ``POST /builds`` once, without a marker.
 
     :raises BuildStartUncertainError: if there was no response: nobody knows whether a build is running.
@@ -64,11 +64,11 @@ def create(talk: Conversation, order: BuildRequest) -> Flow[CreatedBuild]:
             "look for it in the web application before you start another one"
         )
 
-    created: CreatedBuild = yield from send_blindly(talk, order.post(order.description), uncertain=uncertain)
-    return _log_start(talk, order, created)
+    created: CreatedBuild = yield from send_blindly(session, order.post(order.description), uncertain=uncertain)
+    return _log_start(session, order, created)
 
 
-def create_marked(talk: Conversation, order: BuildRequest, marker: BuildMarker, origin: str) -> Flow[CreatedBuild]:
+def create_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker, origin: str) -> Flow[CreatedBuild]:
     """Send ``POST /builds`` once, with a marker; without a response, search for the marker.
 
     :param origin: a readable line for the description.
@@ -79,7 +79,7 @@ def create_marked(talk: Conversation, order: BuildRequest, marker: BuildMarker, 
     post = order.post(marker.describe(order.description, origin))
 
     def find() -> Flow[CreatedBuild | None]:
-        found = yield from _find_once(talk, order, marker)
+        found = yield from _find_once(session, order, marker)
         if found is None:
             return None
         return CreatedBuild(found, [])
@@ -91,25 +91,25 @@ def create_marked(talk: Conversation, order: BuildRequest, marker: BuildMarker, 
         )
 
     try:
-        created: CreatedBuild = yield from send_once(talk, post, find=find, uncertain=uncertain)
-        return _log_start(talk, order, created)
+        created: CreatedBuild = yield from send_or_recover(session, post, find=find, uncertain=uncertain)
+        return _log_start(session, order, created)
     except ServerError as error:
         if error.status == 503 or error.path != post.path:
             # A 503 that came out of there was a refusal with Retry-After; and a login starts no build.
             raise
-        seconds = min(talk.settings.read_timeout, talk.settings.outage_tolerance)
-        talk.log.warning("%s; checking for %.0f s whether it started a build.", error, seconds)
-        found = yield from search(talk, find, seconds)
+        seconds = min(session.settings.read_timeout, session.settings.outage_tolerance)
+        session.log.warning("%s; checking for %.0f s whether it started a build.", error, seconds)
+        found = yield from search(session, find, seconds)
         if found is not None:
-            return _log_start(talk, order, found)
+            return _log_start(session, order, found)
         note = f"no build with {marker} appeared within {seconds:.0f} s; one may be running on the server"
         raise ServerError(error.status, error.message, error.method, error.path, note) from error
 
 
-def _log_start(talk: Conversation, order: BuildRequest, created: CreatedBuild) -> CreatedBuild:
+def _log_start(session: ApiSession, order: BuildRequest, created: CreatedBuild) -> CreatedBuild:
     count = len(order.instances)
     project = order.project or order.project_id
-    talk.log.info(
+    session.log.info(
         "Started build %s in project %s (%s instance%s).", created.build.id, project, count, "s"[: count != 1]
     )
     return created
@@ -122,52 +122,52 @@ def may_have_started(error: Exception) -> bool:
     return isinstance(error, BuildStartUncertainError)
 
 
-def search(talk: Conversation, find: Callable[[], Flow[T | None]], seconds: float) -> Flow[T | None]:
+def search(session: ApiSession, find: Callable[[], Flow[T | None]], seconds: float) -> Flow[T | None]:
     """Repeat a search until it finds something.
 
     :param find: searches once; what it raises ends the search.
     :param seconds: after which the search ends with None.
     """
-    end, pause = talk.monotonic() + seconds, SHORTEST_SEARCH_INTERVAL
+    end, pause = session.monotonic() + seconds, SHORTEST_SEARCH_INTERVAL
     while True:
-        began = talk.monotonic()
+        began = session.monotonic()
         found = yield from find()
-        now = talk.monotonic()
+        now = session.monotonic()
         if found is not None or now >= end:
             return found
         # A list that takes long to read is large: it must not be fetched again and again.
-        yield Pause(min(max(pause, 5 * (now - began)), end - now))
+        yield Sleep(min(max(pause, 5 * (now - began)), end - now))
         pause = min(2 * pause, LONGEST_SEARCH_INTERVAL)
 
 
-def find_marked(talk: Conversation, order: BuildRequest, marker: BuildMarker) -> Flow[Build | None]:
+def find_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker) -> Flow[Build | None]:
     """Search for the build of a POST whose outcome is unknown, whoever's it is.
 
     A server may still be working on the request of a worker that was killed, for as long as a response may take.
     """
-    return (yield from search(talk, lambda: _find_once(talk, order, marker), talk.settings.read_timeout))
+    return (yield from search(session, lambda: _find_once(session, order, marker), session.settings.read_timeout))
 
 
-def read_build(talk: Conversation, build_id: int) -> Flow[Build | None]:
+def read_build(session: ApiSession, build_id: int) -> Flow[Build | None]:
     """Return a build that was started earlier; None if it was deleted."""
     try:
-        build: Build = yield from talk.request(get_build(build_id))
+        build: Build = yield from session.request(get_build(build_id))
     except NotFoundError:
         return None
     return None if build.deleted else build
 
 
 def list_builds_of_task(
-    talk: Conversation, order: BuildRequest, task: str, run_started: float | None
+    session: ApiSession, order: BuildRequest, task: str, run_started: float | None
 ) -> Flow[list[MarkedBuild]]:
     """List the builds of a task instance: those of this user, or of everyone if this user has none.
 
     :param task: its key.
     :param run_started: when its DAG run started, in epoch seconds by the clock of this machine.
     """
-    before = talk.wall()
-    listed = yield from _list(talk, order, lambda marker: marker.task == task)
-    skew = _clock_skew(listed.date, before, talk.wall())
+    before = session.wall()
+    listed = yield from _list(session, order, lambda marker: marker.task == task)
+    skew = _clock_skew(listed.date, before, session.wall())
     return [replace(found, is_of_this_run=_is_after(found.build, run_started, skew)) for found in listed.builds]
 
 
@@ -197,14 +197,14 @@ class _Listed(NamedTuple):
     date: str | None
 
 
-def _find_once(talk: Conversation, order: BuildRequest, marker: BuildMarker) -> Flow[Build | None]:
-    listed = yield from _list(talk, order, lambda found: found == marker)
+def _find_once(session: ApiSession, order: BuildRequest, marker: BuildMarker) -> Flow[Build | None]:
+    listed = yield from _list(session, order, lambda found: found == marker)
     return listed.builds[-1].build if listed.builds else None
 
 
-def _list(talk: Conversation, order: BuildRequest, is_wanted: Callable[[BuildMarker], bool]) -> Flow[_Listed]:
+def _list(session: ApiSession, order: BuildRequest, is_wanted: Callable[[BuildMarker], bool]) -> Flow[_Listed]:
     """List builds of the project whose markers are wanted: those of this user, or of everyone if this user has none."""
-    token = yield from talk.token()
+    token = yield from session.token()
     project, project_id = order.project, order.project_id
     of_everyone = find_builds(project=project, project_id=project_id)
     of_user = find_builds(project=project, project_id=project_id, user_id=token.user_id, pattern=order.shared_pattern)
@@ -220,11 +220,11 @@ def _list(talk: Conversation, order: BuildRequest, is_wanted: Callable[[BuildMar
 
     read_rows = read_list(read_row)
 
-    def read(reply: Reply) -> _Listed:
-        rows = read_rows(reply)
-        return _Listed([row for row in rows if row is not None], reply.headers.get("date"))
+    def read(response: Response) -> _Listed:
+        rows = read_rows(response)
+        return _Listed([row for row in rows if row is not None], response.headers.get("date"))
 
-    listed: _Listed = yield from talk.request(Call("GET", of_user.path, read, of_user.query))
+    listed: _Listed = yield from session.request(Request("GET", of_user.path, read, of_user.query))
     if not listed.builds and of_user.query != of_everyone.query:
-        listed = yield from talk.request(Call("GET", of_everyone.path, read, of_everyone.query))
+        listed = yield from session.request(Request("GET", of_everyone.path, read, of_everyone.query))
     return listed
