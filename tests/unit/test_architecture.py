@@ -24,19 +24,21 @@ LONGEST_FILE = 350
 #: From the ground up; what stands in one row may use what is below it, and its own row.
 FLOORS = [
     {"client.text"},
-    {"", "exceptions", "get_provider_info", "version_compat"},
-    {"client", "client.wire", "client.settings", "client.arguments", "client.polling"},
-    {"client.transports", "client.transports.network", "client.records", "client.folder", "client.incoming"},
-    {"client.builds", "client.deployments", "client.downloads", "client.catalogue", "client.authentication"},
+    {"", "exceptions", "get_provider_info", "safe_values", "version_compat", "selection"},
+    {"client", "client.request", "client.settings", "client.validation", "client.flows.polling"},
+    {"client.transports", "client.transports.network", "client.model", "client.storage"},
+    {"client.api", "client.retry"},
+    {"client.session"},
+    {"client.recovery"},
     {"client.flows"},
     {"client.transports.sync", "client.transports.aio"},
-    {"client.results", "client.manifest"},
+    {"client.flows.download_build"},
     {"hooks"},
     {"triggers"},
     {"operators", "sensors"},
 ]
 #: Errors of a build carry the build, which is read by the module that raises them.
-UPWARDS = {("exceptions", "client.builds")}
+UPWARDS = {("exceptions", "client.api.builds")}
 
 
 def module_of(path: Path) -> str:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from mkw_airflow_provider.client.api.builds import Build
-from mkw_airflow_provider.client.api.catalog import find_patterns
 from mkw_airflow_provider.client.api.downloads import Download, DownloadedFile, find_downloads
+from mkw_airflow_provider.client.api.patterns import find_patterns
 from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.download import fetch
 from mkw_airflow_provider.client.flows.wait import look

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider.client.api.builds import get_build
-from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.aio import POOL, AsyncClient, shared_client
 from mkw_airflow_provider.client.transports.sync import Client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConnectionFailedError,
