@@ -212,7 +212,6 @@ class MetaKraftwerkHook(BaseHook):
         """
         # Here and not above: they load fsspec.
         from mkw_airflow_provider.client.flows.download_build import download_into
-        from mkw_airflow_provider.client.storage.download_sink import DownloadSink
         from mkw_airflow_provider.client.storage.file_names import safe_name
         from mkw_airflow_provider.hooks.storage import file_of
 
@@ -223,7 +222,7 @@ class MetaKraftwerkHook(BaseHook):
                 self.find_downloads()
             name = safe_name(self._download_names.get(number), number)
         folder.create()
-        checksums = download_into(self.get_conn(), self.session, number, DownloadSink(folder, name, number))
+        checksums = download_into(self.get_conn(), self.session, number, folder, name)
         return DownloadedFile(folder.shown(name), checksums.size, checksums.sha256)
 
     def find_build_deployments(

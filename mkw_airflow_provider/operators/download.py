@@ -14,7 +14,7 @@ from mkw_airflow_provider.client.validation import (
     pattern_list,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import BuildError, ConfigurationError
+from mkw_airflow_provider.exceptions import BuildError, ConfigurationError, DownloadError
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import os
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath, XComArg
+
+    from mkw_airflow_provider.client.transports.stopping import StopSignal
 
 
 class DownloadBuildOperator(MetaKraftwerkOperator):
@@ -71,7 +73,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         self.ignore_members = ignore_members
         self.if_empty = if_empty
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
-        self._is_killed = False
+        self._stop: StopSignal | None = None
 
         check_literal(whole_number, build_id=build_id)
         if not str(self.destination).startswith("~"):
@@ -95,25 +97,27 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         :raises IntegrityError: if a file is not complete.
         """
         from mkw_airflow_provider.client.flows.download_build import NoFilesError
+        from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
 
+        stop = self._stop = StopSignal()
         with self.final_errors():
             try:
-                return self._download()
+                return self._download(stop)
             except (BuildError, NoFilesError) as error:
                 self.log.error("%s", error)  # noqa: TRY400  # Airflow logs the traceback itself
                 raise AirflowFailException(str(error)) from error
+            except StoppedError as error:
+                raise DownloadError(
+                    "the task is being killed; complete files stay, and the next attempt downloads the rest"
+                ) from error
+            finally:
+                # It belongs to this attempt, and an operator that has one cannot be copied.
+                self._stop = None
 
-    def _download(self) -> dict[str, Any]:
+    def _download(self, stop: StopSignal) -> dict[str, Any]:
         from mkw_airflow_provider.client.flows.download_build import BuildDownload, NoFilesError, build_with_downloads
-        from mkw_airflow_provider.client.flows.stop import StoppedError, stoppable
         from mkw_airflow_provider.client.storage.content_digest import ContentRules
         from mkw_airflow_provider.hooks.storage import folder_of
-
-        def check() -> None:
-            if self._is_killed:
-                raise StoppedError(
-                    "the task is being killed; complete files stay, and the next attempt downloads the rest"
-                )
 
         build_id = self.read_build_id(self.build_id)
         patterns = name_list("patterns", self.patterns)
@@ -122,13 +126,14 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         )
         folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id or None))
         hook = self.hook
-        build = hook.run(stoppable(build_with_downloads(hook.session, build_id), check))
+        client = hook.get_conn()
+        build = client.run(build_with_downloads(hook.session, build_id), stop)
         if not build.downloads:
             text = f"build {build.id} is FINISHED but has no files; perhaps it changed nothing"
             if self.if_empty == "skip":
                 raise AirflowSkipException(text)
             raise NoFilesError(f"{text}. To skip the task in this case, set if_empty='skip'")
-        download = BuildDownload(hook.get_conn(), hook.session, build, folder, rules, check)
+        download = BuildDownload(client, hook.session, build, folder, rules, stop)
         manifest = download.run(patterns, self.max_parallel)
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])
@@ -138,6 +143,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
     def on_kill(self) -> None:
         """Stop the downloads; the next attempt downloads what is missing.
 
-        Airflow calls this from a signal handler, which may have interrupted anything: so it only sets a flag.
+        Airflow calls this from a signal handler, which may have interrupted anything: so it only sets a signal.
         """
-        self._is_killed = True
+        if self._stop is not None:
+            self._stop.set()

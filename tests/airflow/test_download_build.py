@@ -11,7 +11,6 @@ import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, ObjectStoragePath
 
-from mkw_airflow_provider.client.flows.stop import StoppedError
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import (
     ConfigurationError,
@@ -290,7 +289,7 @@ def test_kill_stops_the_downloads(emulator: Emulator, tmp_path: Path, log: Log) 
     emulator.set_download(second, name="large.bin", size=50_000_000)
     task = _task(str(tmp_path), max_parallel=1)
     log.once(".zip: ", task.on_kill)
-    with pytest.raises(StoppedError, match="the task is being killed; complete files stay"):
+    with pytest.raises(DownloadError, match="the task is being killed; complete files stay"):
         task.execute(context_of(task))
     assert not {"large.bin", "manifest.json"} & set(_names(tmp_path))
     assert [file["download_id"] for file in _fetch(str(tmp_path))["files"]] == [first, second]
@@ -308,7 +307,7 @@ def test_kill_while_the_connection_is_read(emulator: Emulator, tmp_path: Path, m
         return connection
 
     monkeypatch.setattr(MetaKraftwerkHook, "get_connection", staticmethod(kill))
-    with pytest.raises(StoppedError):
+    with pytest.raises(DownloadError, match="the task is being killed"):
         task.execute(context_of(task))
     assert emulator.requests() == []
 

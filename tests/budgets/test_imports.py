@@ -24,6 +24,7 @@ NEEDED = {
     "operators.base",
     "operators.template_checks",
     "operators.build_wait",
+    "version_compat",
     "operators.without_worker",
     "safe_values",
     "sensors.start",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.flows.download_build import BuildDownload
 from mkw_airflow_provider.client.storage.folder import Folder
+from mkw_airflow_provider.client.transports.stopping import StopSignal
 from tests.kit.files import zip_of
 from tests.kit.simulation import World, build
 
@@ -29,7 +29,7 @@ def download(
     value: dict[str, Any] = FINISHED,
     patterns: list[str] | None = None,
     max_parallel: int = 4,
-    check: Callable[[], None] = lambda: None,
+    stop: StopSignal | None = None,
 ) -> dict[str, Any]:
     """Do what an attempt of the task does."""
-    return BuildDownload(world, world.session, Build.from_json(value), folder, check=check).run(patterns, max_parallel)
+    return BuildDownload(world, world.session, Build.from_json(value), folder, stop=stop).run(patterns, max_parallel)

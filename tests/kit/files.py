@@ -17,8 +17,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from mkw_airflow_provider.client.flows.download_build import download_into
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.storage.content_digest import Checksums
-from mkw_airflow_provider.client.storage.download_sink import DownloadSink
 from mkw_airflow_provider.client.storage.folder import Folder
+from mkw_airflow_provider.client.transports.stopping import StopSignal
 from tests.kit.simulation import Body, World, body, lost, ok, says_no
 
 
@@ -110,8 +110,6 @@ def _broken(answer: Body, *, breaks: bool) -> Body:
     return answer
 
 
-def fetch(
-    world: World, folder: Folder, name: str = "result.sql", check: Callable[[], None] = lambda: None
-) -> Checksums:
+def fetch(world: World, folder: Folder, name: str = "result.sql", stop: StopSignal | None = None) -> Checksums:
     """Download the file with id 1."""
-    return download_into(world, world.session, 1, DownloadSink(folder, name, 1, check=check), check)
+    return download_into(world, world.session, 1, folder, name, stop=stop)

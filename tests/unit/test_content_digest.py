@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.flows.stop import StoppedError
 from mkw_airflow_provider.client.storage import content_digest as module
 from mkw_airflow_provider.client.storage.content_digest import (
     EVERYTHING_COUNTS,
@@ -19,6 +18,7 @@ from mkw_airflow_provider.client.storage.content_digest import (
     combined_digest,
     content_digest,
 )
+from mkw_airflow_provider.client.transports.stopping import StoppedError
 from mkw_airflow_provider.exceptions import IntegrityError
 from tests.kit.files import sha256
 from tests.kit.simulation import PROPERTY
@@ -139,7 +139,7 @@ def test_unpacked_bytes_are_bounded(monkeypatch):
 
 def test_zip_check_can_be_stopped():
     def stop():
-        raise StoppedError("killed")
+        raise StoppedError
 
     with pytest.raises(StoppedError):
         digest(pack(WHOLE), check=stop)

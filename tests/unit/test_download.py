@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.flows.stop import CHECK_INTERVAL, StoppedError, stoppable
 from mkw_airflow_provider.client.request import Response
+from mkw_airflow_provider.client.storage import download_sink
 from mkw_airflow_provider.client.storage.download_sink import DownloadSink
+from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConnectionFailedError,
@@ -195,41 +196,36 @@ def test_expired_token_is_renewed_in_the_middle(world, folder):
     assert world.sent[-1].call.token == "new"
 
 
-def stop_at(moment, world):
-    def check():
-        if moment():
-            raise StoppedError(f"stopped at {world.now}")
-
-    return check
-
-
 def test_stop_ends_a_file_at_its_next_piece(world, folder):
-    Files(world, {1: DATA})
+    stop = StopSignal()
+
+    def pieces():
+        yield b"one"
+        stop.set()
+        yield b"two"
+
+    answer = body()
+    answer.pieces = pieces()
+    world.script(answer)
     with pytest.raises(StoppedError):
-        fetch(world, folder, check=stop_at(lambda: len(world.sent) == 1, world))
+        fetch(world, folder, stop=stop)
     assert names(folder) == []
 
 
-def test_stop_ends_a_sleep(folder):
-    world = World(outage_tolerance=900.0)
-    world.script(forever=says_no(503, retry_after="600"))
-    with pytest.raises(StoppedError, match="stopped at 100"):
-        fetch(world, folder, check=stop_at(lambda: world.now >= 100, world))
-    assert max(world.pauses) == CHECK_INTERVAL
+def test_stop_ends_the_check_of_a_zip(world, folder, monkeypatch):
+    """It may take longer than Airflow waits for a killed task."""
+    stop = StopSignal()
+    digest = download_sink.content_digest
 
+    def stopped(*arguments):
+        stop.set()
+        return digest(*arguments)
 
-def test_stop_ends_a_login_and_is_not_its_failure(world, folder):
-    world.script(says_no(401), forever=says_no(503))
+    monkeypatch.setattr(download_sink, "content_digest", stopped)
+    Files(world, {1: zip_of(a="select 1;")})
     with pytest.raises(StoppedError):
-        fetch(world, folder, check=stop_at(lambda: len(world.sent) > 3, world))
-    assert world.token_cache.failure is None
-
-
-def test_stoppable_flow_returns_what_the_flow_returns(world):
-    def flow():
-        return (yield from world.session.token())
-
-    assert world.run(stoppable(flow(), lambda: None)) is world.run(flow())
+        fetch(world, folder, "result.zip", stop)
+    assert names(folder) == []
 
 
 def test_sink_error_names_the_file(world, tmp_path):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
 
 from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.flows.download_build import build_with_downloads
-from mkw_airflow_provider.client.flows.stop import StoppedError
 from mkw_airflow_provider.client.storage.content_digest import combined_digest
 from mkw_airflow_provider.client.storage.manifest import MANIFEST
+from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
 from mkw_airflow_provider.exceptions import (
     BuildCanceledError,
     BuildFailedError,
@@ -284,8 +285,9 @@ def test_failed_file_stops_the_others_and_not_the_next_attempt(world, folder):
         yield b"a first piece"
         running.wait()
         assert refused.wait(20)
-        while True:
-            yield b"more"
+        while not world.stop.is_set:
+            time.sleep(0.01)
+        yield b"never taken"
 
     def fail(call):
         running.wait()
@@ -307,15 +309,13 @@ def body_of(pieces):
     return answer
 
 
-def test_killed_task_stops_and_says_so(world, folder):
+def test_killed_task_stops(world, folder):
     files = Files(world, FILES)
 
-    def check():
-        if len(files.asked) == 2:
-            raise StoppedError("the task is being killed")
-
-    with pytest.raises(StoppedError, match="the task is being killed"):
-        download(world, folder, max_parallel=1, check=check)
+    stop = StopSignal()
+    files.instead[5443] = lambda call: stop.set() or body(STAGE)
+    with pytest.raises(StoppedError):
+        download(world, folder, max_parallel=1, stop=stop)
     assert len(files.asked) == 2
     assert MANIFEST not in names(folder)
 

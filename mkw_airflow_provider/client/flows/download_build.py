@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -13,7 +13,6 @@ from mkw_airflow_provider.client.api.downloads import Download, find_downloads
 from mkw_airflow_provider.client.api.patterns import find_patterns
 from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.download import fetch
-from mkw_airflow_provider.client.flows.stop import StoppedError, stoppable
 from mkw_airflow_provider.client.flows.wait import look
 from mkw_airflow_provider.client.storage.content_digest import (
     EVERYTHING_COUNTS,
@@ -26,6 +25,7 @@ from mkw_airflow_provider.client.storage.download_sink import DownloadSink
 from mkw_airflow_provider.client.storage.file_names import final_names
 from mkw_airflow_provider.client.storage.folder import Folder, explain
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, Files, Manifest
+from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
 from mkw_airflow_provider.exceptions import DownloadError, IntegrityError, ProtocolError
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class NoFilesError(DownloadError):
 class FlowRunner(Protocol):
     """What runs flows, in any thread: the client on requests."""
 
-    def run(self, flow: Flow[T]) -> T:
+    def run(self, flow: Flow[T], stop: StopSignal | None = None) -> T:
         """Run a flow to its end."""
 
 
@@ -78,7 +78,7 @@ class BuildDownload:
     :param build: with its downloads, as :func:`build_with_downloads` returns it.
     :param folder: the destination.
     :param rules: what does not count for the content digests.
-    :param check: called for each piece; raises to stop.
+    :param stop: ends all transfers and checks early.
     """
 
     def __init__(
@@ -88,18 +88,17 @@ class BuildDownload:
         build: Build,
         folder: Folder,
         rules: ContentRules = EVERYTHING_COUNTS,
-        check: Callable[[], None] = lambda: None,
+        stop: StopSignal | None = None,
     ) -> None:
         self._client = client
         self._session = session
         self._build = build
         self._folder = folder
         self._rules = rules
-        self._check_task = check
+        self._stop = stop or StopSignal()
         self._names = final_names(((download.id, download.name) for download in build.downloads), MANIFEST)
         self._files: Files = {}
         self._lock = threading.Lock()
-        self._has_failed = False
 
     def run(self, patterns: Sequence[str] | None = None, max_parallel: int = 4) -> dict[str, Any]:
         """Download what is missing in the folder, and write the manifest when all files are there.
@@ -141,23 +140,18 @@ class BuildDownload:
             raise NoFilesError(f"build {self._build.id} has no files of {names}; it has files of {found}")
         return [download for download in downloads if download.pattern in patterns]
 
-    def _check(self) -> None:
-        self._check_task()
-        if self._has_failed:
-            raise StoppedError("another file of the build could not be downloaded")
-
     def _verify(self, number: int, claims: set[Checksums]) -> Checksums | None:
         """Return the checksums of a file that is as one of the claims says; its content digest is calculated again."""
         name = self._names[number]
         if self._folder.size(name) not in {claim.size for claim in claims}:
             return None
         shown = self._folder.shown(name)
-        with explain(f"{shown} cannot be read"), self._folder.local_copy(name, self._check) as file:
-            size, sha256 = size_and_sha256(file, self._check)
+        with explain(f"{shown} cannot be read"), self._folder.local_copy(name, self._stop.check) as file:
+            size, sha256 = size_and_sha256(file, self._stop.check)
             if (size, sha256) not in {(claim.size, claim.sha256) for claim in claims}:
                 return None
             try:
-                return Checksums(size, sha256, content_digest(file, shown, sha256, self._rules, self._check))
+                return Checksums(size, sha256, content_digest(file, shown, sha256, self._rules, self._stop.check))
             except IntegrityError:
                 return None
 
@@ -167,10 +161,10 @@ class BuildDownload:
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
             except BaseException:
-                self._has_failed = True
+                self._stop.set()
                 raise
             finally:
-                pool.shutdown(cancel_futures=self._has_failed)
+                pool.shutdown(cancel_futures=self._stop.is_set)
         errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
         if errors:
             # What stopped the others says more than that they were stopped.
@@ -179,15 +173,14 @@ class BuildDownload:
     def _download(self, manifest: Manifest, number: int) -> None:
         name = self._names[number]
         try:
-            self._check()
-            sink = DownloadSink(self._folder, name, number, self._rules, self._check)
-            checksums = download_into(self._client, self._session, number, sink, self._check)
+            self._stop.check()
+            checksums = download_into(self._client, self._session, number, self._folder, name, self._rules, self._stop)
             with self._lock:
                 self._files[number] = checksums
                 manifest.record(self._files)
         except BaseException:
             # Not when the calling thread notices: by then this thread may have requested another file.
-            self._has_failed = True
+            self._stop.set()
             raise
         self._session.log.info("%s: %s bytes.", name, checksums.size)
 
@@ -196,16 +189,21 @@ def download_into(
     client: FlowRunner,
     session: ApiSession,
     download_id: int,
-    sink: DownloadSink,
-    check: Callable[[], None] = lambda: None,
+    folder: Folder,
+    name: str,
+    rules: ContentRules = EVERYTHING_COUNTS,
+    stop: StopSignal | None = None,
 ) -> Checksums:
     """Download one file and give it its final name.
 
     :raises DownloadError: if it cannot be downloaded or stored.
     :raises IntegrityError: if it is not complete.
+    :raises StoppedError: if the signal was set.
     """
+    stop = stop or StopSignal()
+    sink = DownloadSink(folder, name, download_id, rules, stop.check)
     try:
-        client.run(stoppable(fetch(session, download_id, sink), check))
+        client.run(fetch(session, download_id, sink), stop)
         return sink.finish()
     except BaseException:
         sink.discard()

@@ -15,7 +15,8 @@ from typing import BinaryIO
 
 from mkw_airflow_provider.client.request import PIECE
 from mkw_airflow_provider.client.storage.folder import pieces
-from mkw_airflow_provider.exceptions import IntegrityError, MetaKraftwerkError
+from mkw_airflow_provider.client.transports.stopping import StoppedError
+from mkw_airflow_provider.exceptions import IntegrityError
 
 #: A small ZIP can unpack to any number of bytes. Beyond this one, it is neither checked nor looked into.
 MAX_UNPACKED = 1024 * 1024 * 1024
@@ -101,7 +102,7 @@ def _zip_digest(file: BinaryIO, shown: str, rules: ContentRules, check: Callable
                     digest = _digest(map(count, pieces(member, check)), rules.ignore_lines)
                 if not _is_found(rules.ignore_members, info.filename):
                     members.append((info.filename, digest))
-    except MetaKraftwerkError:
+    except StoppedError:
         raise
     except (_TooLargeError, RuntimeError):
         return None

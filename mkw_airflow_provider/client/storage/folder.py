@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from fsspec.spec import AbstractFileSystem
 
 from mkw_airflow_provider.client.request import PIECE
+from mkw_airflow_provider.client.transports.stopping import StoppedError
 from mkw_airflow_provider.exceptions import DownloadError, MetaKraftwerkError
 
 #: A JSON file of this package is far smaller; a larger one was made by somebody else.
@@ -232,11 +233,11 @@ def pieces(file: Any, check: Callable[[], None]) -> Iterator[bytes]:
 def explain(problem: str) -> Iterator[None]:
     """Raise what a file system raises, each errors of its own, as a DownloadError that says what failed.
 
-    :raises DownloadError: for any other error; those of this package stay as they are.
+    :raises DownloadError: for any other error than those of this package.
     """
     try:
         yield
-    except MetaKraftwerkError:
+    except (MetaKraftwerkError, StoppedError):
         raise
     except Exception as error:
         raise DownloadError(f"{problem}: {error}") from error
