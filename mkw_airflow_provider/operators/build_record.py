@@ -122,7 +122,7 @@ def start_once(
     attempt: Attempt,
     store: TaskStateStore | None,
     on_clear: OnClear,
-    prepare: Callable[[BuildRequest], Flow[BuildRequest]],
+    prepare: Callable[[BuildRequest], Flow[BuildRequest]] | None = None,
 ) -> Flow[CreatedBuild]:
     """Start a build, or adopt the one that an earlier attempt of the same task instance started.
 
@@ -141,7 +141,8 @@ def start_once(
         return CreatedBuild(earlier.build, [])
     if earlier is None and attempt.try_number > 1:
         session.log.info("No running or finished build from an earlier attempt; starting one.")
-    order = yield from prepare(order)
+    if prepare is not None:
+        order = yield from prepare(order)
     marker = BuildMarker.new(_key(attempt), attempt.max_tries)
     sending = _record(attempt, digest, "sending", marker)
     if store is not None:
