@@ -14,7 +14,7 @@ from mkw_airflow_provider.client.validation import (
     pattern_list,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import BuildError, ConfigurationError, DownloadError
+from mkw_airflow_provider.exceptions import BuildError, ConfigurationError, DownloadError, NoFilesError
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
@@ -96,7 +96,6 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         :raises DownloadError: if the build has not ended, or a file cannot be downloaded or stored.
         :raises IntegrityError: if a file is not complete.
         """
-        from mkw_airflow_provider.client.flows.download_build import NoFilesError
         from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
 
         stop = self._stop = StopSignal()
@@ -115,7 +114,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
                 self._stop = None
 
     def _download(self, stop: StopSignal) -> dict[str, Any]:
-        from mkw_airflow_provider.client.flows.download_build import BuildDownload, NoFilesError, build_with_downloads
+        from mkw_airflow_provider.client.flows.download_build import BuildDownload, build_with_downloads
         from mkw_airflow_provider.client.storage.content_digest import ContentRules
         from mkw_airflow_provider.hooks.storage import folder_of
 

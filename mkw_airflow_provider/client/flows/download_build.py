@@ -26,13 +26,9 @@ from mkw_airflow_provider.client.storage.file_names import final_names
 from mkw_airflow_provider.client.storage.folder import Folder, explain
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, Files, Manifest
 from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
-from mkw_airflow_provider.exceptions import DownloadError, IntegrityError, ProtocolError
+from mkw_airflow_provider.exceptions import DownloadError, IntegrityError, NoFilesError, ProtocolError
 
 T = TypeVar("T")
-
-
-class NoFilesError(DownloadError):
-    """A FINISHED build has no files, or none of a wanted pattern. A later attempt would not find any either."""
 
 
 class FlowRunner(Protocol):
