@@ -26,7 +26,7 @@ from tests.exactly_once.accidents import (
 )
 from tests.exactly_once.tasks import RETRIES, StateStore, TriedTask
 from tests.exactly_once.world import BROKEN, World
-from tests.faults.rows import FINISHED
+from dev.benchmarks.faults.rows import FINISHED
 
 #: A build of two patterns, so that there are two files to fetch.
 INSTANCES = [
