@@ -65,6 +65,7 @@ class DbtCloud(_OtherProvider):
 
     def operator(self, task_id: str, pace: Pace) -> Any:
         """Return an operator that starts a run and waits for it in the triggerer."""
+        # Imported here, because only the environment of the benchmarks has the other providers.
         from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator  # type: ignore[import-not-found,unused-ignore]
 
         return DbtCloudRunJobOperator(
@@ -93,6 +94,7 @@ class Databricks(_OtherProvider):
 
     def operator(self, task_id: str, pace: Pace) -> Any:
         """Return an operator that starts a run and waits for it in the triggerer."""
+        # Imported here, because only the environment of the benchmarks has the other providers.
         from airflow.providers.databricks.operators.databricks import DatabricksRunNowOperator  # type: ignore[import-not-found,unused-ignore]
 
         return DatabricksRunNowOperator(task_id=task_id, job_id=services.DATABRICKS_JOB, deferrable=True, retries=1)
@@ -114,6 +116,7 @@ class Airbyte(_OtherProvider):
 
     def operator(self, task_id: str, pace: Pace) -> Any:
         """Return an operator that starts a job and waits for it in the triggerer."""
+        # Imported here, because only the environment of the benchmarks has the other providers.
         from airflow.providers.airbyte.operators.airbyte import AirbyteTriggerSyncOperator  # type: ignore[import-not-found,unused-ignore]
 
         return AirbyteTriggerSyncOperator(

@@ -142,6 +142,7 @@ async def _run(trigger: Any) -> Any:
 async def _portal() -> None:
     """Let synchronous code of a trigger wait for the loop, as the triggerer of Airflow 3 does."""
     try:
+        # Airflow 2.11 does not have it.
         import greenback
     except ImportError:
         return
