@@ -222,5 +222,5 @@ def _check(value: Any, form: Any, place: str) -> None:
 
 
 def _show(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list"}
+    kinds: dict[type, str] = {dict: "an object", list: "a list"}
     return kinds.get(type(value)) or json.dumps(value)[:60]
