@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -13,13 +16,16 @@ import pytest
 from mkw_airflow_provider.client.api.builds import get_build
 from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.client.flows import Exclusive, MaskSecret, Offload, Sleep
+from mkw_airflow_provider.client.request import Request, TransportError
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.transports import aio, sync
 from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
-from mkw_airflow_provider.client.transports.network import POOL
+from mkw_airflow_provider.client.transports.network import KEEP_ALIVE, POOL, describe
 from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
 from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ConnectionFailedError, NotFoundError
 
+REDIRECTED = "http://user:s3cret@127.0.0.1:9/file?signature=s3cret"
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
 
 
@@ -291,3 +297,89 @@ def test_a_name_in_another_script_is_sent_alike(connect, start_proxy, metakraftw
     method, target, headers = proxy.asked[0]
     assert (method, target) == ("GET", "http://xn--mnchen-3ya.invalid/api/v1/projects")
     assert headers["host"] == "xn--mnchen-3ya.invalid"
+
+
+def test_idle_connection_is_not_used_again(api, counted, monkeypatch):
+    """A firewall that drops idle connections would stall the next request until its read timeout."""
+    assert KEEP_ALIVE < 60
+    for transport in (sync, aio):
+        monkeypatch.setattr(transport, "KEEP_ALIVE", 1e-9)
+    for _ in range(3):
+        api.call(find_projects())
+    # The login had one, too.
+    assert counted()[0] == 4
+
+
+def test_wait_for_another_flow_is_bounded(metakraftwerk, transport):
+    def inner():
+        yield Sleep(0)
+
+    def outer():
+        with pytest.raises(TimeoutError, match="another flow"):
+            yield Exclusive("key", inner(), timeout=0.01)
+        yield Exclusive("other key", inner(), timeout=0.01)
+
+    def holder():
+        yield Exclusive("key", outer())
+
+    transport.run(settings_for(metakraftwerk), holder())
+
+
+def test_forked_child_has_its_own_locks_and_connections(metakraftwerk, counted):
+    """Another thread of the parent logs in at that moment, and keeps its lock."""
+    client = Client(settings_for(metakraftwerk), "a", lambda secret: None)
+    logging_in, forked = threading.Event(), threading.Event()
+
+    def log_in():
+        logging_in.set()
+        forked.wait(60)
+        yield Sleep(0)
+
+    def exclusive(flow, timeout=None):
+        yield Exclusive("login", flow, timeout)
+
+    def read():
+        return (yield find_projects()).status
+
+    client.run(read())
+    thread = threading.Thread(target=client.run, args=(exclusive(log_in()),))
+    thread.start()
+    logging_in.wait(60)
+    child = os.fork()
+    if child == 0:
+        # Nothing of pytest must run in here.
+        with contextlib.suppress(BaseException):
+            client.run(exclusive(read(), timeout=30.0))
+            os._exit(0)
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    forked.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert counted()[0] == 2
+
+
+def test_no_secret_of_a_redirects_address_is_shown(metakraftwerk, transport):
+    """Scheme, host and path are shown; login and query may be secrets."""
+
+    def read():
+        with pytest.raises(TransportError) as caught:
+            yield Request("GET", REDIRECTED, lambda response: None)
+        return "".join(traceback.format_exception(caught.value))
+
+    text = transport.run(settings_for(metakraftwerk, token="t"), read())
+    assert "s3cret" not in text
+    assert "TransportError" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no route to https://user:s3cret@host/path?sig=s3cret&x=1", "no route to https://host/path?..."),
+        ("url: /path?sig=s3cret (Caused by x)", "url: /path?... (Caused by x)"),
+        ("'//s3cret@host:1' or \"?s3cret\"", "'//host:1' or \"?...\""),
+        ("Really? Yes.", "Really? Yes."),
+    ],
+)
+def test_errors_are_described_without_login_and_query(text, shown):
+    assert describe(ValueError(text)) == f"ValueError: {shown}"
