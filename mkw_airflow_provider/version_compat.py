@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import Asset
+
+from mkw_airflow_provider.exceptions import ConfigurationError
 
 AIRFLOW_VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
 AIRFLOW_V_3_0_PLUS = AIRFLOW_VERSION >= (3, 0)
@@ -14,3 +19,55 @@ AIRFLOW_V_3_3_PLUS = AIRFLOW_VERSION >= (3, 3)
 FAILED_DEFERRAL = "__fail__"
 #: That reason if the time of the deferral was over, for example because no triggerer ran.
 TRIGGER_TIMEOUT = "Trigger timeout"
+
+
+class TaskStateStore:
+    """What Airflow keeps for a task instance over retries and clears, until its DAG run is deleted (3.3 and later).
+
+    :param store: Airflow's own accessor.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    @classmethod
+    def of(cls, context: Any) -> TaskStateStore | None:
+        """Return the store of the task that runs; None where Airflow has none."""
+        store = (context or {}).get("task_state_store")
+        return None if store is None else cls(store)
+
+    def get(self, key: str) -> Any:
+        """Return what is stored under a key; None if nothing is."""
+        return self._store.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        """Store a JSON value. It does not expire: a deferred task can wait for longer than Airflow's default."""
+        # Only 3.3 has this name, and reading a DAG file must not load what only a running task needs.
+        from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+        self._store.set(key, value, retention=NEVER_EXPIRE)
+
+    def delete(self, key: str) -> None:
+        """Delete what is stored under a key, if anything is."""
+        self._store.delete(key)
+
+
+def make_asset(uri: str) -> Any:
+    """Return an asset whose name is its URI; before Airflow 3, a dataset, which has no name."""
+    # The name would default to the URI as it was typed, and an asset is identified by both.
+    return Asset(name=uri, uri=uri) if AIRFLOW_V_3_0_PLUS else Asset(uri)
+
+
+def approval_operator() -> Any:
+    """Return Airflow's operator that asks a person to approve.
+
+    :raises ConfigurationError: before Airflow 3.1, which does not have it.
+    """
+    try:
+        # Only a task group with approvals needs it, and Airflow before 3.1 does not have it.
+        from airflow.providers.standard.operators.hitl import ApprovalOperator
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            "`approve` needs Airflow 3.1 or later and its standard provider, which have the ApprovalOperator"
+        ) from error
+    return ApprovalOperator

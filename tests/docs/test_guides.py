@@ -63,12 +63,14 @@ def test_the_manifest_that_is_shown_has_the_keys_of_a_real_one(connected: Emulat
     assert list(shown["files"][0]) == list(real["files"][0])
 
 
-def test_the_description_that_is_shown_is_that_of_a_build(connected: Emulator) -> None:
+def test_the_description_that_is_shown_is_that_of_a_build() -> None:
     from mkw_airflow_provider.client.flows.build_marker import BuildMarker
+    from mkw_airflow_provider.operators.attempt import Attempt
 
-    shown = next(block for block in Page(DOCS / "guides" / "start.md").code("text") if "[airflow:" in block)
-    text, line = shown.splitlines()
-    found = re.fullmatch(r"Started by Airflow: DAG (\S+), task (\S+), run (\S+) \[airflow:[0-9a-f]{16}\]", line)
+    shown = next(block for block in Page(DOCS / "guides" / "start.md").code("text") if "[airflow:" in block).rstrip()
+    found = re.search(r"DAG (\S+), task (\S+), run (\S+)$", shown)
+    marker = BuildMarker.find(shown)
     assert found is not None
-    identity = BuildMarker(found[1], found[3], found[2], map_index=-1, first_try=1)
-    assert re.sub("[0-9a-f]{16}]", "]", identity.describe(text)) == re.sub("[0-9a-f]{16}]", "]", shown.rstrip())
+    assert marker is not None
+    attempt = Attempt(found[1], found[3], found[2], map_index=-1, try_number=1, max_tries=marker.max_tries)
+    assert shown == marker.describe("nightly build", f"Started by Airflow: {attempt}")
