@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild, pick_reusable, task_key
@@ -23,6 +23,7 @@ from mkw_airflow_provider.client.flows.start import (
     search,
 )
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
+from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.flows import ApiSession, Flow
@@ -30,54 +31,20 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.version_compat import TaskStateStore
 
 OnClear: TypeAlias = Literal["adopt_running", "rebuild"]
-State: TypeAlias = Literal["sending", "started", "done"]
-
-KEY = "metakraftwerk_build"
 
 
-@dataclass(frozen=True)
-class BuildRecord:
+@dataclass(frozen=True, kw_only=True)
+class BuildRecord(AttemptRecord):
     """What the task state store remembers of the newest build of a task instance.
 
-    :param state: ``sending`` before the POST, ``started`` after its response, ``done`` right before the task returns.
-    :param marker: of that POST.
-    :param max_tries: of the attempt that wrote this.
-    :param clear_number: of the DAG run at that time.
-    :param digest: of what was asked for.
+    :param marker: of its POST.
     :param build_id: None while ``sending``.
     """
 
-    state: State
+    key: ClassVar[str] = "metakraftwerk_build"
+
     marker: str
-    max_tries: int
-    clear_number: int | None
-    digest: str
     build_id: int | None = None
-
-    @classmethod
-    def load(cls, store: TaskStateStore) -> BuildRecord | None:
-        """Return the record of a task; None if it has none that can be read."""
-        value = store.get(KEY)
-        if not isinstance(value, dict):
-            return None
-        try:
-            return cls(**{field.name: value[field.name] for field in fields(cls)})
-        except KeyError:
-            return None
-
-    def save(self, store: TaskStateStore) -> None:
-        """Replace the record of a task."""
-        store.set(KEY, asdict(self))
-
-    def was_cleared_before(self, attempt: Attempt) -> bool:
-        """Whether the task was cleared between this record and an attempt.
-
-        Neither number is enough: with lowered ``retries``, clearing leaves ``max_tries`` as it was; and clearing any
-        task of the run raises ``clear_number``, which counts only for a task that had done its work.
-        """
-        if self.max_tries != attempt.max_tries:
-            return True
-        return self.state == "done" and self.clear_number != attempt.clear_number
 
 
 class Earlier(NamedTuple):
@@ -139,7 +106,7 @@ def start_once(
         created: CreatedBuild = yield from create_marked(session, order, marker, f"Started by Airflow: {attempt}")
     except MetaKraftwerkError as error:
         if store is not None and not may_have_started(error):
-            store.delete(KEY)
+            store.delete(BuildRecord.key)
         raise
     if store is not None:
         replace(sending, state="started", build_id=created.build.id).save(store)
@@ -160,7 +127,14 @@ def _key(attempt: Attempt) -> str:
 def _record(
     attempt: Attempt, digest: str, state: State, marker: BuildMarker | None, build_id: int | None = None
 ) -> BuildRecord:
-    return BuildRecord(state, str(marker or ""), attempt.max_tries, attempt.clear_number, digest, build_id)
+    return BuildRecord(
+        state=state,
+        max_tries=attempt.max_tries,
+        clear_number=attempt.clear_number,
+        digest=digest,
+        marker=str(marker or ""),
+        build_id=build_id,
+    )
 
 
 def _recorded(

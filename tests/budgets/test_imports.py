@@ -22,7 +22,6 @@ NEEDED = {
     "operators.literals",
     "operators.attempt",
     "version_compat",
-    "operators.series",
     "operators.waiting",
     "operators.without_worker",
     "sensors.start",

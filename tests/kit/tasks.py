@@ -24,13 +24,13 @@ __all__ = [
     "StateStore",
     "TaskDeferralError",
     "TaskInstance",
-    "Tries",
     "attach",
     "context_of",
     "deferral",
     "of_this_version",
     "only_event",
     "play",
+    "search_once",
     "through_database",
     "timeless",
 ]
@@ -167,29 +167,10 @@ class Attempts:
         self.store = None if self.store is None else StateStore()
 
 
-class Tries:
-    """The tries of one series of a task: from its start, or from its clearing, to its end.
-
-    :param make: makes the operator anew for each try.
-    :param first_try: number of the series' first try; above 1, the task was cleared before.
-    :param store: the task's state store; None before Airflow 3.3.
-    :param identity: what else the task instance is, such as ``map_index``.
-    """
-
-    def __init__(
-        self, make: Callable[[], Any], *, first_try: int = 1, store: StateStore | None = None, **identity: Any
-    ) -> None:
-        self._make = make
-        self._first_try = first_try
-        self._store = store
-        self._identity = identity
-        self.context: dict[str, Any] = {}
-
-    def run(self, this_try: int) -> Any:
-        operator = self._make()
-        max_tries = self._first_try + operator.retries - 1
-        self.context = context_of(operator, self._store, try_number=this_try, max_tries=max_tries, **self._identity)
-        return operator.execute(self.context)
+def search_once(session: Any, find: Callable[[], Any], seconds: float) -> Any:
+    """Search without waiting for what may appear later: for tests over a socket, whose time is real."""
+    del session, seconds
+    return find()
 
 
 def through_database(trigger: BaseTrigger) -> BaseTrigger:

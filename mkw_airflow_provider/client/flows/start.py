@@ -15,6 +15,7 @@ from mkw_airflow_provider.client.request import Request, Response, read_list
 from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
 from mkw_airflow_provider.exceptions import (
     BuildStartUncertainError,
+    DeploymentUncertainError,
     NotFoundError,
     ProtocolError,
     ServerError,
@@ -116,10 +117,10 @@ def _log_start(session: ApiSession, order: BuildRequest, created: CreatedBuild) 
 
 
 def may_have_started(error: Exception) -> bool:
-    """Whether a build may be running after :func:`create_marked` raised an error."""
+    """Whether a POST may have taken effect although it raised an error."""
     if isinstance(error, ServerError):
         return error.status != 503 and not error.path.endswith("authentication")
-    return isinstance(error, BuildStartUncertainError)
+    return isinstance(error, (BuildStartUncertainError, DeploymentUncertainError))
 
 
 def search(session: ApiSession, find: Callable[[], Flow[T | None]], seconds: float) -> Flow[T | None]:
