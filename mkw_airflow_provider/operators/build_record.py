@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild, pick_reusable, task_key
@@ -95,6 +95,7 @@ def start_once(
     if earlier is not None and _is_adopted(session, earlier, on_clear):
         if store is not None:
             _record(attempt, digest, "started", earlier.marker, earlier.build.id).save(store)
+        warn_if_marker_is_lost(session.log, earlier.build, attempt)
         return CreatedBuild(earlier.build, [])
     if earlier is None and attempt.try_number > 1:
         session.log.info("No running or finished build from an earlier attempt; starting one.")
@@ -110,6 +111,7 @@ def start_once(
         raise
     if store is not None:
         replace(sending, state="started", build_id=created.build.id).save(store)
+    warn_if_marker_is_lost(session.log, created.build, attempt)
     return created
 
 
@@ -118,6 +120,18 @@ def mark_done(store: TaskStateStore | None, attempt: Attempt) -> None:
     record = None if store is None else BuildRecord.load(store)
     if store is not None and record is not None:
         replace(record, state="done", max_tries=attempt.max_tries, clear_number=attempt.clear_number).save(store)
+
+
+def warn_if_marker_is_lost(log: Any, build: Build, attempt: Attempt) -> None:
+    """Warn if a server has cut or replaced a build's description, so that nothing tells whose build it is."""
+    marker = BuildMarker.find(build.description)
+    if "description" not in build.raw or (marker is not None and marker.task == _key(attempt)):
+        return
+    log.warning(
+        "The description of build %s has lost its marker: the server has cut or changed it. If the response to a start "
+        "request is lost, and before Airflow 3.3 in each retry, this task cannot find its build and may start another.",
+        build.id,
+    )
 
 
 def _key(attempt: Attempt) -> str:

@@ -107,15 +107,23 @@ class DagRun:
     clear_number: int = 0
 
 
+#: The DAG run of the newest first attempt of each run id, for the attempts after it.
+_DAG_RUNS: dict[tuple[str, str], DagRun] = {}
+
+
 def context_of(
     operator: Any, store: StateStore | None = None, *, dag_run: DagRun | None = None, **values: Any
 ) -> dict[str, Any]:
     """A context for the first try of an operator's task, or for the one that the values name.
 
-    :param dag_run: its DAG run; None: one that starts now.
+    :param dag_run: its DAG run; None: one that starts now with a first attempt, else that of the first attempt.
     """
     task_instance = TaskInstance(operator.task_id, **{"max_tries": operator.retries or 0, **values})
-    context: dict[str, Any] = {"ti": task_instance, "task_instance": task_instance, "dag_run": dag_run or DagRun()}
+    run = (task_instance.dag_id, task_instance.run_id)
+    if dag_run is None and task_instance.try_number == 1:
+        _DAG_RUNS[run] = DagRun()
+    dag_run = dag_run or _DAG_RUNS.setdefault(run, DagRun())
+    context: dict[str, Any] = {"ti": task_instance, "task_instance": task_instance, "dag_run": dag_run}
     return context if store is None else {**context, "task_state_store": store}
 
 

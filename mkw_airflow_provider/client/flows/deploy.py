@@ -12,10 +12,11 @@ from mkw_airflow_provider.client.api.build_deployments import (
     create_build_deployment,
     find_build_deployments,
 )
+from mkw_airflow_provider.client.flows.start import search_after_500
 from mkw_airflow_provider.client.recovery import send_blindly, send_or_recover
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow
-from mkw_airflow_provider.exceptions import DeploymentFailedError, DeploymentUncertainError, MetaKraftwerkError
+from mkw_airflow_provider.exceptions import DeploymentFailedError, DeploymentUncertainError, MetaKraftwerkError, ServerError
 
 
 @dataclass(frozen=True)
@@ -159,11 +160,14 @@ def deploy(session: ApiSession, order: DeploymentRequest, known: Collection[int]
             "The next attempt of this task checks first, and deploys only if none is listed"
         )
 
-    return (
-        yield from send_or_recover(
-            session, order.post(), find=lambda: find_new(session, order, known), uncertain=uncertain
-        )
-    )
+    def find() -> Flow[BuildDeployment | None]:
+        return (yield from find_new(session, order, known))
+
+    post = order.post()
+    try:
+        return (yield from send_or_recover(session, post, find=find, uncertain=uncertain))
+    except ServerError as error:
+        return (yield from search_after_500(session, post, error, find, f"the deployment {order}"))
 
 
 def create(session: ApiSession, order: DeploymentRequest) -> Flow[BuildDeployment]:
