@@ -16,7 +16,12 @@ from mkw_airflow_provider.client.flows.start import search_after_500
 from mkw_airflow_provider.client.recovery import send_blindly, send_or_recover
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow
-from mkw_airflow_provider.exceptions import DeploymentFailedError, DeploymentUncertainError, MetaKraftwerkError, ServerError
+from mkw_airflow_provider.exceptions import (
+    DeploymentFailedError,
+    DeploymentUncertainError,
+    MetaKraftwerkError,
+    ServerError,
+)
 
 
 @dataclass(frozen=True)
