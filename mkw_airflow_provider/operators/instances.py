@@ -58,9 +58,7 @@ def resolve(
     selector = request.selector
     if selector is None:
         return request
-    selection: Selection = yield from select(
-        session, selector, project=request.project, project_id=request.project_id
-    )
+    selection: Selection = yield from select(session, selector, project=request.project, project_id=request.project_id)
     session.log.info("%s Selector: %s.", describe_selection(selection), selector)
     for line in describe_excluded(selection):
         session.log.info("%s", line)

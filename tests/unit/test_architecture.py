@@ -28,7 +28,6 @@ LAYERS = [
     {"client.recovery"},
     {"client.flows"},
     {"client.transports.sync", "client.transports.aio"},
-    {"client.flows.download_build"},
     {"hooks"},
     {"triggers"},
     {"operators", "sensors"},
