@@ -75,7 +75,7 @@ class TaskInstance:
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcom[key] = json.loads(json.dumps(value))
 
-    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
+    def xcom_pull(self, task_ids: str, key: str, map_indexes: int, include_prior_dates: bool = False) -> Any:
         assert (task_ids, map_indexes) == (self.task_id, self.map_index), "an operator pulls its own XComs only"
         return self.xcom.get(key)
 
