@@ -1,4 +1,4 @@
-"""What every test stands on: a home of its own for Airflow, and an environment without the caller's proxies."""
+"""What every test needs: its own AIRFLOW_HOME, an environment without the caller's proxies, and servers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,8 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 for variable in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("AIRFLOW_CONN_")]:
     del os.environ[variable]
+
+pytest_plugins = ["tests.kit.certificates"]
 
 
 def pytest_unconfigure() -> None:
@@ -30,10 +34,17 @@ def repository() -> Path:
 
 
 @pytest.fixture
-def connected(metakraftwerk, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+def connected(metakraftwerk: Any) -> Any:
     """The emulator with builds of half a second, and no token left from another test."""
-    from mkw_airflow_provider.client import authentication
+    from tests.kit.pauses import forget_tokens
 
-    monkeypatch.setattr(authentication, "_wallets", {})
+    forget_tokens()
     metakraftwerk.set(build_seconds=0.5)
     return metakraftwerk
+
+
+@pytest.fixture
+def servers() -> Iterator[ExitStack]:
+    """The servers of a test other than the emulator; they are closed after it."""
+    with ExitStack() as stack:
+        yield stack

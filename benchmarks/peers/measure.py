@@ -16,7 +16,8 @@ from mkw_airflow_provider.client.flows import Conversation
 from mkw_airflow_provider.triggers import watch
 from tests.faults.play import play
 from tests.faults.rows import ROWS, Row
-from tests.faults.stage import Clock, Pace
+from tests.faults.stage import Pace
+from tests.kit.clock import Clock
 
 #: What is loaded once in a triggerer's life is loaded before anything is measured.
 CALM = Row("calm", "nothing happens", lambda _: None)
@@ -30,10 +31,10 @@ def measure(package: str, folder: Path, pace: Pace, wanted: list[str]) -> dict[s
     :param wanted: ids of the rows.
     :return: ``package``, ``version``, and ``outcomes`` by the ids of the rows.
     """
-    subject, clock = SUBJECTS[package](), Clock()
-    time.time = clock
+    subject, clock = SUBJECTS[package](), Clock(rate=1.0)
+    time.time = clock.wall
     # This provider took its clock when it was imported.
-    watch.Conversation = partial(Conversation, wall=clock)  # type: ignore[attr-defined,assignment]
+    watch.Conversation = partial(Conversation, wall=clock.wall)  # type: ignore[attr-defined,assignment]
     outcomes: dict[str, dict[str, Any]] = {}
     with ServerProgram(folder) as server:
         play(CALM, subject, server, pace, clock)

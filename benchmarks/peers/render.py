@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from benchmarks.peers.faults import TABLE
-from tests.faults.rows import FINISHED, STILL_WAITING
 from tests.faults.stage import BLOCKED
+from tests.kit.outcomes import FINISHED, STILL_WAITING
 
 PAGE = TABLE.with_suffix(".md")
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from tests.exactly_once.accidents import Accident, KilledError, Reaper
-from tests.faults.rows import FINISHED
-from tests.faults.tasks import Task, TaskInstance
+from tests.kit.outcomes import FINISHED
+from tests.kit.tasks import StateStore, Task, TaskInstance
 
 #: More tries than one run of the machine can use up.
 RETRIES = 1000
@@ -17,8 +17,8 @@ KILLED, CLEARED = "killed", "cleared"
 Series: TypeAlias = tuple[str, int, int]
 
 
-class StateStore(dict[str, Any]):
-    """The task state store of Airflow 3.3: it outlives tries and clears."""
+class MortalStore(StateStore):
+    """A state store in which values are set by a worker that may be killed."""
 
     def __init__(self, reaper: Reaper) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class StateStore(dict[str, Any]):
     def set(self, key: str, value: Any) -> None:
         """Keep a value."""
         self._reaper.point()
-        self[key] = value
+        super().set(key, value)
         self._reaper.point()
 
 
@@ -61,9 +61,10 @@ class TriedTask(Task):
         map_index: int = -1,
         store: StateStore | None = None,
     ) -> None:
-        instance = Mortal("dag", "manual__1", task_id, map_index, max_tries=RETRIES)
+        instance = Mortal(task_id, "dag", "manual__1", map_index, max_tries=RETRIES)
         instance.reaper = reaper
-        super().__init__(instance, make)
+        context = {"ti": instance, "task_instance": instance}
+        super().__init__(make, context if store is None else {**context, "task_state_store": store})
         self._reaper = reaper
         self._store = store
 
@@ -103,14 +104,9 @@ class TriedTask(Task):
         """Run a try in a worker to its end, its deferral, or the worker's."""
         self._in_a_worker(self.begin, accident.killed_after)
 
-    def resume(self, accident: Accident) -> None:
+    def go_on(self, accident: Accident) -> None:
         """Run a try on in a worker after its trigger's event."""
-        self._in_a_worker(self.go_on, accident.killed_after)
-
-    @property
-    def _context(self) -> dict[str, Any]:
-        more = {} if self._store is None else {"task_state_store": self._store}
-        return {**super()._context, **more}
+        self._in_a_worker(self.resume, accident.killed_after)
 
     def _in_a_worker(self, work: Callable[[], None], killed_after: int | None) -> None:
         try:

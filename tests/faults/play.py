@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.faults.heartbeat import Heartbeat
-from tests.faults.rows import FINISHED, Row
-from tests.faults.stage import BLOCKED, TASKS, Clock, Pace, Server, Stage, Subject
-from tests.faults.tasks import Task, TaskInstance, first_event
+from tests.faults.rows import Row
+from tests.faults.stage import BLOCKED, TASKS, Pace, Server, Stage, Subject
+from tests.kit.clock import Clock
+from tests.kit.outcomes import FINISHED
+from tests.kit.tasks import Task, context_of, first_event
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,12 @@ def play(row: Row, subject: Subject, server: Server, pace: Pace, clock: Clock) -
         longest_stop = _wait(tasks, stage, None if row.starting else row.provoke)
     finally:
         stage.mend()
-    _go_on(tasks)
+    _resume(tasks)
     retries = [task for task in tasks if task.wants_retry]
     for task in retries:
         task.begin()
     _wait(retries, stage, None)
-    _go_on(retries)
+    _resume(retries)
     outcome = Outcome(
         first=_count(task.endings[0] for task in tasks),
         second=_count(ending for task in tasks for ending in task.endings[1:]),
@@ -99,8 +101,9 @@ def play(row: Row, subject: Subject, server: Server, pace: Pace, clock: Clock) -
 
 
 def _task(name: str, subject: Subject, pace: Pace) -> Task:
-    instance = TaskInstance(dag_id="faults", run_id="manual__1", task_id=name, max_tries=1)
-    return Task(instance, lambda: subject.operator(name, pace))
+    operator = subject.operator(name, pace)
+    context = context_of(operator, dag_id="faults", run_id="manual__1", max_tries=1)
+    return Task(lambda: subject.operator(name, pace), context)
 
 
 def _begin(task: Task, row: Row, stage: Stage) -> None:
@@ -137,10 +140,10 @@ def _wait(tasks: list[Task], stage: Stage, provoke: Callable[[Stage], None] | No
     return longest_stop
 
 
-def _go_on(tasks: list[Task]) -> None:
+def _resume(tasks: list[Task]) -> None:
     for task in tasks:
         if task.deferred is not None:
-            task.go_on()
+            task.resume()
 
 
 def _count(endings: Any) -> dict[str, int]:

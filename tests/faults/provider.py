@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mkw_airflow_provider.client import authentication
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from tests.faults.stage import Pace, Server
+from tests.kit.pauses import forget_tokens
 
 BUILD = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}
 
@@ -19,7 +19,7 @@ class MetaKraftwerk:
 
     def forget(self) -> None:
         """Forget the token that all tasks of this process share."""
-        authentication._wallets.clear()
+        forget_tokens()
 
     def connection(self, server: Server, pace: Pace, *, tolerance: float, host: str | None) -> dict[str, str]:
         """Return the environment variable that is the Airflow connection."""

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.faults.stage import NOWHERE, Stage
+from tests.kit.outcomes import FINISHED
 
-#: How a try ends that does not fail.
-FINISHED = "finished"
-#: How a try is said to end whose trigger would wait for ever.
-STILL_WAITING = "still waiting"
 HOUR = 3600.0
 
 

@@ -7,7 +7,8 @@ import pytest
 from tests.faults.play import play
 from tests.faults.provider import MetaKraftwerk
 from tests.faults.rows import ROWS, Row
-from tests.faults.stage import Clock, Pace
+from tests.faults.stage import Pace
+from tests.kit.clock import Clock
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)

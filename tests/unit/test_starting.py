@@ -206,7 +206,7 @@ def test_the_next_try_clears_an_uncertain_start_up():
     builds.listed_after = 60.0
     with pytest.raises(BuildStartUncertainError):
         run(world)
-    world.clock.go_on(300)
+    world.clock.advance(300)
     assert run(world, is_retry=True).build.id == 5139
     assert world.asked.count(POSTED) == 1
 

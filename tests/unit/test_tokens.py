@@ -131,7 +131,7 @@ def test_a_token_is_renewed_ahead_of_its_end():
     hour = jwt(iat=NIGHT, exp=NIGHT + 3_600)
     world.script(logged_in(hour), ok(build()), ok(build()), logged_in("second"), ok(build()))
     for moment in (0.0, 3_470.0, 3_481.0):
-        world.clock.go_on(moment - world.now)
+        world.clock.advance(moment - world.now)
         world.run(world.talk.request(READ))
     assert tokens_sent(world) == [None, hour, hour, None, "second"]
 
