@@ -40,7 +40,7 @@ help: ## Show this list
 	@echo '  PYTHON=python3.12  the Python to make .venv with, 3.10 to 3.13'
 
 demo: $(VENV)/.airflow ## Run the nightly chain on a real Airflow; KEEP=1 leaves it running
-	@exec $(BIN)/python -m demo $(if $(filter-out 0 no false,$(KEEP)),--keep)
+	@exec $(BIN)/python -m dev.demo $(if $(filter-out 0 no false,$(KEEP)),--keep)
 
 install: $(VENV)/.dev ## Install this package, Airflow and the tools into .venv
 
@@ -77,13 +77,13 @@ docs: $(VENV)/.dev ## Build the documentation into docs/_build/html
 	$(ALONE) $(BIN)/sphinx-build --fail-on-warning --nitpicky --quiet -b html docs docs/_build/html
 
 chaos: $(VENV)/.airflow ## Kill, cut and delay while the chain runs; SHORT=1, RUNS=60, SEED=7, MINUTES=30
-	@exec $(BIN)/python -m chaos $(if $(filter-out 0 no false,$(SHORT)),--short) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+	@exec $(BIN)/python -m dev.chaos $(if $(filter-out 0 no false,$(SHORT)),--short) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 bench: $(VENV)/.python ## Measure this package beside other providers; QUICK=1 takes a few minutes, not 45
-	@exec $(BIN)/python -m benchmarks $(if $(filter-out 0 no false,$(QUICK)),--quick)
+	@exec $(BIN)/python -m dev.benchmarks $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 soak: $(VENV)/.python ## Wait for 500 builds an hour, compressed, and see what grows; MINUTES=3
-	@exec $(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES))
+	@exec $(BIN)/python -m dev.benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 lock: $(VENV)/.python ## Pin the newest versions of all that is installed
 	$(COMPILE) pyproject.toml --group dev --output-file $(LOCK)

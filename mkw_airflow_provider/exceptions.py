@@ -33,6 +33,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mkw_airflow_provider.client.text import foreign_text, quote_value, remove_secrets
+
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.builds import Build
 
@@ -66,8 +68,13 @@ __all__ = [
 class MetaKraftwerkError(Exception):
     """Root of everything that this package raises by itself.
 
-    The positional arguments are the whole state of an error, so that it can be pickled and written as JSON.
+    The positional arguments are the whole state of an error, so that it can be pickled and written as JSON. Whoever
+    raises one passes foreign text through :func:`~mkw_airflow_provider.client.text.foreign_text`; known secrets are
+    removed here once more, because an error ends up in logs and in Airflow's database.
     """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*(remove_secrets(value) if isinstance(value, str) else value for value in arguments))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the error as JSON: its class's name and its arguments."""
@@ -84,7 +91,7 @@ class MetaKraftwerkError(Exception):
         if isinstance(kind, type) and issubclass(kind, MetaKraftwerkError) and isinstance(arguments, list):
             with suppress(TypeError, MetaKraftwerkError):
                 return kind(*arguments)
-        return ProtocolError(f"an error of an unknown form came out of the triggerer: {value!r:.500}")
+        return ProtocolError(f"an error of an unknown form came out of the triggerer: {quote_value(value, 500)}")
 
 
 def _plain(argument: Any) -> Any:
@@ -114,12 +121,8 @@ class ApiError(MetaKraftwerkError):
     """
 
     def __init__(self, status: int, message: str, method: str = "", path: str = "", note: str = "") -> None:
-        super().__init__(status, message, method, path, note)
-        self.status = status
-        self.message = message
-        self.method = method
-        self.path = path
-        self.note = note
+        super().__init__(status, foreign_text(message), method, path, note)
+        self.status, self.message, self.method, self.path, self.note = self.args
 
     def __str__(self) -> str:
         asked = f"{self.method} {self.path} was" if self.method else "the request was"
@@ -207,7 +210,7 @@ class BuildTimeoutError(MetaKraftwerkError):
     def __init__(self, build_id: int, message: str) -> None:
         super().__init__(build_id, message)
         self.build_id = build_id
-        self.message = message
+        self.message: str = self.args[1]
 
     def __str__(self) -> str:
         return self.message

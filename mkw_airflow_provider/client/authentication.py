@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.text import remember_secrets
 from mkw_airflow_provider.client.wire import SENDABLE, Call, Reply
 from mkw_airflow_provider.exceptions import MetaKraftwerkError, ProtocolError
 
@@ -74,15 +75,18 @@ def login(settings: Settings) -> Call[Token]:
     """Log in (documented: local strategy, e-mail and password; 201 with ``accessToken`` and ``user``)."""
     body = {"strategy": "local", "email": settings.login, "password": settings.password}
     # Another login does no harm, so a lost answer is met by asking again.
-    return Call("POST", "/authentication", _read_token, body=body, repeatable=True, authenticated=False)
+    return Call(
+        "POST", "/authentication", _read_token, body=body, repeatable=True, authenticated=False, is_confidential=True
+    )
 
 
 def _read_token(reply: Reply) -> Token:
-    value = reply.json()
+    value = reply.json_or_none()
     token = value.get("accessToken") if isinstance(value, dict) else None
     if not isinstance(token, str) or not SENDABLE.fullmatch(token):
-        # The body is not shown: whatever it is, it may hold a secret.
-        raise ProtocolError("the answer to the login has no accessToken that could be sent")
+        # Whatever the body is, it may hold a token that nobody has read yet: it is never shown.
+        raise ProtocolError(f"the response to the login ({reply.described}) has no accessToken that could be sent")
+    remember_secrets(token)
     user = value.get("user")
     user_id = user.get("id") if isinstance(user, dict) else None
     return Token.of(token, user_id if isinstance(user_id, int) else None)

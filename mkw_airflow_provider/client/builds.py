@@ -21,7 +21,8 @@ from mkw_airflow_provider.client.arguments import (
     whole_number,
 )
 from mkw_airflow_provider.client.downloads import Download
-from mkw_airflow_provider.client.records import Record
+from mkw_airflow_provider.client.records import Record, message
+from mkw_airflow_provider.client.text import foreign_text, quote_value
 from mkw_airflow_provider.client.wire import Call, api_path, query, read_list, read_one
 from mkw_airflow_provider.exceptions import BuildCanceledError, BuildFailedError, ProtocolError
 
@@ -42,7 +43,9 @@ def _status(value: Any) -> BuildStatus | str | None:
     try:
         return BuildStatus(value)
     except ValueError:
-        return value if isinstance(value, str) and value else None
+        shown = foreign_text(value, 100) if isinstance(value, str) else ""
+        # What is only nearly a status must not become one.
+        return (quote_value(value) if shown in set(BuildStatus) else shown) or None
 
 
 def _downloads(value: Any) -> tuple[Download, ...]:
@@ -71,7 +74,7 @@ class Build(Record):
     user_id: int | None = None
     project_id: int | None = None
     progress: int | None = None
-    message: str | None = None
+    message: str | None = field(default=None, metadata={"read": message})
     build_start: pendulum.DateTime | None = None
     build_end: pendulum.DateTime | None = None
     created_at: pendulum.DateTime | None = None
@@ -202,9 +205,9 @@ def create_build(
 
 def _read_created(value: Any) -> CreatedBuild:
     if not isinstance(value, Mapping):
-        raise ProtocolError(f"the answer to POST /builds is not the documented object: {value!r:.200}")
+        raise ProtocolError(f"the answer to POST /builds is not the documented object: {quote_value(value)}")
     warnings = value.get("warnings")
     return CreatedBuild(
         build=Build.from_json(value.get("build")),
-        warnings=[str(warning) for warning in warnings] if isinstance(warnings, list) else [],
+        warnings=[foreign_text(str(warning)) for warning in warnings] if isinstance(warnings, list) else [],
     )

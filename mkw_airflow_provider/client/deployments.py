@@ -13,7 +13,7 @@ from mkw_airflow_provider.client.arguments import (
     optional_text,
     whole_number,
 )
-from mkw_airflow_provider.client.records import Record
+from mkw_airflow_provider.client.records import Record, message
 from mkw_airflow_provider.client.wire import Call, api_path, query, read_list, read_one
 
 
@@ -33,14 +33,12 @@ class BuildDeployment(Record):
     @property
     def status(self) -> str | None:
         """The field ``status``, should the server send one: it is not documented."""
-        value = self.raw.get("status")
-        return value if isinstance(value, str) else None
+        return message(self.raw.get("status"))
 
     @property
     def message(self) -> str | None:
         """The field ``message``, should the server send one: it is not documented."""
-        value = self.raw.get("message")
-        return value if isinstance(value, str) else None
+        return message(self.raw.get("message"))
 
 
 def find_build_deployments(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pendulum
 
+from mkw_airflow_provider.client.text import foreign_text, quote_value, remove_secrets
 from mkw_airflow_provider.exceptions import ProtocolError
 
 if TYPE_CHECKING:
@@ -40,18 +41,17 @@ class Record:
         :raises ProtocolError: where it is no object, or what must be there is not.
         """
         if not isinstance(value, Mapping):
-            raise ProtocolError(f"a {cls.noun} must be a JSON object, not {value!r:.200}")
+            raise ProtocolError(f"a {cls.noun} must be a JSON object, not {quote_value(value)}")
         columns = _columns(cls)  # type: ignore[arg-type]  # a class is hashable
         values = {name: read(value.get(name)) for name, (read, _) in columns.items()}
         missing = [name for name, (_, needed) in columns.items() if needed and values[name] is None]
         if missing:
-            raise ProtocolError(f"a {cls.noun} came without {' and '.join(missing)}: {dict(value)!r:.200}")
+            raise ProtocolError(f"a {cls.noun} came without {' and '.join(missing)}: {quote_value(dict(value))}")
         return cls(**values, raw=dict(value))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: every documented field, and the others as they came."""
-        documented = {name: _plain(getattr(self, name)) for name in _columns(type(self))}  # type: ignore[arg-type]
-        return {**self.raw, **documented}
+        """Return the JSON form of the documented fields, without known secrets. Others are in :attr:`raw` only."""
+        return {name: _plain(getattr(self, name)) for name in _columns(type(self))}  # type: ignore[arg-type]
 
 
 def _plain(value: Any) -> Any:
@@ -61,7 +61,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, pendulum.DateTime):
         return value.to_iso8601_string()
-    return str(value) if isinstance(value, str) else value
+    return remove_secrets(str(value)) if isinstance(value, str) else value
 
 
 def _integer(value: Any) -> int | None:
@@ -77,6 +77,11 @@ def _integer(value: Any) -> int | None:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def message(value: Any) -> str | None:
+    """Read a text that ends up in logs and errors: one printable line of bounded length."""
+    return foreign_text(value) if isinstance(value, str) else None
 
 
 def _moment(value: Any) -> pendulum.DateTime | None:

@@ -17,7 +17,7 @@ from mkw_airflow_provider.client.flows.waiting import look
 from mkw_airflow_provider.client.folder import Folder
 from mkw_airflow_provider.client.incoming import IncomingFile, safe_name
 from mkw_airflow_provider.client.manifest import MANIFEST, Entries, Manifest
-from mkw_airflow_provider.client.sync import Client
+from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.exceptions import DownloadError, ProtocolError
 
 

@@ -52,6 +52,14 @@ class Settings:
     client_cert: str | None = None
     proxy: str | None = field(default=None, repr=False)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown: the token and the passwords, that of the proxy too."""
+        proxy = urlsplit(self.proxy or "").password
+        # As it stands in the URL and as it is sent.
+        found = (self.token, self.password, proxy, proxy and unquote(proxy))
+        return tuple(secret for secret in found if secret)
+
     @classmethod
     def from_fields(
         cls,

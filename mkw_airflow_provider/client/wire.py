@@ -11,11 +11,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
+from mkw_airflow_provider.client.text import (
+    address_without_secrets,
+    foreign_text,
+    secrets_in_address,
+)
 from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ProtocolError, api_error
 
 MAX_JSON_BODY = 64 * 1024 * 1024
 MAX_ERROR_BODY = 64 * 1024
-MAX_ERROR_TEXT = 2_000
 #: Bytes of a file that are held at once: smaller pieces cost more CPU, larger ones more memory.
 PIECE = 1024 * 1024
 #: A JSON answer must be whole within this many times ``read_timeout``, however its bytes are spread.
@@ -78,11 +82,22 @@ class Reply:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
-            kind = self.headers.get("content-type", "no content type")
             raise ProtocolError(
-                f"the answer ({self.status}, {kind}, {len(self.body)} bytes) is not the documented JSON: "
-                f"{excerpt(self.body, 200)}"
+                f"the answer ({self.described}) is not the documented JSON: {foreign_text(self.body, 200)}"
             ) from error
+
+    def json_or_none(self) -> Any:
+        """Decode the body; None where it is no JSON. No error keeps a part of the body."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def described(self) -> str:
+        """Status, type and length: what may be said of a body that must not be shown."""
+        kind = re.match(r"[\w.+-]{1,50}/[\w.+-]{1,50}", self.headers.get("content-type", ""))
+        return f"{self.status}, {kind[0] if kind else 'no content type'}, {len(self.body)} bytes"
 
     def retry_after(self, now: float) -> float | None:
         """Return the seconds that ``Retry-After`` asks for, given as seconds or as an HTTP date; None without it.
@@ -125,6 +140,7 @@ class Call(Generic[R]):
     :param sees_redirects: whether ``read`` takes a redirect too; else one is an error, as any other 3xx.
     :param sink: takes the body of a 2xx instead of the reply.
     :param token: the access token to send.
+    :param is_confidential: whether the body of the answer may hold a secret that is not known yet: it is never shown.
     """
 
     method: str
@@ -137,6 +153,7 @@ class Call(Generic[R]):
     sees_redirects: bool = False
     sink: Sink | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
+    is_confidential: bool = False
 
     @property
     def is_repeatable(self) -> bool:
@@ -187,12 +204,31 @@ class Call(Generic[R]):
         return reply.ok or (self.sees_redirects and reply.redirects_to is not None)
 
     def __str__(self) -> str:
-        # The query of an address that a redirect led to may hold a signature.
-        return f"{self.method} {self.path.partition('?')[0]}"
+        return f"{self.method} {self.shown_path}"
+
+    @property
+    def shown_path(self) -> str:
+        """The path for people. Login and query of an address that a redirect led to may be secrets."""
+        return address_without_secrets(self.path)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown of an address that a redirect led to."""
+        return tuple(secrets_in_address(self.path)) if "://" in self.path else ()
 
     def error(self, reply: Reply, note: str = "") -> ApiError:
         """Return the error that an answer outside 2xx stands for, in the server's own words."""
-        return api_error(reply.status, _words(reply), self.method, self.path.partition("?")[0], note)
+        return api_error(reply.status, self._message(reply), self.method, self.shown_path, note)
+
+    def _message(self, reply: Reply) -> str:
+        """Return an error body's ``message`` if it is JSON with one, else its text. The form is not documented."""
+        value = reply.json_or_none()
+        message = value.get("message") if isinstance(value, dict) else None
+        # A login that is refused gives no token away, so its reason may be shown.
+        if self.is_confidential and not (isinstance(message, str) and 400 <= reply.status < 500):
+            return f"(body not shown: {reply.described})"
+        text = message if isinstance(message, str) else reply.body
+        return foreign_text(text, secrets=self.secrets) or "(no text)"
 
 
 class TransportError(Exception):
@@ -203,7 +239,7 @@ class TransportError(Exception):
     """
 
     def __init__(self, text: str, *, sent: bool) -> None:
-        super().__init__(text)
+        super().__init__(foreign_text(text))
         self.sent = sent
 
 
@@ -235,7 +271,7 @@ def read_list(read: Callable[[Any], T]) -> Callable[[Reply], list[T]]:
     def read_all(reply: Reply) -> list[T]:
         value = reply.json()
         if not isinstance(value, list):
-            raise ProtocolError(f"the answer is not the documented array: {excerpt(reply.body, 200)}")
+            raise ProtocolError(f"the answer is not the documented array: {foreign_text(reply.body, 200)}")
         return [read(item) for item in value]
 
     return read_all
@@ -244,20 +280,3 @@ def read_list(read: Callable[[Any], T]) -> Callable[[Reply], list[T]]:
 def read_one(read: Callable[[Any], T]) -> Callable[[Reply], T]:
     """Return a reader of a single object."""
     return lambda reply: read(reply.json())
-
-
-def _words(reply: Reply) -> str:
-    """Return an error body's ``message`` if it is JSON with one, else its text. The form is not documented."""
-    try:
-        value = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        value = None
-    if isinstance(value, dict) and isinstance(value.get("message"), str):
-        return str(value["message"])[:MAX_ERROR_TEXT]
-    return excerpt(reply.body, MAX_ERROR_TEXT) or "(no text)"
-
-
-def excerpt(body: bytes, limit: int) -> str:
-    """Return the beginning of a body as printable text on one line."""
-    text = body[: limit * 4].decode("utf-8", "replace")
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]

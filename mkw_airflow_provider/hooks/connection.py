@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from mkw_airflow_provider import __version__
 from mkw_airflow_provider.client.settings import Settings
@@ -32,12 +31,6 @@ def user_agent() -> str:
     from airflow import __version__ as airflow_version
 
     return f"mkw-airflow-provider/{__version__} apache-airflow/{airflow_version}"
-
-
-def secrets_of(settings: Settings) -> list[str]:
-    """Return the secrets of a connection's extra fields: Airflow masks the password, but not what stands in a URL."""
-    proxy = urlsplit(settings.proxy or "").password
-    return [secret for secret in (settings.token, settings.password, proxy) if secret]
 
 
 def mask(secret: str) -> None:

@@ -23,10 +23,10 @@ from mkw_airflow_provider.client.flows.starting import create as create_build
 from mkw_airflow_provider.client.flows.waiting import look, wait
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.exceptions import DownloadError, MetaKraftwerkError
-from mkw_airflow_provider.hooks.connection import mask, secrets_of, settings_of, user_agent
+from mkw_airflow_provider.hooks.connection import mask, settings_of, user_agent
 
 if TYPE_CHECKING:
-    from mkw_airflow_provider.client.sync import Client
+    from mkw_airflow_provider.client.transports.sync import Client
 
 __all__ = [
     "Build",
@@ -81,7 +81,7 @@ class MetaKraftwerkHook(BaseHook):
         :raises ConfigurationError: with every missing or malformed field in one message.
         """
         settings = settings_of(self.get_connection(self.metakraftwerk_conn_id))
-        for secret in secrets_of(settings):
+        for secret in settings.secrets:
             mask(secret)
         return settings
 
@@ -97,7 +97,7 @@ class MetaKraftwerkHook(BaseHook):
     @cached_property
     def _client(self) -> Client:
         # Here and not above: reading a DAG file must not load requests.
-        from mkw_airflow_provider.client.sync import Client
+        from mkw_airflow_provider.client.transports.sync import Client
 
         return Client(self.settings, user_agent(), mask)
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from airflow.providers.common.compat.connection import get_async_connection
 
-from mkw_airflow_provider.client.aio import shared_client
 from mkw_airflow_provider.client.authentication import wallet_of
 from mkw_airflow_provider.client.flows import Conversation
 from mkw_airflow_provider.client.flows.waiting import History, wait
 from mkw_airflow_provider.client.polling import FLOOR
+from mkw_airflow_provider.client.transports.aio import shared_client
 from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError
-from mkw_airflow_provider.hooks.connection import mask_in_triggerer, secrets_of, settings_of, user_agent
+from mkw_airflow_provider.hooks.connection import mask_in_triggerer, settings_of, user_agent
 
 #: A worker has just looked at the build, and an event of the first 5 s would have to wait: the first look comes after
 #: so many of the shortest pauses.
@@ -30,7 +30,7 @@ async def watch(trigger: Any) -> dict[str, Any]:
     payload: dict[str, Any] = {"build_id": trigger.build_id, "deadline": trigger.deadline}
     try:
         settings = settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
-        for secret in secrets_of(settings):
+        for secret in settings.secrets:
             await mask_in_triggerer(secret)
         talk = Conversation(settings, wallet_of(settings), log=trigger.log)
         first_pause = SPREAD * talk.random()

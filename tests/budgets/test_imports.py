@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks.imports import modules_of
+from dev.benchmarks.imports import modules_of
 from tests.budgets.conftest import NEWEST
 from tests.kit import imports
 

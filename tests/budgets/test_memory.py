@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.clients import triggers
-from benchmarks.harness import measured
-from benchmarks.servers.process import serving
+from dev.benchmarks.clients import triggers
+from dev.benchmarks.harness import measured
+from dev.benchmarks.servers.process import serving
 from tests.budgets.conftest import NEWEST
 
 pytestmark = [NEWEST, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.chain import purpose
-from benchmarks.clients import chain
+from dev.benchmarks.chain import purpose
+from dev.benchmarks.clients import chain
 from mkw_airflow_provider.client import polling
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import soak
+from dev.benchmarks import soak
 from tests.budgets.conftest import NEWEST
 
 pytestmark = NEWEST

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from benchmarks import detection
-from benchmarks.harness import Plan
-from benchmarks.render import filled, markers
+from dev.benchmarks import detection
+from dev.benchmarks.harness import Plan
+from dev.benchmarks.render import filled, markers
 from tests.docs.pages import DOCS, ROOT
 
 PAGE = (DOCS / "benchmarks.md").read_text("utf-8")
-PINNED = (ROOT / "benchmarks" / "peers" / "requirements.txt").read_text("utf-8").split()
+PINNED = (ROOT / "dev" / "benchmarks" / "peers" / "requirements.txt").read_text("utf-8").split()
 
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
     """What was measured."""
-    measured: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results.json").read_text("utf-8"))
+    measured: dict[str, Any] = json.loads((ROOT / "dev" / "benchmarks" / "results.json").read_text("utf-8"))
     return measured
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.metakraftwerk import EmulatorProgram
-from demo.stack import AirflowStack
+from dev.stack.airflow import AirflowStack
+from dev.stack.emulator import EmulatorProgram
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from chaos import report, session
-from chaos.__main__ import BRIEF_RUNS, RUNS
-from chaos.evidence import Clear, Evidence, RunEvidence
-from chaos.field import Field
-from chaos.invariants import violations
-from chaos.kinds import AFTERWARDS, KINDS, START_AGAIN
-from chaos.report import Outcome
-from chaos.schedule import plan
+from dev.chaos import report, session
+from dev.chaos.__main__ import BRIEF_RUNS, RUNS
+from dev.chaos.evidence import Clear, Evidence, RunEvidence
+from dev.chaos.field import Field
+from dev.chaos.invariants import violations
+from dev.chaos.kinds import AFTERWARDS, KINDS, START_AGAIN
+from dev.chaos.report import Outcome
+from dev.chaos.schedule import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 1

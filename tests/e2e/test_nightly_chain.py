@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from airflow import __version__ as airflow_version
 
-from demo import chain
-from demo.chain import Finished
-from demo.metakraftwerk import EmulatorProgram
-from demo.stack import AirflowStack
+from dev.demo import chain
+from dev.demo.chain import Finished
+from dev.stack.airflow import AirflowStack
+from dev.stack.emulator import EmulatorProgram
 from mkw_airflow_provider.emulator import Control
 
 DAG_ID = "metakraftwerk_nightly"

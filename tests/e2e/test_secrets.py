@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 import pytest
 
-from demo.metakraftwerk import EmulatorProgram
-from demo.stack import AirflowStack
+from dev.stack.airflow import AirflowStack
+from dev.stack.emulator import EmulatorProgram
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAIN = "metakraftwerk_nightly"

@@ -133,6 +133,20 @@ def test_hundreds_of_connections_are_open_at_once():
             one.close()
 
 
+def test_accepted_connections_have_tcp_nodelay(client):
+    with Emulator() as emulator:
+        connection = client(emulator.url).connect()
+        connection.connect()
+        connection.request("GET", "/api/v1/builds")
+        connection.getresponse().read()
+        transports = emulator._parts[2]._open
+        options = {
+            one.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for one in transports
+        }
+        connection.close()
+    assert options == {1}
+
+
 def test_tls_with_a_certificate_of_ones_own(certificate, client):
     cert, key, authority = certificate
     with Emulator(tls_cert=cert, tls_key=key) as emulator:

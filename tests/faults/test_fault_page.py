@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.peers.render import filled
+from dev.benchmarks.peers.render import filled
 from tests.faults.play import Outcome
 from tests.faults.rows import ROWS, Row
 from tests.faults.stage import Pace
@@ -41,7 +41,7 @@ def test_this_provider_was_measured_as_the_tests_demand(row: Row, table: dict[st
 
 
 def test_the_peers_are_those_that_are_pinned(repository: Path, table: dict[str, Any]) -> None:
-    pinned = (repository / "benchmarks" / "peers" / "requirements.txt").read_text("utf-8").split()
+    pinned = (repository / "dev" / "benchmarks" / "peers" / "requirements.txt").read_text("utf-8").split()
     peers = [f"{provider['package']}=={provider['version']}" for provider in table["providers"][1:]]
     assert len(peers) == 3
     assert set(peers) <= set(pinned)

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from mkw_airflow_provider.client.authentication import Token, Wallet
 from mkw_airflow_provider.client.flows import Alone, Conversation, Flow, Pause, Secret
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.sync import StoppedError
+from mkw_airflow_provider.client.transports.sync import StoppedError
 from mkw_airflow_provider.client.wire import Call, Reply, TransportError
 from tests.kit.clock import NIGHT, Clock
 from tests.kit.driver import drive

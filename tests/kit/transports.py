@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from mkw_airflow_provider.client.aio import AsyncClient, shared_client
 from mkw_airflow_provider.client.authentication import Wallet
 from mkw_airflow_provider.client.flows import Conversation, Flow, Pause
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.sync import Client
+from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
+from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.client.wire import Call
 from tests.kit.clock import Clock
 from tests.kit.driver import do_some

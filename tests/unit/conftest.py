@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mkw_airflow_provider.client import text
 from mkw_airflow_provider.client.folder import Folder
 from tests.kit.files import in_memory, on_disk
 from tests.kit.simulation import World
@@ -23,3 +24,10 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     made = on_disk(tmp_path / "results") if request.param == "disk" else in_memory()
     made.make()
     return made
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the secrets of other tests, which would be removed from the texts of this one."""
+    monkeypatch.setattr(text, "_known", {})
+    monkeypatch.setattr(text, "_forms", ())

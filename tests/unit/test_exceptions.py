@@ -124,7 +124,7 @@ def test_a_build_that_travelled_has_all_of_its_fields():
     arrived = MetaKraftwerkError.from_dict(json.loads(json.dumps(BuildFailedError(FAILED).to_dict())))
     assert isinstance(arrived, BuildFailedError)
     assert arrived.build == FAILED
-    assert arrived.build.raw["extra"] == [1]
+    assert "extra" not in arrived.build.raw
     assert arrived.build.build_end == FAILED.build_end
 
 
@@ -210,3 +210,21 @@ def test_words(error, words):
 
 def test_a_build_error_takes_the_json_form_of_a_build_too():
     assert BuildFailedError(build(5139, "FAILED")).build.id == 5139
+
+
+FORGED = "ok\n2026-11-25 00:00:00 ERROR forged line\x1b[31m\u202e" + "x" * 10_000_000
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        api_error(400, FORGED, "POST", "/x"),
+        BuildFailedError({"id": 1, "status": "FAILED", "message": FORGED}),
+        BuildFailedError({"id": 1, "status": FORGED}),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_foreign_text_is_one_short_line(error):
+    shown = str(error) + repr(error.to_dict())
+    assert shown.isprintable()
+    assert len(shown) < 5_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from mkw_airflow_provider.client.flows.downloading import MOST_REDIRECTS
@@ -117,3 +119,18 @@ def test_a_transfer_from_another_host_is_resumed_there(world, folder):
     )
     assert fetch(world, folder).sha256 == sha256(b"onetwo")
     assert [sent.call.token for sent in world.sent] == [FIRST_TOKEN, None, None]
+
+
+def test_address_of_a_redirect_gives_no_secret_away(world, folder):
+    """Its login and its signature are masked before it is asked, and shown nowhere, whatever the server repeats."""
+    url = "https://admin:p4ssw0rd@files.example.com/1?signature=abc%2Bdef&expires=900"
+    said = "signature abc+def or abc%2Bdef of admin:p4ssw0rd is wrong, expires=900"
+    world.script(redirect(url), lost(f"no route to {url}"), says_no(503, said), says_no(403, said))
+    with pytest.raises(ForbiddenError) as caught:
+        fetch(world, folder)
+    shown = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value)) + str(world.lines)
+    assert "GET https://files.example.com/1" in shown
+    for secret in ("p4ssw0rd", "admin", "abc+def", "abc%2Bdef"):
+        assert secret in world.secrets
+        assert secret not in shown
+    assert "expires=900" in str(caught.value)

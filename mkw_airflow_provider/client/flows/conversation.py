@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from mkw_airflow_provider.client.authentication import Token, Wallet, login
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.text import foreign_text, remember_secrets
 from mkw_airflow_provider.client.wire import Call, Reply, TransportError
 from mkw_airflow_provider.exceptions import (
     ApiError,
@@ -80,6 +81,9 @@ class Conversation:
     random: Callable[[], float] = random.random
     log: logging.Logger | Any = field(default_factory=lambda: logging.getLogger("mkw_airflow_provider"))
 
+    def __post_init__(self) -> None:
+        remember_secrets(*self.settings.secrets, login=self.settings.login)
+
     def request(self, call: Call[T], until: float | None = None) -> Flow[T]:
         """Bring one call to its answer: with a token, repeated while the server is out of reach.
 
@@ -130,6 +134,8 @@ class Conversation:
         return self.wallet.put(token, self.monotonic())
 
     def _repeated(self, call: Call[T], until: float | None) -> Flow[T]:
+        for secret in call.secrets:
+            yield Secret(secret)
         outage = _Outage(self, call, until)
         received = call.sink.received if call.sink else 0
         while True:
@@ -140,7 +146,7 @@ class Conversation:
                     return call.read(reply)
                 problem: Exception = call.error(reply, self.server_of(call) if _is_trouble(reply) else "")
             except (TransportError, ProtocolError) as error:
-                problem = error
+                problem = _without_secrets(call, error)
             if not _may_repeat(call, reply, problem):
                 raise problem
             if call.sink is not None and call.sink.received > received:
@@ -156,6 +162,17 @@ class Conversation:
 def _is_trouble(reply: Reply) -> bool:
     """Whether an answer is about the server and not about the request: then one wants to know which server."""
     return reply.status >= 500 or reply.status in PASSING
+
+
+def _without_secrets(call: Call[Any], error: Exception) -> Exception:
+    """Return a transport's error without what must not be shown; it may quote a body, a header or an address."""
+    if not isinstance(error, TransportError) or not (call.is_confidential or call.secrets):
+        return error
+    text = str(error)
+    if call.is_confidential and error.sent:
+        text = text.partition(":")[0]
+    # A new one, because the traceback of the old one shows what the library said.
+    return TransportError(foreign_text(text, secrets=call.secrets), sent=error.sent)
 
 
 def _may_repeat(call: Call[Any], reply: Reply | None, problem: Exception) -> bool:

@@ -150,7 +150,7 @@ def test_a_token_that_is_no_jwt_is_used_until_the_server_refuses_it(metakraftwer
 )
 def test_an_answer_without_a_token_that_can_be_sent_is_not_shown(metakraftwerk, api, body):
     metakraftwerk.fault("status", path="/authentication", status=201, body=body, times=None)
-    with pytest.raises(ProtocolError, match="the answer to the login has no accessToken") as caught:
+    with pytest.raises(ProtocolError, match=r"the response to the login \(201, .*\) has no accessToken") as caught:
         api.call(find_projects())
     assert "s3cret" not in str(caught.value) + "".join(api.log.lines)
     assert metakraftwerk.requests(path="/api/*") == []

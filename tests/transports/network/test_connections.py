@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client.aio import POOL, AsyncClient, shared_client
 from mkw_airflow_provider.client.builds import get_build
 from mkw_airflow_provider.client.catalogue import find_projects
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.sync import Client
+from mkw_airflow_provider.client.transports.aio import POOL, AsyncClient, shared_client
+from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ConnectionFailedError, NotFoundError
 
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
@@ -215,7 +215,7 @@ def test_a_login_is_not_sent_on_by_a_redirect(metakraftwerk, api, serve):
 def test_stop_ends_a_pause_at_once(metakraftwerk, over_requests):
     """A task that is being killed does not wait out an outage first."""
     from mkw_airflow_provider.client.flows import Pause
-    from mkw_airflow_provider.client.sync import StoppedError
+    from mkw_airflow_provider.client.transports.sync import StoppedError
 
     client = Client(settings_for(metakraftwerk), "a", lambda secret: None)
 

@@ -1,3 +1,0 @@
-"""What the figures in the documentation come from. ``python -m benchmarks`` measures them all side by side."""
-
-from __future__ import annotations

@@ -1,0 +1,106 @@
+"""Many triggers of one kind in one event loop, as a triggerer runs them; or the floor's loops."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from dev.benchmarks.clients import floor, probes, triggers
+
+#: Builds that the one uncounted trigger waits for, so that loading and first use cost nobody anything.
+WARM_UP = 900_000
+
+
+def prepare(kind: str, url: str) -> None:
+    """Log as a triggerer does, INFO lines as JSON, but to nowhere; and let dbt Cloud's hook speak HTTP."""
+    from airflow.sdk.log import configure_logging
+
+    configure_logging(json_output=True, output=open(os.devnull, "wb"))  # noqa: SIM115  # until the process ends
+    if kind == "dbt-cloud" and url.startswith("http:"):
+        triggers.speak_plain_http()
+
+
+async def run_trigger(kind: str, number: int, interval: float) -> bool:
+    """Run a trigger as Airflow's own runner does, and return whether its event says that all went well."""
+    import greenback
+
+    await greenback.ensure_portal()
+    async for event in triggers.make(kind, number, interval).run():
+        if not triggers.succeeded(kind, event.payload):
+            sys.stderr.write(f"{kind} {number}: {event.payload}\n")
+            return False
+        return True
+    return False
+
+
+async def later(delay: float, waiter: Coroutine[Any, Any, bool]) -> bool:
+    """Let a waiter begin after so many seconds."""
+    await asyncio.sleep(delay)
+    return await waiter
+
+
+def waiters(kind: str, url: str, numbers: range, interval: float) -> tuple[list[Coroutine[Any, Any, bool]], Any]:
+    """Return what waits, and what to close afterwards."""
+    if kind != "floor":
+        return [run_trigger(kind, number, interval) for number in numbers], None
+    pool = floor.Pool(url)
+    return [floor.wait(pool, number, interval) for number in numbers], pool
+
+
+def started(coroutines: Sequence[Coroutine[Any, Any, bool]], spread: float) -> list[asyncio.Task[bool]]:
+    """Start what waits, evenly over so many seconds."""
+    return [asyncio.create_task(later(spread * i / len(coroutines), waiter)) for i, waiter in enumerate(coroutines)]
+
+
+async def measure(
+    kind: str, url: str, count: int, interval: float, *, spread: float, heartbeat: bool
+) -> dict[str, float]:
+    """Wait for builds 1 to ``count`` at once.
+
+    :param spread: seconds over which the starts are spread, evenly.
+    :param heartbeat: measure how free the loop is, which itself costs CPU.
+    """
+    warm, pool = waiters(kind, url, range(WARM_UP, WARM_UP + 1), 0.05)
+    warm_failures = 1 - sum(await asyncio.gather(*warm))
+    if pool is not None:
+        pool.close()
+    gc.collect()
+    heart = probes.Heartbeat()
+    beating = asyncio.create_task(heart.run()) if heartbeat else None
+    if beating is not None:
+        await asyncio.sleep(0.1)
+        heart.lags.clear()
+        heart.busy.clear()
+    probes.forget_peak()
+    cpu, memory = probes.cpu(), probes.memory()
+    coroutines, pool = waiters(kind, url, range(1, count + 1), interval)
+    ended = await asyncio.gather(*started(coroutines, spread))
+    figures = {
+        "cpu": probes.cpu() - cpu,
+        "memory": (probes.peak_memory() - memory) / count,
+        "failures": warm_failures + ended.count(False),
+    }
+    if beating is not None:
+        beating.cancel()
+        figures |= heart.figures()
+    if pool is not None:
+        pool.close()
+    return figures
+
+
+def main() -> None:
+    """Do what the JSON on standard input says."""
+    order = json.load(sys.stdin)
+    if order["kind"] != "floor":
+        prepare(order["kind"], order["url"])
+    figures = asyncio.run(measure(**order))
+    sys.stdout.write(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

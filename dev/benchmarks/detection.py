@@ -1,0 +1,248 @@
+"""How late the end of a build is noticed, for how many polls: simulated builds, the client's own waiting, no server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pendulum
+
+from dev.benchmarks.clients.probes import percentile
+from dev.benchmarks.harness import Plan, Table, Target, progress
+from mkw_airflow_provider.client.authentication import Token, Wallet
+from mkw_airflow_provider.client.flows import Conversation, Pause
+from mkw_airflow_provider.client.flows.waiting import wait
+from mkw_airflow_provider.client.polling import FLOOR
+from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.wire import Reply
+from mkw_airflow_provider.triggers.watch import FIRST_LOOK
+
+#: Epoch seconds at which every simulated build starts.
+NIGHT = 1_775_116_800.0
+#: Median length of the builds in seconds; lengths are lognormal.
+MEDIANS = {"20 s": 20.0, "5 min": 300.0, "1 h": 3600.0}
+SIGMA = 0.8
+POLL_INTERVAL = 30.0
+OURS = "this package"
+
+#: Moments of the looks at one build, in seconds after its start; the last one sees its end.
+Looks = list[float]
+Progress = Callable[[float], float]
+
+
+def linear(_: random.Random) -> Progress:
+    """Progress like a clock."""
+    return lambda share: share
+
+
+def uneven(chance: random.Random) -> Progress:
+    """Up to twice as fast or as slow at first as at the end."""
+    power = math.exp(chance.uniform(-0.7, 0.7))
+    return lambda share: share**power
+
+
+def in_leaps(_: random.Random) -> Progress:
+    """Quick at first, then nothing for long, then leaps: one large instance among small ones."""
+    return lambda share: share * 3 if share < 0.1 else 0.3 if share < 0.7 else 0.85 if share < 0.9 else 0.97
+
+
+def late_stuck(chance: random.Random) -> Progress:
+    """At 99 per cent for up to the last tenth of the time."""
+    reached = chance.uniform(0.9, 1.0)
+    return lambda share: min(0.99, 0.99 * share / reached)
+
+
+def stuck(_: random.Random) -> Progress:
+    """At 42 per cent from there on."""
+    return lambda share: min(share, 0.42)
+
+
+#: What tells something about the end, and what does not.
+TELLING = {"linear": linear, "uneven": uneven, "in leaps": in_leaps, "stuck at 99 %": late_stuck}
+MUTE = {"stuck at 42 %": stuck, "absent": None}
+
+
+@dataclass(frozen=True)
+class SimulatedBuild:
+    """A build that nobody runs.
+
+    :param length: seconds from start to end.
+    :param progress: how far it shows to be after a share of its time; None: it does not show it.
+    """
+
+    length: float
+    progress: Progress | None
+
+    def seen(self, moment: float) -> bytes:
+        """Return the body that the API would answer."""
+        ended = moment >= self.length
+        build: dict[str, Any] = {"id": 1, "status": "FINISHED" if ended else "BUILDING", "build_start": _iso(NIGHT)}
+        if self.progress is not None:
+            build["progress"] = 100 if ended else min(99, int(100 * self.progress(moment / self.length)))
+        return json.dumps(build).encode()
+
+
+def ours(build: SimulatedBuild, chance: random.Random, poll_interval: float = POLL_INTERVAL) -> Looks:
+    """Let the client's own flow wait for a build, with a clock that jumps to the end of each pause."""
+    clock = 0.0
+    wallet = Wallet()
+    wallet.put(Token("simulated"), 0.0)
+    talk = Conversation(
+        Settings("https://simulated"),
+        wallet,
+        monotonic=lambda: clock,
+        wall=lambda: NIGHT + clock,
+        random=chance.random,
+        log=_SILENT,
+    )
+    # As the task does: one look, then the trigger's own first pause.
+    looks = [0.0]
+    first = min(FIRST_LOOK * FLOOR, poll_interval) * (1 + 0.5 * chance.random())
+    flow = wait(talk, 1, poll_interval=poll_interval, first_pause=first)
+    outcome: Any = None
+    while True:
+        try:
+            step = flow.send(outcome)
+        except StopIteration:
+            return looks
+        if isinstance(step, Pause):
+            clock += step.seconds
+            outcome = None
+        else:
+            looks.append(clock)
+            outcome = Reply(200, {}, build.seen(clock))
+
+
+def fixed(build: SimulatedBuild, chance: random.Random, pause: float) -> Looks:
+    """Look at a build at a fixed pause, as the peers do."""
+    del chance
+    looks = [0.0]
+    while looks[-1] < build.length:
+        looks.append(looks[-1] + pause)
+    return looks
+
+
+def back_off(build: SimulatedBuild, chance: random.Random) -> Looks:
+    """Look at a build after pauses of 1 s that grow by half, up to 60 s."""
+    del chance
+    looks, pause = [0.0], 1.0
+    while looks[-1] < build.length:
+        looks.append(looks[-1] + pause)
+        pause = min(60.0, pause * 1.5)
+    return looks
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a schedule comes to, over many builds: delays in seconds, and looks for each build."""
+
+    mean: float
+    p95: float
+    worst: float
+    looks: float
+
+
+Schedule = Callable[[SimulatedBuild, random.Random], Looks]
+
+
+def simulate(
+    schedule: Schedule, plan: Plan, median: float, shape: Callable[[random.Random], Progress] | None
+) -> Outcome:
+    """Let a schedule look at the same builds as every other one does."""
+    lengths, chance = random.Random(f"{plan.seed} {median}"), random.Random(plan.seed)  # noqa: S311  # nothing to guess
+    delays, looks = [], 0
+    for _ in range(plan.size(500, 20)):
+        build = SimulatedBuild(lengths.lognormvariate(math.log(median), SIGMA), shape and shape(chance))
+        seen = schedule(build, chance)
+        delays.append(seen[-1] - build.length)
+        looks += len(seen)
+    return Outcome(statistics.fmean(delays), percentile(delays, 0.95), max(delays), looks / len(delays))
+
+
+def run(plan: Plan) -> list[Table]:
+    """Simulate, and return the tables."""
+    return [_against_others(plan), _by_interval(plan)]
+
+
+def _against_others(plan: Plan) -> Table:
+    progress("detection ...")
+    others: dict[str, Schedule] = {
+        **{f"fixed {pause:g} s": partial(fixed, pause=pause) for pause in (5.0, 15.0, 30.0, 60.0)},
+        "back-off, 1 s to 60 s": back_off,
+    }
+    found = {
+        (schedule, "", name): simulate(others[schedule], plan, median, None)
+        for schedule in others
+        for name, median in MEDIANS.items()
+    } | {
+        (OURS, shape, name): simulate(ours, plan, median, make)
+        for shape, make in {**TELLING, **MUTE}.items()
+        for name, median in MEDIANS.items()
+    }
+    progress("")
+    targets = []
+    for name in MEDIANS:
+        peer = found["fixed 15 s", "", name]
+        telling = {shape: found[OURS, shape, name] for shape in TELLING}
+        for figure, words, limit in (("mean", "mean delay", 1.0), ("p95", "delay p95", 1.0), ("looks", "polls", 0.6)):
+            worst = max(telling, key=lambda shape: getattr(telling[shape], figure))
+            ratio = getattr(telling[worst], figure) / getattr(peer, figure)
+            what = f"builds of {name} with progress: {words} against a fixed 15 s (worst: {worst})"
+            targets.append(Target(what, limit, ratio))
+        latest = max(found[OURS, shape, name].worst for shape in MUTE)
+        targets.append(Target(f"builds of {name} without progress: longest delay", POLL_INTERVAL, latest, "s"))
+    return Table(
+        name="detection",
+        title="How late the end of a build is noticed",
+        note=f"{plan.size(500, 20)} simulated builds each, of lognormal length (median as given, sigma {SIGMA}); "
+        f"`poll_interval` {POLL_INTERVAL:g} s. Delays in seconds. The first poll comes at the start.",
+        columns=(
+            "schedule",
+            "progress",
+            *(f"{name}: {what}" for name in MEDIANS for what in ("delay", "p95", "polls")),
+        ),
+        rows=[
+            [schedule, shape, *(cell for name in MEDIANS for cell in _cells(found[schedule, shape, name]))]
+            for schedule, shape in dict.fromkeys(key[:2] for key in found)
+        ],
+        targets=targets,
+    )
+
+
+def _by_interval(plan: Plan) -> Table:
+    rows: list[list[str | float | None]] = []
+    for name in ("5 min", "1 h"):
+        for interval in (15.0, 30.0, 60.0, 120.0, 300.0):
+            schedule = partial(ours, poll_interval=interval)
+            outcomes = [simulate(schedule, plan, MEDIANS[name], shape) for shape in (linear, None)]
+            rows.append([name, f"{interval:g} s", *(cell for outcome in outcomes for cell in _cells(outcome))])
+    return Table(
+        name="poll-interval",
+        title="What poll_interval does",
+        note="As above, with other values of `poll_interval`.",
+        columns=(
+            "builds of",
+            "poll_interval",
+            *(f"{shape}: {what}" for shape in ("linear", "absent") for what in ("delay", "p95", "polls")),
+        ),
+        rows=rows,
+    )
+
+
+def _cells(outcome: Outcome) -> tuple[float, float, float]:
+    return outcome.mean, outcome.p95, outcome.looks
+
+
+def _iso(epoch: float) -> str:
+    return pendulum.from_timestamp(epoch).to_iso8601_string()
+
+
+_SILENT = logging.getLogger("dev.benchmarks.simulated")
+_SILENT.setLevel(logging.CRITICAL)

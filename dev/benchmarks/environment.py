@@ -1,0 +1,93 @@
+"""The environment that everything is measured in: ``.bench/``, with this package and the peers in pinned versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HOME = ROOT / ".bench"
+VENV = HOME / "venv"
+PYTHON = VENV / "bin" / "python"
+PEERS = ROOT / "dev" / "benchmarks" / "peers"
+UV = "uv==0.13.9"
+#: The oldest Python that all peers install on.
+OLDEST = (3, 11)
+
+
+class NoEnvironmentError(Exception):
+    """The environment cannot be made; the message says why."""
+
+
+def is_inside() -> bool:
+    """Whether this very process runs in the environment."""
+    return Path(sys.prefix) == VENV
+
+
+def enter(module: str, arguments: Sequence[str]) -> None:
+    """Go on inside the environment, which is made if need be: a module takes the place of this process.
+
+    :param arguments: its command line.
+    :raises SystemExit: if the environment cannot be made, with the reason.
+    """
+    try:
+        make()
+    except NoEnvironmentError as error:
+        raise SystemExit(str(error)) from None
+    os.chdir(ROOT)
+    command = [str(PYTHON), "-m", module, *arguments]
+    os.execve(PYTHON, command, variables())  # noqa: S606  # the commands are this project's own
+
+
+def make() -> None:
+    """Make the environment, unless it stands as it should.
+
+    :raises NoEnvironmentError: if this Python is too old for the peers.
+    """
+    if sys.version_info[:2] < OLDEST:
+        raise NoEnvironmentError(
+            f"the peers need Python {'.'.join(map(str, OLDEST))} or newer, this is {sys.version.split()[0]}"
+        )
+    stamp, wanted = HOME / "stamp", _fingerprint()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    sys.stderr.write(f"Making {VENV} with this package and its peers ...\n")
+    stamp.unlink(missing_ok=True)
+    _run(sys.executable, "-m", "venv", "--clear", str(VENV))
+    _run(str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV)
+    install = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(PYTHON)]
+    requirements, constraints = PEERS / "requirements.txt", PEERS / "constraints.txt"
+    build = ROOT / "constraints" / "build.txt"
+    options = ["--compile-bytecode", f"--requirement={requirements}", f"--constraint={constraints}"]
+    _run(*install, *options, f"--build-constraint={build}", "--editable", str(ROOT))
+    stamp.write_text(wanted)
+
+
+def variables() -> dict[str, str]:
+    """Return the environment of all that is measured: the caller's, without proxies, and without an own Airflow."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy") and not name.lstrip("_").startswith("AIRFLOW") and name[:6] != "PYTHON"
+    }
+    return {**kept, "AIRFLOW_HOME": str(HOME / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+
+
+def _fingerprint() -> str:
+    """Return what tells one state of the environment's description from another."""
+    # Not known to the Python that is told here that it is too old.
+    import tomllib  # type: ignore[import-not-found,unused-ignore]
+
+    parts = [str(ROOT), sys.version, UV]
+    parts += [path.read_text() for path in (PEERS / "requirements.txt", PEERS / "constraints.txt")]
+    parts.append(json.dumps(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, cwd=ROOT)  # noqa: S603  # the commands are this module's own

@@ -1,0 +1,136 @@
+"""``python -m dev.benchmarks.peers.faults``: measure the fault table and write it as JSON.
+
+It takes about a quarter of an hour, in an environment with ``requirements.txt`` and this package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import certifi
+
+from dev.benchmarks.peers.program import make_certificates
+from dev.benchmarks.peers.subjects import SUBJECTS
+from tests.faults.rows import ROWS
+from tests.faults.stage import TASKS, Pace
+
+TABLE = Path(__file__).parents[3] / "docs" / "fault_table.json"
+
+
+class Column:
+    """The measurement of one provider, in a process of its own with a server of its own.
+
+    :param package: name of the provider's distribution.
+    :param folder: for certificates, state and logs.
+    """
+
+    def __init__(self, package: str, folder: Path, pace: Pace, wanted: list[str]) -> None:
+        self._folder = folder
+        folder.mkdir()
+        make_certificates(folder)
+        authorities = folder / "authorities.pem"
+        authorities.write_bytes(Path(certifi.where()).read_bytes() + (folder / "authority.pem").read_bytes())
+        trusted = {"SSL_CERT_FILE": str(authorities), "REQUESTS_CA_BUNDLE": str(authorities)}
+        with (folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                [
+                    sys.executable,
+                    "-m",
+                    "dev.benchmarks.peers.measure",
+                    package,
+                    folder,
+                    json.dumps(asdict(pace)),
+                    *wanted,
+                ],
+                env={**os.environ, **trusted, "AIRFLOW_HOME": str(folder / "airflow")},
+                stdout=log,
+                # Its server ends with it.
+                start_new_session=True,
+            )
+
+    def result(self) -> dict[str, Any]:
+        """Return the measurement when it has ended.
+
+        :raises RuntimeError: if it failed.
+        """
+        if self._process.wait():
+            raise RuntimeError(
+                f"a measurement failed; its log ends with:\n{(self._folder / 'log').read_text()[-2000:]}"
+            )
+        column: dict[str, Any] = json.loads((self._folder / "column.json").read_text())
+        return column
+
+    def end(self) -> None:
+        """End the measurement and its server."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def main() -> None:
+    """Measure all providers at once and write the table."""
+    options = _options()
+    pace = Pace(
+        minute=options.minute,
+        build=8.0,
+        poll_interval=2.0,
+        read_timeout=5.0,
+        slow=6.0,
+        retry_after=4,
+        # This provider's default; the shorter one is for what would never end.
+        tolerance=900.0,
+        short_tolerance=10.0,
+        patience=3 * options.minute,
+    )
+    rows = [row for row in ROWS if row.id in (options.row or [row.id])]
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        ids = [row.id for row in rows]
+        columns = [Column(package, Path(folder) / package, pace, ids) for package in SUBJECTS]
+        try:
+            measured = [column.result() for column in columns]
+        finally:
+            for column in columns:
+                column.end()
+    table = {
+        "measured": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        "python": platform.python_version(),
+        "airflow": version("apache-airflow"),
+        "tasks": TASKS,
+        "pace": asdict(pace),
+        "providers": [{key: column[key] for key in ("package", "version")} for column in measured],
+        "rows": [
+            {
+                "id": row.id,
+                "fault": pace.in_words(row.fault),
+                "right": row.right_ending,
+                "outcomes": {column["package"]: column["outcomes"][row.id] for column in measured},
+            }
+            for row in rows
+        ],
+    }
+    options.output.write_text(json.dumps(table, indent=2) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m dev.benchmarks.peers.faults", description=__doc__)
+    parser.add_argument("--minute", type=float, default=60.0, help="seconds that stand for a minute")
+    parser.add_argument("--row", action="append", choices=[row.id for row in ROWS], help="only this one; repeatable")
+    parser.add_argument("--output", type=Path, default=TABLE, help="where to write")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

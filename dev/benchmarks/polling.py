@@ -1,0 +1,184 @@
+"""What a poll costs: CPU, connections and the freedom of the event loop, against the peers' triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from dev.benchmarks.clients import triggers
+from dev.benchmarks.harness import Figures, Plan, Rounds, Table, Target, interleaved, measured, progress
+from dev.benchmarks.servers.certificates import Authority
+from dev.benchmarks.servers.process import serving
+
+OURS = triggers.KINDS[0]
+FLOOR = "floor"
+#: Seconds between two polls, so that a measurement is over soon; each side is asked for the same pause.
+INTERVAL = 1.0
+#: The same while nothing starts or ends: the shortest that this package makes of its own accord.
+STEADY_INTERVAL = 2.0
+#: Polls that a build takes while nothing ends: one per cent of it for each.
+STEADY_POLLS = 100
+#: A pause longer than aiohttp keeps an idle connection by default, 15 s.
+LONG_INTERVAL = 20.0
+
+
+def run(plan: Plan, authority: Authority) -> list[Table]:
+    """Measure, and return the tables."""
+    return [
+        _cpu("HTTP", None, plan),
+        _cpu("HTTPS", authority, plan),
+        _lag(plan, authority),
+        _connections(plan, authority),
+    ]
+
+
+def waited(
+    kind: str, authority: Authority | None, count: int, polls: int, interval: float, *, at_once: bool = False
+) -> Figures:
+    """Let triggers of one kind wait, each for so many polls, and return what one poll costs.
+
+    :param at_once: all start at the same moment, as after the start of a triggerer; else evenly over one interval, as
+        tasks defer. Only then is it measured how free the event loop is, which costs CPU itself.
+    """
+    with serving("polls", authority, polls=polls) as server:
+        name, value = triggers.connection(kind if kind != FLOOR else OURS, server.url)
+        order = {"kind": kind, "url": server.url, "count": count, "interval": interval}
+        order |= {"spread": 0.0 if at_once else interval, "heartbeat": at_once}
+        figures = measured("waiters", order, {name: value, **(authority.environment if authority else {})})
+        counts = server.counts()
+    # One trigger has waited before, uncounted.
+    asked = counts["polls"] - polls
+    return {
+        "cpu": 1000 * figures["cpu"] / asked,
+        "most_open": counts["most_open"],
+        "opened": counts["connections"],
+        "connections_per_poll": counts["connections"] / counts["polls"],
+        "failures": figures["failures"],
+        **{name: 1000 * value for name, value in figures.items() if name.startswith(("lag", "busy"))},
+    }
+
+
+def steady(kind: str, authority: Authority | None, count: int, window: float) -> Figures:
+    """Let triggers of one kind wait, and return what one poll costs while none of them starts or ends.
+
+    :param window: seconds for which it is measured.
+    """
+    with serving("polls", authority, polls=STEADY_POLLS) as server:
+        name, value = triggers.connection(kind if kind != FLOOR else OURS, server.url)
+        order = {"kind": kind, "url": server.url, "count": count, "interval": STEADY_INTERVAL, "window": window}
+        figures = measured("steady", order, {name: value, **(authority.environment if authority else {})})
+    return {"steady_cpu": 1000 * figures["cpu"], "steady_failures": figures["failures"]}
+
+
+def _cpu(scheme: str, authority: Authority | None, plan: Plan) -> Table:
+    count, polls, window = plan.size(100, 20), plan.size(10, 4), plan.size(8, 4)
+    kinds = (*triggers.KINDS, FLOOR)
+
+    def measure(kind: str) -> Figures:
+        return {**steady(kind, authority, count, window), **waited(kind, authority, count, polls, INTERVAL)}
+
+    rounds = interleaved(f"CPU per poll, {scheme}", plan, _subjects(kinds, measure))
+    limits = {"dbt-cloud": 0.2, "databricks": 0.45, "airbyte": 0.05, FLOOR: 3.0}
+    targets = [
+        Target(f"CPU per poll over {scheme}, {what}, against {kind}", limit, rounds.ratio(OURS, kind, figure))
+        for figure, what in (("steady_cpu", "while waiting"), ("cpu", "with start and end"))
+        for kind, limit in limits.items()
+    ]
+    return Table(
+        name=f"polling-{scheme.lower()}",
+        title=f"CPU per poll over {scheme}",
+        note=f"{count} triggers in one event loop. While waiting: all have started, none ends, {STEADY_INTERVAL:g} s "
+        f"between two polls, one per cent of progress for each. With start and end: waits of {polls} polls, from the "
+        f"first trigger's start to the last one's end, {INTERVAL:g} s between two polls. Milliseconds; the second "
+        "figure of each is this package in proportion.",
+        columns=(
+            "trigger",
+            "while waiting",
+            "proportion",
+            "with start and end",
+            "proportion",
+            "most connections at once",
+            "connections per poll",
+            "failures",
+        ),
+        rows=[
+            [
+                kind,
+                rounds.median(kind, "steady_cpu"),
+                rounds.ratio(OURS, kind, "steady_cpu"),
+                rounds.median(kind, "cpu"),
+                rounds.ratio(OURS, kind, "cpu"),
+                rounds.median(kind, "most_open"),
+                rounds.median(kind, "connections_per_poll"),
+                rounds.total(kind, "failures") + rounds.total(kind, "steady_failures"),
+            ]
+            for kind in kinds
+        ],
+        targets=targets,
+        rounds=rounds.values,
+    )
+
+
+def _lag(plan: Plan, authority: Authority) -> Table:
+    count, polls = plan.size(1000, 50), 3
+    # Airbyte's triggers block the loop from start to end, for more than a minute with a thousand of them.
+    kinds = [kind for kind in triggers.KINDS if kind != "airbyte"]
+    subjects = _subjects(kinds, lambda kind: waited(kind, authority, count, polls, INTERVAL, at_once=True))
+    rounds = interleaved("event loop", plan, subjects)
+    return Table(
+        name="event-loop",
+        title=f"How free the event loop is kept, {count} triggers",
+        note=f"{count} triggers over HTTPS that start at the same moment, {polls} polls each, {INTERVAL:g} s between "
+        "two polls. Lag: by how much a task that sleeps for 10 ms wakes up too late. Busy: CPU time of the loop's "
+        "thread between two such moments.",
+        columns=("trigger", "lag p99, ms", "lag max, ms", "busy p99, ms", "busy max, ms", "failures"),
+        rows=[
+            [
+                kind,
+                *(rounds.median(kind, figure) for figure in ("lag_p99", "lag_max", "busy_p99", "busy_max")),
+                rounds.total(kind, "failures"),
+            ]
+            for kind in kinds
+        ],
+        targets=[Target("event loop's lag, p99, against dbt-cloud", 0.1, rounds.ratio(OURS, "dbt-cloud", "lag_p99"))],
+        rounds=rounds.values,
+    )
+
+
+def _connections(plan: Plan, authority: Authority) -> Table:
+    count, polls, interval = plan.size(100, 20), 3, LONG_INTERVAL if not plan.quick else 2.0
+    progress("connections ...")
+    subjects = _subjects(triggers.KINDS, lambda kind: waited(kind, authority, count, polls, interval))
+    # All at once, and once: connections are counted, not timed.
+    with ThreadPoolExecutor() as pool:
+        running = {kind: pool.submit(subject) for kind, subject in subjects.items()}
+        rounds = Rounds()
+        for kind, figures in running.items():
+            rounds.add(kind, figures.result())
+    progress("")
+    return Table(
+        name="connections",
+        title=f"Connections with a pause of {interval:g} s",
+        note=f"{count} triggers over HTTPS, {polls} polls each. Counted at the server. aiohttp closes a connection "
+        "that was idle for 15 s unless it is told otherwise.",
+        columns=("trigger", "most connections at once", "connections per poll"),
+        rows=[
+            [kind, rounds.median(kind, "most_open"), rounds.median(kind, "connections_per_poll")]
+            for kind in triggers.KINDS
+        ],
+        targets=[
+            Target(
+                f"connections of {count} triggers, pause of {interval:g} s, in all",
+                # Ten, and the one of the trigger that has waited before.
+                11,
+                rounds.median(OURS, "opened"),
+                "",
+            )
+        ],
+        rounds=rounds.values,
+    )
+
+
+def _subjects(kinds: Sequence[str], measure: Callable[[str], Figures]) -> dict[str, Callable[[], Figures]]:
+    return {kind: partial(measure, kind) for kind in kinds}

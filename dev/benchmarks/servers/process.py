@@ -1,0 +1,66 @@
+"""A server in a process of its own, for as long as a ``with`` block lasts."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dev.benchmarks.servers.certificates import Authority
+
+
+class ServerProcess:
+    """A running server.
+
+    :param url: its address.
+    :param authority: who signed its certificate; None where it speaks plain HTTP, or the environment names the signer.
+    """
+
+    def __init__(self, url: str, authority: Authority | None) -> None:
+        self.url = url
+        context = ssl.create_default_context(cafile=str(authority.bundle)) if authority else None
+        # Proxies of the environment are for the world outside.
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), *([urllib.request.HTTPSHandler(context=context)] if context else [])
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return what it has been asked so far."""
+        with self._opener.open(f"{self.url}/counts", timeout=60) as response:
+            counts: dict[str, int] = json.load(response)
+        return counts
+
+
+@contextmanager
+def serving(module: str, authority: Authority | None = None, **options: Any) -> Iterator[ServerProcess]:
+    """Run a server of :mod:`dev.benchmarks.servers`.
+
+    :param module: its name.
+    :param authority: whose certificate it shows; None: it speaks plain HTTP.
+    :param options: its command line.
+    """
+    command = [sys.executable, "-m", f"dev.benchmarks.servers.{module}"]
+    command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    if authority is not None:
+        command.append(f"--certificate={authority.certificate}")
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    assert process.stdin is not None  # noqa: S101  # both are pipes
+    assert process.stdout is not None  # noqa: S101
+    try:
+        url = process.stdout.readline().strip()
+        if not url:
+            raise RuntimeError(f"{' '.join(command)} did not start: it ended with {process.wait()}")
+        yield ServerProcess(url, authority)
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

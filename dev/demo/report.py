@@ -1,0 +1,73 @@
+"""What came of the nightly chain, for a person: its files and what it cost, or the log of the task that failed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dev.demo import chain
+from dev.demo.chain import Finished
+from dev.stack.rest import AirflowClient
+from dev.stack.terminal import Terminal
+from mkw_airflow_provider.emulator import Control
+
+
+def success(terminal: Terminal, client: AirflowClient, control: Control, finished: Finished) -> None:
+    """Show the files, the deployment, what the wait cost, which requests it took, and where Airflow shows it."""
+    manifest = client.xcom(finished.dag_id, finished.run_id, "download_build")
+    deployment = client.xcom(finished.dag_id, finished.run_id, "deploy_build")
+    wait = chain.times(finished, "wait_for_build")
+    terminal.title(f"Build {manifest['build_id']}")
+    for file in manifest["files"]:
+        terminal.fact(file["pattern"], f"{file['path']}")
+        terminal.fact("", f"{file['size']:,} bytes, sha256 {file['sha256']}")
+    terminal.fact("deployed as", f"build deployment {deployment}")
+    terminal.fact("waited", f"{wait.total:.1f} s, of which a worker was held for {wait.on_worker:.1f} s")
+    (kind, count), *others = requests_by_kind(control.requests()).items()
+    terminal.fact("requests", f"{count:>4} {kind}")
+    for kind, count in others:
+        terminal.fact("", f"{count:>4} {kind}")
+    terminal.fact("web page", page(client, finished))
+
+
+def failure(terminal: Terminal, client: AirflowClient, finished: Finished) -> None:
+    """Show the log of each task that failed, and which tasks did not run because of it."""
+    failed = [task for task in finished.task_instances if task["state"] == "failed"]
+    for task in failed:
+        index = task["map_index"]
+        terminal.title(f"Log of {task['task_id']}{f'[{index}]' if index >= 0 else ''}, try {task['try_number']}")
+        log = client.log(
+            finished.dag_id, finished.run_id, task["task_id"], try_number=task["try_number"], map_index=index
+        )
+        for line in unfolded(log):
+            terminal.line(f"  {line}")
+    kept = [task["task_id"] for task in finished.task_instances if task["state"] == "upstream_failed"]
+    terminal.line()
+    if kept:
+        terminal.fact("did not run", ", ".join(kept))
+    terminal.fact("web page", page(client, finished))
+
+
+def page(client: AirflowClient, finished: Finished) -> str:
+    """Return the address of the run on Airflow's web page."""
+    return f"{client.url}/dags/{finished.dag_id}/runs/{finished.run_id}"
+
+
+def unfolded(log: str) -> Iterator[str]:
+    """Yield a task's log without what Airflow says around the task, unless that is what went wrong."""
+    folded = False
+    for line in log.splitlines():
+        if "::group::" in line or "::endgroup::" in line:
+            folded = "::group::" in line
+            continue
+        if re.match(r"[0-9:]{8} (WARNING|ERROR|CRITICAL)", line):
+            folded = False
+        if not folded:
+            yield line
+
+
+def requests_by_kind(requests: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Count requests by method and path, with `:id` in place of a record's number, in the order of first arrival."""
+    return dict(Counter(f"{each['method']} {re.sub('/[0-9]+(?=/|$)', '/:id', each['path'])}" for each in requests))

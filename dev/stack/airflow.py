@@ -1,0 +1,198 @@
+"""A real Airflow: API server, scheduler with LocalExecutor, DAG processor and triggerer on SQLite, in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Collection, Mapping
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import final
+
+import psutil
+
+from dev.stack import processes, settings
+from dev.stack.processes import Program
+from dev.stack.rest import AirflowClient
+
+# What the health endpoint calls a component, and the command that runs it. The log servers would listen on every
+# interface; with all in one folder, the API server reads the files themselves.
+COMPONENTS = {
+    "api-server": ["api-server"],
+    "scheduler": ["scheduler", "--skip-serve-logs"],
+    "dag-processor": ["dag-processor"],
+    "triggerer": ["triggerer", "--skip-serve-logs"],
+}
+PARTS_OF_HEALTH = frozenset({"metadatabase", "scheduler", "dag_processor", "triggerer"})
+
+
+class StackError(Exception):
+    """Airflow did not start; the message holds the end of the log that says why."""
+
+
+@final
+class AirflowStack:
+    """A real Airflow on this machine, for as long as the `with` block lasts.
+
+    Everything it writes is in one folder, it listens on the loopback interface only, and no process of it is left
+    after `stop`. DAGs run when they are triggered, never by their schedule.
+
+    :param home: the folder, made if it does not exist. Its database and its logs begin anew.
+    :param dags: the folder with the DAG files.
+    :param cache: where a migrated database is kept, which saves about 10 s from the second start on.
+    :param environment: variables for all processes, for example `AIRFLOW_CONN_METAKRAFTWERK_DEFAULT`.
+    """
+
+    def __init__(self, home: Path, *, dags: Path, cache: Path, environment: Mapping[str, str]) -> None:
+        self.home = home.resolve()
+        self._dags = dags.resolve()
+        self._cache = cache.resolve()
+        self._port = settings.free_port()
+        self._environment = settings.environment(self.home, environment)
+        self.user = settings.USER
+        self.password = secrets.token_urlsafe(12)
+        self.url = f"http://{settings.HOST}:{self._port}"
+        self.client = AirflowClient(self.url, user=self.user, password=self.password)
+        self._programs = {
+            name: Program(name, [*_AIRFLOW, *command], folder=self.home, environment=self._environment)
+            for name, command in COMPONENTS.items()
+        }
+
+    def __enter__(self) -> AirflowStack:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, *, timeout: float = 180.0) -> None:
+        """Start all components and wait until each is healthy.
+
+        :param timeout: seconds until giving up.
+        :raises StackError: a component ended, or was not healthy in time.
+        """
+        self._prepare()
+        self._start(list(self._programs), timeout)
+        self.client.login()
+
+    def stop(self) -> None:
+        """End everything that was started, the tasks that run included."""
+        processes.stop(self._programs.values())
+        (self.home / processes.RECORD).unlink(missing_ok=True)
+
+    def log(self, component: str) -> Path:
+        """Return the file with what a component has printed."""
+        return self._programs[component].log
+
+    def kill(self, component: str) -> None:
+        """End a component with all that it started, at once, as when its container dies: no clean-up of its own."""
+        processes.kill(self._programs[component])
+
+    def kill_task(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> None:
+        """End the process that runs a task, at once, as when memory runs out."""
+        os.kill(self._task_process(dag_id, run_id, task_id, map_index), signal.SIGKILL)
+
+    def kill_supervisor(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> None:
+        """End the process that watches over a task's own, which goes on alone until it has something to say."""
+        os.kill(psutil.Process(self._task_process(dag_id, run_id, task_id, map_index)).ppid(), signal.SIGKILL)
+
+    def _task_process(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> int:
+        pid: int | None = self.client.task_instance(dag_id, run_id, task_id, map_index)["pid"]
+        if pid is None or pid not in self._programs["scheduler"].members():
+            raise ProcessLookupError(f"No process of this Airflow runs task {task_id} of {run_id} now.")
+        return pid
+
+    def restart(self, component: str, *, timeout: float = 120.0) -> None:
+        """Start a component again after `kill`, and wait until all are healthy.
+
+        :raises StackError: it ended again, or was not healthy in time.
+        """
+        self._start([component], timeout)
+
+    def _start(self, components: Collection[str], timeout: float) -> None:
+        since = datetime.now(timezone.utc)
+        for component in components:
+            self._programs[component].start()
+        processes.record(self.home, self._programs.values())
+        self._wait_until_healthy(timeout, fresh={name.replace("-", "_") for name in components}, since=since)
+
+    def _prepare(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        processes.end_leftovers(self.home)
+        for name in ("airflow.db", "airflow.db-wal", "airflow.db-shm"):
+            (self.home / name).unlink(missing_ok=True)
+        shutil.rmtree(self.home / "logs", ignore_errors=True)
+        with (self.home / "airflow.cfg").open("w") as file:
+            settings.configuration(self.home, dags=self._dags, port=self._port).write(file)
+        passwords = settings.password_file(self.home)
+        passwords.touch(mode=0o600)
+        passwords.write_text(json.dumps({self.user: self.password}))
+        self._copy_database()
+
+    def _copy_database(self) -> None:
+        cached = self._cache / f"airflow-{version('apache-airflow')}.db"
+        database = self.home / "airflow.db"
+        if cached.exists():
+            shutil.copyfile(cached, database)
+            return
+        migration = Program("db-migrate", [*_AIRFLOW, "db", "migrate"], folder=self.home, environment=self._environment)
+        self._programs[migration.name] = migration
+        migration.start()
+        while (code := migration.exit_code) is None:
+            time.sleep(0.1)
+        del self._programs[migration.name]
+        if code:
+            raise StackError(f"`airflow db migrate` ended with {code}; its log ends with:\n{migration.tail()}")
+        self._cache.mkdir(parents=True, exist_ok=True)
+        # A copy that was interrupted must not be found by the next start.
+        partial = cached.with_suffix(f".{os.getpid()}")
+        shutil.copyfile(database, partial)
+        partial.replace(cached)
+
+    def _wait_until_healthy(self, timeout: float, *, fresh: Collection[str], since: datetime) -> None:
+        """Wait for all components, for a heartbeat after `since` of those in `fresh`."""
+        deadline = time.monotonic() + timeout
+        warm = False
+        while True:
+            health = self.client.health()
+            if health and not warm:
+                self.client.warm_up()
+                warm = True
+            waiting = _not_healthy(health, fresh, since)
+            if not waiting:
+                return
+            for program in self._programs.values():
+                if program.exit_code is not None:
+                    raise StackError(
+                        f"{program.name} ended with {program.exit_code}; its log ends with:\n{program.tail()}"
+                    )
+            if time.monotonic() > deadline:
+                names = ", ".join(sorted(waiting))
+                raise StackError(f"Not healthy after {timeout:.0f} s: {names}. The logs are in {self.home / 'logs'}.")
+            time.sleep(0.5)
+
+
+def _not_healthy(health: Mapping[str, Mapping[str, str | None]], fresh: Collection[str], since: datetime) -> set[str]:
+    waiting = {part for part in PARTS_OF_HEALTH if health.get(part, {}).get("status") != "healthy"}
+    for part in PARTS_OF_HEALTH.intersection(fresh) - waiting:
+        heartbeat = health[part][f"latest_{part}_heartbeat"]
+        # Airflow calls a dead component healthy until its last heartbeat is 30 s old.
+        if heartbeat is None or datetime.fromisoformat(heartbeat.replace("Z", "+00:00")) < since:
+            waiting.add(part)
+    return waiting
+
+
+_AIRFLOW = [sys.executable, "-m", "airflow"]

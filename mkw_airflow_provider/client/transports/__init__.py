@@ -1,0 +1,1 @@
+"""Sending requests: with requests in a worker, with aiohttp in the triggerer."""
