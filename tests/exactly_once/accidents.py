@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client import folder, incoming, sync
+from mkw_airflow_provider.client import folder, incoming
+from mkw_airflow_provider.client.transports import sync
 from mkw_airflow_provider.emulator import Control
 
 
