@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.exceptions import ApiError, MetaKraftwerkError
 from mkw_airflow_provider.triggers import build as trigger_module
 from mkw_airflow_provider.triggers.build import BuildTrigger

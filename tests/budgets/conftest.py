@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mkw_airflow_provider.client.flows import Conversation
+from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.triggers import watch
 from tests.kit.clock import Clock, run_fast
 
@@ -27,5 +27,5 @@ Hasten: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 def hasten(monkeypatch: pytest.MonkeyPatch) -> Hasten:
     """Run a coroutine with clocks that all run faster."""
     clock = Clock(FASTER)
-    monkeypatch.setattr(watch, "Conversation", partial(Conversation, monotonic=clock.monotonic, wall=clock.wall))
+    monkeypatch.setattr(watch, "ApiSession", partial(ApiSession, monotonic=clock.monotonic, wall=clock.wall))
     return lambda coroutine: run_fast(coroutine, FASTER)

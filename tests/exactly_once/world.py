@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mkw_airflow_provider.client.manifest import MANIFEST, journal_of
+from mkw_airflow_provider.client.storage.manifest import MANIFEST, journal_of
 from mkw_airflow_provider.emulator import Emulator
 from tests.exactly_once.accidents import Accident
 from tests.exactly_once.tasks import Series, TriedTask

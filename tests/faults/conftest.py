@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client.flows import Conversation
+from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.triggers import watch
 from tests.faults.stage import Pace
@@ -72,7 +72,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A wall clock that can jump, and that this provider goes by."""
     clock = Clock(rate=1.0)
     monkeypatch.setattr("time.time", clock.wall)
-    monkeypatch.setattr(watch, "Conversation", partial(Conversation, wall=clock.wall))
+    monkeypatch.setattr(watch, "ApiSession", partial(ApiSession, wall=clock.wall))
     return clock
 
 

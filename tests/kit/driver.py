@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from mkw_airflow_provider.client.flows import Alone, Flow
+from mkw_airflow_provider.client.flows import Exclusive, Flow
 
 T = TypeVar("T")
 
@@ -38,6 +38,6 @@ def do_some(flow: Flow[T], do: Callable[[Any], Any]) -> Flow[T]:
         try:
             outcome, failure = do(step), None
             if outcome is NotImplemented:
-                outcome = yield Alone(step.key, do_some(step.flow, do)) if isinstance(step, Alone) else step
+                outcome = yield Exclusive(step.key, do_some(step.flow, do)) if isinstance(step, Exclusive) else step
         except Exception as error:  # whatever it is, the flow gets it
             outcome, failure = None, error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mkw_airflow_provider.client import authentication, polling
-from mkw_airflow_provider.client.flows import conversation, lost_answers
+from mkw_airflow_provider.client.api import authentication
+from mkw_airflow_provider.client.flows import conversation, lost_answers, polling
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
 
@@ -28,4 +28,4 @@ def shorten_pauses(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
 
 def forget_tokens() -> None:
     """Forget the tokens that all connections of this process share, as a new process does."""
-    authentication._wallets.clear()
+    authentication._token_caches.clear()

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from mkw_airflow_provider.client.authentication import Wallet
-from mkw_airflow_provider.client.flows import Conversation, Flow, Pause
+from mkw_airflow_provider.client.api.authentication import TokenCache
+from mkw_airflow_provider.client.flows import ApiSession, Flow, Sleep
+from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
 from mkw_airflow_provider.client.transports.sync import Client
-from mkw_airflow_provider.client.wire import Call
 from tests.kit.clock import Clock
 from tests.kit.driver import do_some
 
@@ -105,9 +105,9 @@ class Api:
     def __post_init__(self) -> None:
         self.log = Log()
         # Chance 0: the pauses between tries are half a second each, unless the server asks for more.
-        self.talk = Conversation(
+        self.session = ApiSession(
             self.settings,
-            Wallet(),
+            TokenCache(),
             monotonic=self.clock.monotonic,
             wall=self.clock.wall,
             random=lambda: 0.0,
@@ -117,14 +117,14 @@ class Api:
     def run(self, flow: Flow[Any]) -> Any:
         return self.transport.run(self.settings, do_some(flow, self._sleep))
 
-    def call(self, call: Call[Any]) -> Any:
-        return self.run(self.talk.request(call))
+    def call(self, call: Request[Any]) -> Any:
+        return self.run(self.session.request(call))
 
-    def call_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
+    def call_all(self, calls: Sequence[Request[Any]]) -> list[Any]:
         """The outcomes of calls that are made at the same time: values or exceptions."""
-        flows = [do_some(self.talk.request(call), self._sleep) for call in calls]
+        flows = [do_some(self.session.request(call), self._sleep) for call in calls]
         return self.transport.run_all(self.settings, flows)
 
     def _sleep(self, step: Any) -> Any:
         """Let a pause pass on the clock; all other steps are left to the transport."""
-        return self.clock.sleep(step.seconds) if isinstance(step, Pause) else NotImplemented
+        return self.clock.sleep(step.seconds) if isinstance(step, Sleep) else NotImplemented

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.client.api.builds import Build
 
 #: All of Unicode, with the lone surrogates that JSON can carry, and NUL.
 ANY_TEXT = st.text(st.characters(exclude_categories=()) | st.sampled_from("\0\ud83d\udc00"), max_size=20)

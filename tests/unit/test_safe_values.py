@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from mkw_airflow_provider import safe_values
-from mkw_airflow_provider.client.builds import BuildStatus
+from mkw_airflow_provider.client.api.builds import BuildStatus
 from mkw_airflow_provider.safe_values import safe_value
 from tests.unit.odd_values import ANY_JSON
 
