@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import request as wire
+from mkw_airflow_provider.client import recovery, request, session, text
 from mkw_airflow_provider.client.api import authentication
-from mkw_airflow_provider.client.flows import conversation, downloading, lost_answers, polling, waiting
-from mkw_airflow_provider.client.storage import download_sink as incoming
+from mkw_airflow_provider.client.flows import download, polling, wait
+from mkw_airflow_provider.client.storage import download_sink
 from mkw_airflow_provider.client.transports import aio, sync
 from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
@@ -23,17 +23,17 @@ AIRFLOW = version("apache-airflow")
 
 MEBIBYTE = 1024 * 1024
 LIMITS = {
-    "largest JSON answer": f"{wire.MAX_JSON_BODY // MEBIBYTE} MiB",
+    "largest JSON answer": f"{request.MAX_JSON_BODY // MEBIBYTE} MiB",
     "what is read of an error": (
-        f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {wire.MAX_ERROR_TEXT:,} characters are shown"
+        f"{request.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"
     ),
-    "a JSON answer must be whole within": f"{wire.SLOWEST_ANSWER} times read_timeout",
+    "a JSON answer must be whole within": f"{request.SLOWEST_ANSWER} times read_timeout",
     "a file may not come slower than": f"{sync.SLOWEST_FILE:,} bytes within read_timeout; then it counts as broken off",
-    "redirects of a download": f"{downloading.MOST_REDIRECTS}",
+    "redirects of a download": f"{download.MOST_REDIRECTS}",
     "connections of one triggerer to MetaKraftwerk": f"{aio.POOL}",
-    "a file name": f"{incoming.LONGEST_NAME} bytes",
-    "pauses after a failure": (f"{conversation.SHORTEST_BACKOFF} to {conversation.LONGEST_BACKOFF:.0f} s, at random"),
-    "pauses when a lost answer is looked up": f"up to {lost_answers.LOOK_UP_INTERVAL:.0f} s",
+    "a file name": f"{download_sink.LONGEST_NAME} bytes",
+    "pauses after a failure": (f"{session.SHORTEST_BACKOFF} to {session.LONGEST_BACKOFF:.0f} s, at random"),
+    "pauses when a lost answer is looked up": f"up to {recovery.LOOK_UP_INTERVAL:.0f} s",
     "a token is renewed": (
         f"{authentication.RENEW_AHEAD:.0f} s before it ends; "
         f"one that lives for less than {authentication.RENEW_AHEAD * 10 / 60:.0f} minutes after nine tenths of its life"
@@ -50,7 +50,7 @@ def test_the_table_of_limits() -> None:
     [
         ("The triggerer sends nothing in the first five seconds", EARLIEST_EVENT == 5.0),
         ("No two looks at one build are closer than two seconds", polling.FLOOR == 2.0),
-        ("408, 425, 429, 500, 502, 503, 504", {408, 425, 429, 500, 502, 503, 504} == conversation.PASSING),
+        ("408, 425, 429, 500, 502, 503, 504", {408, 425, 429, 500, 502, 503, 504} == session.PASSING),
     ],
 )
 def test_a_number_in_a_sentence(words: str, value: bool) -> None:
@@ -60,7 +60,7 @@ def test_a_number_in_a_sentence(words: str, value: bool) -> None:
 
 def test_a_line_is_logged_for_each_ten_per_cent() -> None:
     assert "the progress by ten per cent" in " ".join((DOCS / "guides" / "wait.md").read_text().split())
-    assert waiting.PROGRESS_STEP == 10
+    assert wait.PROGRESS_STEP == 10
 
 
 def test_the_largest_dag_whose_waits_start_in_the_triggerer() -> None:

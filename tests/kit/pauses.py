@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mkw_airflow_provider.client import recovery, session
 from mkw_airflow_provider.client.api import authentication
-from mkw_airflow_provider.client.flows import conversation, lost_answers, polling
+from mkw_airflow_provider.client.flows import polling
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 def shorten_pauses(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     """Divide the pauses that this provider makes between attempts, between polls and before an event."""
     for module, names in (
-        (conversation, ("SHORTEST_BACKOFF", "LONGEST_BACKOFF")),
-        (lost_answers, ("LOOK_UP_INTERVAL",)),
+        (session, ("SHORTEST_BACKOFF", "LONGEST_BACKOFF")),
+        (recovery, ("LOOK_UP_INTERVAL",)),
         (trigger, ("EARLIEST_EVENT",)),
         (polling, ("FLOOR", "START")),
         (watch, ("FLOOR",)),
