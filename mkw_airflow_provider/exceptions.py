@@ -18,6 +18,8 @@
     │   └── BuildCanceledError      CANCELED: somebody stopped it in the web application
     ├── BuildTimeoutError           the waiting ended, the build did not
     ├── BuildStartUncertainError    the answer to POST /builds was lost and no build can be found
+    ├── SelectionError              a selector names what does not exist, or matches too much or nothing
+    ├── QueryError                  a statement on the metadata failed
     ├── DeploymentError
     │   ├── AlreadyDeployedError    refused by ``if_deployed="fail"``
     │   ├── DeploymentFailedError   the server reports FAILED
@@ -59,7 +61,9 @@ __all__ = [
     "NotAuthenticatedError",
     "NotFoundError",
     "ProtocolError",
+    "QueryError",
     "RateLimitedError",
+    "SelectionError",
     "ServerError",
     "api_error",
 ]
@@ -218,6 +222,14 @@ class BuildTimeoutError(MetaKraftwerkError):
 
 class BuildStartUncertainError(MetaKraftwerkError):
     """The answer to ``POST /builds`` was lost, and no build of this task can be found (yet)."""
+
+
+class SelectionError(MetaKraftwerkError):
+    """A selector of instances names what does not exist, or matches too many instances or none. Nothing was built."""
+
+
+class QueryError(MetaKraftwerkError):
+    """A statement of ``POST /metadata`` failed; the message is the server's."""
 
 
 class DeploymentError(MetaKraftwerkError):

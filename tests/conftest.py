@@ -35,10 +35,7 @@ def repository() -> Path:
 
 @pytest.fixture
 def connected(metakraftwerk: Any) -> Any:
-    """The emulator with builds of half a second, and no token left from another test."""
-    from tests.kit.pauses import forget_tokens
-
-    forget_tokens()
+    """The emulator with builds of half a second."""
     metakraftwerk.set(build_seconds=0.5)
     return metakraftwerk
 

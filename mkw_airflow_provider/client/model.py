@@ -75,6 +75,11 @@ def _integer(value: Any) -> int | None:
     return None
 
 
+def _flag(value: Any) -> bool | None:
+    """Read a flag, which may come as a boolean (documented) or as 0 or 1."""
+    return bool(value) if isinstance(value, (bool, int)) else None
+
+
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -105,7 +110,13 @@ def _integers(value: Any) -> tuple[int, ...]:
     return tuple(number for number in numbers if number is not None)
 
 
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, (list, tuple)) else ()
+
+
 _READERS: dict[str, Any] = {
+    "bool | None": _flag,
+    "tuple[str, ...]": _texts,
     "int": _integer,
     "int | None": _integer,
     "str | None": _text,

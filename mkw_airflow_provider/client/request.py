@@ -18,13 +18,14 @@ from mkw_airflow_provider.client.text import (
 )
 from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ProtocolError, api_error
 
-MAX_JSON_BODY = 64 * 1024 * 1024
+#: Bytes of JSON about one object. Decoding them takes some milliseconds, which an event loop can spare.
+MAX_OBJECT_BODY = 1024 * 1024
+MAX_LIST_BODY = 256 * 1024 * 1024
 MAX_ERROR_BODY = 64 * 1024
 #: Bytes of a file that are held at once: smaller pieces cost more CPU, larger ones more memory.
 PIECE = 1024 * 1024
-#: A JSON answer must be whole within this many times ``read_timeout``, however its bytes are spread.
-SLOWEST_ANSWER = 10
-NOT_WHOLE = f"the answer was not whole after {SLOWEST_ANSWER} read time-outs"
+#: A response that is no file must be complete within this many times ``read_timeout``.
+SLOWEST_RESPONSE = 10
 #: What can stand in a header, where a token goes. The libraries' own errors about another text would show it.
 SENDABLE = re.compile(r"[\x21-\x7e]+")
 
@@ -195,9 +196,16 @@ class Request(Generic[R]):
         """Return the same call with a token."""
         return replace(self, token=token)
 
+    @property
+    def is_list(self) -> bool:
+        """Whether the response is a list: it may be large, and then it is decoded off the event loop."""
+        return isinstance(self.read, ReadList)
+
     def body_limit(self, status: int) -> int:
-        """Return how many bytes of an answer's body may be read."""
-        return MAX_JSON_BODY if 200 <= status < 300 else MAX_ERROR_BODY
+        """Return how many bytes of a response's body may be read."""
+        if not 200 <= status < 300:
+            return MAX_ERROR_BODY
+        return MAX_LIST_BODY if self.is_list else MAX_OBJECT_BODY
 
     def accepts(self, response: Response) -> bool:
         """Whether ``read`` can make a value of an answer."""
@@ -265,16 +273,29 @@ def _query_value(value: Any) -> str:
     return str(value)
 
 
-def read_list(read: Callable[[Any], T]) -> Callable[[Response], list[T]]:
-    """Return a reader of arrays, which is what every find endpoint answers with (documented)."""
+@dataclass(frozen=True)
+class ReadList(Generic[T]):
+    """Reads an array, which is what every find endpoint responds with (documented).
 
-    def read_all(response: Response) -> list[T]:
+    :param read: reads one row.
+    """
+
+    read: Callable[[Any], T]
+
+    def __call__(self, response: Response) -> list[T]:
+        """Return the rows.
+
+        :raises ProtocolError: where the body is no array.
+        """
         value = response.json()
         if not isinstance(value, list):
             raise ProtocolError(f"the answer is not the documented array: {foreign_text(response.body, 200)}")
-        return [read(item) for item in value]
+        return [self.read(item) for item in value]
 
-    return read_all
+
+def read_list(read: Callable[[Any], T]) -> Callable[[Response], list[T]]:
+    """Return a reader of arrays."""
+    return ReadList(read)
 
 
 def read_one(read: Callable[[Any], T]) -> Callable[[Response], T]:

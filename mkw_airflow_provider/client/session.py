@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from mkw_airflow_provider.client.api.authentication import Token, TokenCache, login
@@ -49,10 +50,21 @@ class MaskSecret:
 
 @dataclass(frozen=True)
 class Exclusive:
-    """Run a flow while no other flow of the same key runs."""
+    """Run a flow while no other flow of the same key runs.
+
+    :param timeout: seconds to wait for the other one; then a ``TimeoutError`` is thrown into the flow. None: no limit.
+    """
 
     key: Any
     flow: Generator[Any, Any, Any]
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Offload:
+    """Run a function that takes long, where no event loop waits for it."""
+
+    function: Callable[[], Any]
 
 
 Flow: TypeAlias = Generator[Any, Any, T]
@@ -143,6 +155,9 @@ class ApiSession:
             try:
                 response = yield request
                 if request.accepts(response):
+                    if request.is_list:
+                        value: T = yield Offload(partial(request.read, response))
+                        return value
                     return request.read(response)
                 problem: Exception = request.error(response, self.server_of(request) if _is_trouble(response) else "")
             except (TransportError, ProtocolError) as error:

@@ -9,29 +9,30 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import recovery, request, session, text
+from mkw_airflow_provider.client import recovery, session, text
+from mkw_airflow_provider.client import request as wire
 from mkw_airflow_provider.client.api import authentication
 from mkw_airflow_provider.client.flows import download, polling, wait
-from mkw_airflow_provider.client.storage import download_sink
-from mkw_airflow_provider.client.transports import aio, sync
+from mkw_airflow_provider.client.storage import download_sink as incoming
+from mkw_airflow_provider.client.transports import network
 from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
 from tests.docs.pages import DOCS, ROOT, Page, plain
 
-BEHAVIOUR = Page(DOCS / "behaviour.md")
+BEHAVIOUR = Page(DOCS / "behavior.md")
 AIRFLOW = version("apache-airflow")
 
 MEBIBYTE = 1024 * 1024
 LIMITS = {
-    "largest JSON answer": f"{request.MAX_JSON_BODY // MEBIBYTE} MiB",
-    "what is read of an error": (
-        f"{request.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"
+    "largest JSON response": (
+        f"{wire.MAX_LIST_BODY // MEBIBYTE} MiB for a list, {wire.MAX_OBJECT_BODY // MEBIBYTE} MiB else"
     ),
-    "a JSON answer must be whole within": f"{request.SLOWEST_ANSWER} times read_timeout",
-    "a file may not come slower than": f"{sync.SLOWEST_FILE:,} bytes within read_timeout; then it counts as broken off",
+    "what is read of an error": (f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"),
+    "a JSON response must be complete within": f"{wire.SLOWEST_RESPONSE} times read_timeout",
+    "an idle connection is kept for": f"{network.KEEP_ALIVE:.0f} s",
     "redirects of a download": f"{download.MOST_REDIRECTS}",
-    "connections of one triggerer to MetaKraftwerk": f"{aio.POOL}",
-    "a file name": f"{download_sink.LONGEST_NAME} bytes",
+    "connections of one triggerer to MetaKraftwerk": f"{network.POOL}",
+    "a file name": f"{incoming.LONGEST_NAME} bytes",
     "pauses after a failure": (f"{session.SHORTEST_BACKOFF} to {session.LONGEST_BACKOFF:.0f} s, at random"),
     "pauses when a lost answer is looked up": f"up to {recovery.LOOK_UP_INTERVAL:.0f} s",
     "a token is renewed": (
@@ -74,7 +75,7 @@ def test_the_versions_that_are_asked_for() -> None:
     assert declared["Python"] == f"{metadata('mkw-airflow-provider')['Requires-Python'].removeprefix('>=')} or later"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behaviour.md"], ids=str)
+@pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behavior.md"], ids=str)
 def test_the_version_of_airflow_that_the_tests_run_on(path: Path) -> None:
     assert AIRFLOW in path.read_text()
 

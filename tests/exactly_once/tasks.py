@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from tests.exactly_once.accidents import Accident, KilledError, Reaper
 from tests.kit.outcomes import FINISHED
-from tests.kit.tasks import StateStore, Task, TaskInstance
+from tests.kit.tasks import DagRun, StateStore, Task, TaskInstance
 
 #: More tries than one run of the machine can use up.
 RETRIES = 1000
@@ -24,10 +24,10 @@ class MortalStore(StateStore):
         super().__init__()
         self._reaper = reaper
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         """Keep a value."""
         self._reaper.point()
-        super().set(key, value)
+        super().set(key, value, retention=retention)
         self._reaper.point()
 
 
@@ -63,7 +63,7 @@ class TriedTask(Task):
     ) -> None:
         instance = Mortal(task_id, "dag", "manual__1", map_index, max_tries=RETRIES)
         instance.reaper = reaper
-        context = {"ti": instance, "task_instance": instance}
+        context = {"ti": instance, "task_instance": instance, "dag_run": DagRun()}
         super().__init__(make, context if store is None else {**context, "task_state_store": store})
         self._reaper = reaper
         self._store = store
@@ -99,6 +99,7 @@ class TriedTask(Task):
             self.deferred = None
             self.endings.append(CLEARED)
         self.instance.max_tries = len(self.endings) + RETRIES
+        self.context["dag_run"].clear_number += 1
 
     def attempt(self, accident: Accident) -> None:
         """Run a try in a worker to its end, its deferral, or the worker's."""

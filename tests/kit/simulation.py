@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,10 +13,10 @@ import pendulum
 from hypothesis import settings as hypothesis_settings
 
 from mkw_airflow_provider.client.api.authentication import Token, TokenCache
-from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskSecret, Sleep
+from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskSecret, Offload, Sleep
 from mkw_airflow_provider.client.request import Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.transports.sync import StoppedError
+from mkw_airflow_provider.client.transports.stopping import StopSignal
 from tests.kit.clock import NIGHT, Clock
 from tests.kit.driver import drive
 
@@ -141,7 +140,7 @@ class World:
         self.server: Server = self._nobody
         self.sent: list[Sent] = []
         self.secrets: list[str] = []
-        self.stopped = threading.Event()
+        self.stop = StopSignal()
         self.lines: list[tuple[str, str]] = []
         log = logging.Logger("world", logging.DEBUG)
         log.addHandler(_Keeper(self.lines))
@@ -176,8 +175,9 @@ class World:
 
         self.server = serve
 
-    def run(self, flow: Flow[T]) -> T:
+    def run(self, flow: Flow[T], stop: StopSignal | None = None) -> T:
         """Run a flow to its end, as a transport does."""
+        self.stop = stop or self.stop
         return drive(flow, self.do)
 
     def do(self, step: Any) -> Any:
@@ -185,21 +185,14 @@ class World:
         if isinstance(step, Request):
             return self._send(step)
         if isinstance(step, Sleep):
-            self.check_stopped()
+            self.stop.check()
             return self.clock.sleep(step.seconds)
         if isinstance(step, MaskSecret):
             return self.secrets.append(step.value)
+        if isinstance(step, Offload):
+            return step.function()
         assert isinstance(step, Exclusive), step
         return self.run(step.flow)
-
-    def check_stopped(self) -> None:
-        """Raise if :meth:`stop` was called."""
-        if self.stopped.is_set():
-            raise StoppedError
-
-    def stop(self) -> None:
-        """End every flow at its next pause or piece, as the client on requests does."""
-        self.stopped.set()
 
     def logged(self, *levels: str) -> list[str]:
         """What was logged at these levels; without any: at all but DEBUG."""
@@ -226,7 +219,7 @@ class World:
         assert answer.reply.ok
         call.sink.begin(answer.reply)
         for piece in answer.pieces:
-            self.check_stopped()
+            self.stop.check()
             call.sink.write(piece)
         if answer.breaks is not None:
             raise answer.breaks

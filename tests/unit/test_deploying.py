@@ -250,7 +250,7 @@ def test_an_order_that_the_api_rules_out_is_refused_before_anything_is_sent(argu
     with pytest.raises(ConfigurationError, match=words):
         order.check()
     with pytest.raises(ConfigurationError, match=words):
-        order.call()
+        order.request()
 
 
 @pytest.mark.parametrize(
@@ -259,4 +259,4 @@ def test_an_order_that_the_api_rules_out_is_refused_before_anything_is_sent(argu
 def test_one_agent_one_group_or_none_are_fine(executor):
     order = DeploymentRequest(5139, pattern_id=808, deployment_id=12, **executor)
     order.check()
-    assert order.call().body == {"build_id": 5139, "pattern_id": 808, "deployment_id": 12, **executor}
+    assert order.request().body == {"build_id": 5139, "pattern_id": 808, "deployment_id": 12, **executor}
