@@ -103,7 +103,7 @@ class TriedTask(Task):
 
     def attempt(self, accident: Accident) -> None:
         """Run a try in a worker to its end, its deferral, or the worker's."""
-        self._in_a_worker(self.begin, accident.killed_after)
+        self._in_a_worker(self.start, accident.killed_after)
 
     def go_on(self, accident: Accident) -> None:
         """Run a try on in a worker after its trigger's event."""

@@ -301,8 +301,8 @@ class Task:
         may_retry = not (self.errors and isinstance(self.errors[-1], AirflowFailException))
         return failed and may_retry and self.instance.try_number <= self.instance.max_tries
 
-    def begin(self) -> None:
-        """Run the next attempt up to its end or its deferral. It begins without XComs, as in Airflow."""
+    def start(self) -> None:
+        """Run the next attempt up to its end or its deferral. It starts without XComs, as in Airflow."""
         self.instance.try_number = len(self.endings) + 1
         self.instance.xcom.clear()
         self.step(lambda operator: operator.execute(self.context))
