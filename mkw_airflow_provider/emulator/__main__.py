@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.tls_key,
             options.port,
             host=options.host,
+            seed=options.seed,
             log_requests=options.log_requests,
             **switches,
         ).start()
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=_port, default=8099, help="port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--database", default=":memory:", metavar="FILE", help="store the state in this file")
+    parser.add_argument("--seed", metavar="FILE", help="fill an empty database with this warehouse (JSON)")
     parser.add_argument("--build-seconds", type=float, metavar="N", help="seconds that a build takes (default: 10)")
     parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="serve https with this certificate")
     parser.add_argument("--tls-key", type=Path, metavar="PEM", help="the certificate's key")

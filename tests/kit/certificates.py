@@ -28,6 +28,7 @@ class Certificates:
     server_of_another_name: str
     server_of_another_ca: str
     client: str
+    client_of_other_ca: str
     client_with_encrypted_key: str
 
 
@@ -51,5 +52,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         server_of_another_name=write("other.pem", ca.issue_cert("other.invalid").private_key_and_cert_chain_pem),
         server_of_another_ca=write("unknown.pem", other_ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem),
         client=write("client.pem", client.private_key_and_cert_chain_pem),
+        client_of_other_ca=write(
+            "stranger.pem", other_ca.issue_cert("airflow@example.com").private_key_and_cert_chain_pem
+        ),
         client_with_encrypted_key=write("locked.pem", trustme.Blob(encrypted), *client.cert_chain_pems),
     )

@@ -10,13 +10,20 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib import import_module
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
-from airflow.triggers.base import BaseTrigger
 
+from tests.kit.airflow_names import (
+    AirflowRescheduleException,
+    AirflowTaskTimeout,
+    TaskDeferralError,
+    attach,
+    of_this_version,
+    timeout,
+)
 from tests.kit.outcomes import FINISHED, STILL_WAITING
+from tests.kit.triggers import first_event, only_event, through_database
 
 __all__ = [
     "AirflowRescheduleException",
@@ -39,28 +46,6 @@ __all__ = [
     "timeless",
 ]
 
-
-def of_this_version(*paths: str) -> Any:
-    """Import the first of these names that the installed Airflow has."""
-    for path in paths:
-        module, _, name = path.rpartition(".")
-        try:
-            return getattr(import_module(module), name)
-        except (ImportError, AttributeError):
-            continue
-    raise ImportError(f"this Airflow has none of {paths}")
-
-
-AirflowRescheduleException = of_this_version(
-    "airflow.sdk.exceptions.AirflowRescheduleException", "airflow.exceptions.AirflowRescheduleException"
-)
-TaskDeferralError = of_this_version("airflow.sdk.exceptions.TaskDeferralError", "airflow.exceptions.TaskDeferralError")
-AirflowTaskTimeout = of_this_version(
-    "airflow.sdk.exceptions.AirflowTaskTimeout", "airflow.exceptions.AirflowTaskTimeout"
-)
-attach = of_this_version("airflow.sdk.io.attach", "airflow.io.store.attach")
-#: The alarm that Airflow sets around an operator with ``execution_timeout``.
-timeout = of_this_version("airflow.sdk.execution_time.timeout.timeout", "airflow.utils.timeout.timeout")
 
 TRY_OUT_DAG = "try_out"
 RUN = "scheduled__2026-11-22T02:00:00+00:00"
@@ -209,54 +194,6 @@ class Tries:
         max_tries = self._first_try + operator.retries - 1
         self.context = context_of(operator, self._store, try_number=this_try, max_tries=max_tries, **self._identity)
         return operator.execute(self.context)
-
-
-def through_database(trigger: BaseTrigger) -> BaseTrigger:
-    """Store a trigger and make it again from its row, as scheduler and triggerer do."""
-    from airflow.models.trigger import Trigger
-
-    row = Trigger.from_object(trigger)
-    made: BaseTrigger = of_this_version(row.classpath)(**row.kwargs)
-    return made
-
-
-async def only_event(trigger: BaseTrigger) -> dict[str, Any]:
-    """Run a trigger to its end and return the payload of its only event, as the database keeps it."""
-    payloads = [event.payload async for event in trigger.run()]
-    assert len(payloads) == 1
-    payload: dict[str, Any] = json.loads(json.dumps(payloads[0]))
-    return payload
-
-
-async def first_event(trigger: Any, patience: float) -> Any:
-    """Run a trigger as the triggerer does, up to its first event.
-
-    :param patience: seconds after which it is stopped.
-    :return: the event's payload, the error that the trigger raised, or None if it was stopped.
-    """
-    try:
-        return await asyncio.wait_for(_first_payload(trigger), patience)
-    except asyncio.TimeoutError:
-        return None
-
-
-async def _first_payload(trigger: Any) -> Any:
-    await _ensure_portal()
-    try:
-        async for event in trigger.run():
-            return json.loads(json.dumps(event.payload))
-    except Exception as error:
-        return error
-    return RuntimeError("the trigger ended without an event")
-
-
-async def _ensure_portal() -> None:
-    """Let synchronous code of a trigger wait for the loop, as the triggerer of Airflow 3 does."""
-    try:
-        import greenback  # Airflow 2 has none
-    except ImportError:
-        return
-    await greenback.ensure_portal()
 
 
 def deferral(operator: Any, context: Any) -> TaskDeferred:

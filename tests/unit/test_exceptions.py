@@ -28,10 +28,13 @@ from mkw_airflow_provider.exceptions import (
     ForbiddenError,
     IntegrityError,
     MetaKraftwerkError,
+    NoFilesError,
     NotAuthenticatedError,
     NotFoundError,
     ProtocolError,
+    QueryError,
     RateLimitedError,
+    SelectionError,
     ServerError,
     api_error,
 )
@@ -59,12 +62,15 @@ ERRORS = [
     BuildCanceledError(Build.from_json(build(5139, "CANCELED"))),
     BuildTimeoutError(5139, "the time for waiting is over, but build 5139 has not ended"),
     BuildStartUncertainError("the answer to POST /api/v1/builds was lost"),
+    SelectionError("nothing is selected"),
+    QueryError("unknown column"),
     DeploymentError("not made"),
     AlreadyDeployedError("listed already"),
     DeploymentFailedError("FAILED"),
     DeploymentUncertainError("the answer was lost"),
     DownloadError("a.zip cannot be stored"),
     IntegrityError("6 bytes came, the server announced 5"),
+    NoFilesError("build 5139 is FINISHED but has no files"),
 ]
 each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 

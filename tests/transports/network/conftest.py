@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.emulator import Emulator
 from tests.kit.certificates import FAR, Certificates
 from tests.kit.servers import Listener, Proxy
@@ -92,3 +94,24 @@ def by_proxy(connect: Any, certificates: Certificates) -> Callable[..., Any]:
         )
 
     return make
+
+
+@pytest.fixture
+def counted(metakraftwerk: Emulator) -> Callable[..., tuple[int, int]]:
+    """How many connections the emulator has accepted since the test began, and how many are open now."""
+    before = metakraftwerk.connections()["accepted"]
+
+    def count(*, none_open: bool = False) -> tuple[int, int]:
+        until = time.monotonic() + 5
+        while none_open and metakraftwerk.connections()["open"] and time.monotonic() < until:
+            time.sleep(0.01)
+        now = metakraftwerk.connections()
+        return now["accepted"] - before, now["open"]
+
+    return count
+
+
+def settings_for(metakraftwerk: Emulator, **extra: Any) -> Settings:
+    """The connection of demo@example.com."""
+    fields = {name: metakraftwerk.connection[name] for name in ("host", "port", "schema", "login", "password")}
+    return Settings.from_fields(name="x", **fields, extra=extra)
