@@ -1,4 +1,4 @@
-"""Time that passes faster, for triggers that wait long between two polls."""
+"""Clocks that run faster, for triggers with long pauses between polls."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.triggers import watch
 from tests.kit.clock import Clock, run_fast
 
-#: Older ones have other ways of logging, and load more by themselves.
+#: Older versions log differently and load more by themselves.
 NEWEST = pytest.mark.skipif(
     tuple(map(int, version("apache-airflow").split(".")[:2])) < (3, 3), reason="measured on the newest Airflow only"
 )
-#: How many simulated seconds pass in a real one.
+#: Clocks run faster by this factor.
 FASTER = 20.0
 
 Hasten: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
