@@ -29,9 +29,10 @@ def content_of(manifest: Any, request: DeploymentRequest) -> str | None:
         for file in (files if isinstance(files, list) else [])
         if isinstance(file, Mapping) and file.get(wanted[0]) == wanted[1]
     ]
-    if not found or not all(isinstance(content, str) for content in found):
+    digests = [content for content in found if isinstance(content, str)]
+    if not digests or len(digests) < len(found):
         return None
-    return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
 def target_of(request: DeploymentRequest) -> str:
