@@ -20,7 +20,7 @@ from mkw_airflow_provider.client.validation import (
 )
 from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError, NotFoundError
 from mkw_airflow_provider.operators.attempt import Attempt
-from mkw_airflow_provider.operators.build_wait import BuildWaitOperator
+from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
@@ -137,6 +137,8 @@ class StartBuildOperator(BuildWaitOperator):
         with self.final_errors():
             created = self._start(context)
         build_id = created.build.id
+        # From here on `on_kill` says that the build is running.
+        self._build_wait = BuildWait(self, build_id, None, own=True)
         self._push(context, build_id=build_id, return_value=build_id, warnings=created.warnings)
         for warning in created.warnings:
             self.log.warning("MetaKraftwerk warns: %s", warning)

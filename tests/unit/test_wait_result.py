@@ -30,7 +30,7 @@ def test_each_change_is_logged_once(world):
 def test_line_has_age_and_message_in_one_line(world):
     course = Course(seconds=10_000)
     world.server = lambda call: ok({**course.at(world.now), "message": "calculating\r\nERROR forged \ud83d\0 ..."})
-    world.clock.go_on(7_620)
+    world.clock.advance(7_620)
     flow = wait(world.session, 5139, poll_interval=30.0)
     flow.send(world.do(next(flow)))
     (line,) = world.logged()
