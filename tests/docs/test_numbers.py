@@ -59,12 +59,12 @@ def test_a_number_in_a_sentence(words: str, value: bool) -> None:
     assert value
 
 
-def test_a_line_is_logged_for_each_ten_per_cent() -> None:
+def test_progress_is_logged_every_ten_percent() -> None:
     assert "the progress by ten per cent" in " ".join((DOCS / "guides" / "wait.md").read_text().split())
     assert wait.PROGRESS_STEP == 10
 
 
-def test_the_largest_dag_whose_waits_start_in_the_triggerer() -> None:
+def test_largest_dag_of_trigger_starts() -> None:
     assert f"the DAG has more than {without_worker.LARGEST_DAG} tasks" in (DOCS / "guides" / "wait.md").read_text()
 
 
@@ -76,11 +76,11 @@ def test_the_versions_that_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behavior.md"], ids=str)
-def test_the_version_of_airflow_that_the_tests_run_on(path: Path) -> None:
+def test_tested_airflow_version(path: Path) -> None:
     assert AIRFLOW in path.read_text()
 
 
-def test_the_older_versions_of_airflow_that_the_tests_run_on() -> None:
+def test_older_airflow_versions_are_pinned() -> None:
     """As pinned, each once; `lowest` beside them is of one of them."""
     pinned = {}
     for file in (ROOT / "constraints").glob("airflow-*.txt"):
@@ -95,7 +95,7 @@ def test_the_older_versions_of_airflow_that_the_tests_run_on() -> None:
     assert [*older.split(), "3.3"] == sorted(shown)
 
 
-def test_the_changelog_has_a_section_for_this_version() -> None:
+def test_changelog_has_this_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(rf"\b{re.escape(__version__)}\b", text)
     assert re.search(r"^## \[(Unreleased|\d+\.\d+\.\d+)\]", text, flags=re.MULTILINE)
