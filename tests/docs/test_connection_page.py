@@ -39,7 +39,7 @@ def test_field_tables_have_the_defaults(install: Page) -> None:
 
 def test_timeout_table_has_the_defaults(failures: Page) -> None:
     shown = {}
-    for name, where, *_ in failures.table("Time-outs"):
+    for name, where, *_ in failures.table("Timeouts"):
         if found := re.fullmatch(r"connection, (\d+) s", where.content):
             shown[plain(name)] = float(found[1])
     assert shown == {name: DEFAULTS[name] for name in ("connect_timeout", "read_timeout", "outage_tolerance")}

@@ -98,9 +98,7 @@ class TestChain:
         assert good.count("POST", "/api/v1/builds") == 1
         assert good.build["status"] == "FINISHED"
 
-    def test_tasks_pass_on_the_build_id(
-        self, airflow: AirflowStack, good: Night, manifest: dict[str, Any]
-    ) -> None:
+    def test_tasks_pass_on_the_build_id(self, airflow: AirflowStack, good: Night, manifest: dict[str, Any]) -> None:
         client, run_id, build_id = airflow.client, good.run.run_id, good.build["id"]
         assert client.xcom(DAG_ID, run_id, "start_build") == build_id
         assert client.xcom(DAG_ID, run_id, "start_build", "build_id") == build_id
