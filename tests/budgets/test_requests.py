@@ -10,7 +10,7 @@ import pytest
 
 from dev.benchmarks.chain import purpose
 from dev.benchmarks.clients import chain
-from mkw_airflow_provider.client import polling
+from mkw_airflow_provider.client.flows import polling
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
 

@@ -44,7 +44,7 @@ class Sink(Protocol):
     def headers(self) -> dict[str, str]:
         """Return request headers that ask for the part that is missing yet."""
 
-    def begin(self, reply: Reply) -> None:
+    def begin(self, response: Response) -> None:
         """Take the status and headers of a 2xx answer whose body follows; may refuse by raising."""
 
     def write(self, piece: bytes) -> None:
@@ -52,7 +52,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """What a server answered.
 
     :param status: the HTTP status.
@@ -127,7 +127,7 @@ def _epoch(http_date: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class Call(Generic[R]):
+class Request(Generic[R]):
     """One request and how to read its answer. A value: making one sends nothing.
 
     :param method: in upper case.
@@ -145,10 +145,10 @@ class Call(Generic[R]):
 
     method: str
     path: str
-    read: Callable[[Reply], R]
+    read: Callable[[Response], R]
     query: tuple[tuple[str, str], ...] = ()
     body: Mapping[str, Any] | None = field(default=None, repr=False)
-    repeatable: bool | None = None
+    retryable: bool | None = None
     authenticated: bool = True
     sees_redirects: bool = False
     sink: Sink | None = field(default=None, repr=False)
@@ -156,9 +156,9 @@ class Call(Generic[R]):
     is_confidential: bool = False
 
     @property
-    def is_repeatable(self) -> bool:
+    def is_retryable(self) -> bool:
         """Whether a lost answer may be met by sending the same again."""
-        return self.method == "GET" if self.repeatable is None else self.repeatable
+        return self.method == "GET" if self.retryable is None else self.retryable
 
     @property
     def target(self) -> str:
@@ -191,7 +191,7 @@ class Call(Generic[R]):
             headers.update(self.sink.headers())
         return headers
 
-    def with_token(self, token: str | None) -> Call[R]:
+    def with_token(self, token: str | None) -> Request[R]:
         """Return the same call with a token."""
         return replace(self, token=token)
 
@@ -199,9 +199,9 @@ class Call(Generic[R]):
         """Return how many bytes of an answer's body may be read."""
         return MAX_JSON_BODY if 200 <= status < 300 else MAX_ERROR_BODY
 
-    def accepts(self, reply: Reply) -> bool:
+    def accepts(self, response: Response) -> bool:
         """Whether ``read`` can make a value of an answer."""
-        return reply.ok or (self.sees_redirects and reply.redirects_to is not None)
+        return response.ok or (self.sees_redirects and response.redirects_to is not None)
 
     def __str__(self) -> str:
         return f"{self.method} {self.shown_path}"
@@ -216,18 +216,18 @@ class Call(Generic[R]):
         """What must not be shown of an address that a redirect led to."""
         return tuple(secrets_in_address(self.path)) if "://" in self.path else ()
 
-    def error(self, reply: Reply, note: str = "") -> ApiError:
+    def error(self, response: Response, note: str = "") -> ApiError:
         """Return the error that an answer outside 2xx stands for, in the server's own words."""
-        return api_error(reply.status, self._message(reply), self.method, self.shown_path, note)
+        return api_error(response.status, self._message(response), self.method, self.shown_path, note)
 
-    def _message(self, reply: Reply) -> str:
+    def _message(self, response: Response) -> str:
         """Return an error body's ``message`` if it is JSON with one, else its text. The form is not documented."""
-        value = reply.json_or_none()
+        value = response.json_or_none()
         message = value.get("message") if isinstance(value, dict) else None
         # A login that is refused gives no token away, so its reason may be shown.
-        if self.is_confidential and not (isinstance(message, str) and 400 <= reply.status < 500):
-            return f"(body not shown: {reply.described})"
-        text = message if isinstance(message, str) else reply.body
+        if self.is_confidential and not (isinstance(message, str) and 400 <= response.status < 500):
+            return f"(body not shown: {response.described})"
+        text = message if isinstance(message, str) else response.body
         return foreign_text(text, secrets=self.secrets) or "(no text)"
 
 
@@ -265,18 +265,18 @@ def _query_value(value: Any) -> str:
     return str(value)
 
 
-def read_list(read: Callable[[Any], T]) -> Callable[[Reply], list[T]]:
+def read_list(read: Callable[[Any], T]) -> Callable[[Response], list[T]]:
     """Return a reader of arrays, which is what every find endpoint answers with (documented)."""
 
-    def read_all(reply: Reply) -> list[T]:
-        value = reply.json()
+    def read_all(response: Response) -> list[T]:
+        value = response.json()
         if not isinstance(value, list):
-            raise ProtocolError(f"the answer is not the documented array: {foreign_text(reply.body, 200)}")
+            raise ProtocolError(f"the answer is not the documented array: {foreign_text(response.body, 200)}")
         return [read(item) for item in value]
 
     return read_all
 
 
-def read_one(read: Callable[[Any], T]) -> Callable[[Reply], T]:
+def read_one(read: Callable[[Any], T]) -> Callable[[Response], T]:
     """Return a reader of a single object."""
-    return lambda reply: read(reply.json())
+    return lambda response: read(response.json())
