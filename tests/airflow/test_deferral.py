@@ -22,7 +22,7 @@ from mkw_airflow_provider.operators.build import StartBuildOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from mkw_airflow_provider.triggers.build import BuildTrigger
 from tests.airflow.conftest import AIRPLANE, Connect, Log
-from tests.airflow.harness import TaskDeferralError, TaskInstance, context_of, deferral
+from tests.kit.tasks import TaskDeferralError, TaskInstance, context_of, deferral
 
 BUILD = 5139
 PATIENCE = {"connect_timeout": 2, "read_timeout": 3, "outage_tolerance": 100}

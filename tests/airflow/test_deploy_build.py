@@ -18,7 +18,7 @@ from mkw_airflow_provider.exceptions import (
 )
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from tests.airflow.conftest import Connect, Log
-from tests.airflow.harness import context_of
+from tests.kit.tasks import context_of
 
 BUILD = 5139
 DEPLOYMENTS = "/api/v1/build_deployments"

@@ -11,7 +11,7 @@ from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import DeploymentUncertainError, NotFoundError
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from tests.airflow.conftest import Connect, Log
-from tests.airflow.harness import StateStore, Tries
+from tests.kit.tasks import StateStore, Tries
 
 BUILD = 5139
 DEPLOYMENTS = "/api/v1/build_deployments"

@@ -24,7 +24,7 @@ from mkw_airflow_provider.exceptions import (
 )
 from mkw_airflow_provider.operators.build import DownloadBuildOperator
 from tests.airflow.conftest import Connect, Log
-from tests.airflow.harness import attach, context_of
+from tests.kit.tasks import attach, context_of
 
 BUILD = 5139
 FILES = "/api/v1/downloads/*"

@@ -22,8 +22,8 @@ from mkw_airflow_provider.operators.build import StartBuildOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import AIRPLANE, Connect, Log
 from tests.airflow.endings import BUILD, CASES, GOES_ON, Case, Kind
-from tests.airflow.harness import Ending, alarm_in_a_worker, context_of, play, timeless
-from tests.airflow.triggerer import Supervisor, play_without_worker, since_33
+from tests.kit.tasks import Ending, alarm_in_a_worker, context_of, play, timeless
+from tests.kit.triggerer import Supervisor, play_without_worker, since_33
 
 pytestmark = pytest.mark.usefixtures("at_once")
 #: Airflow's alarm and that of pytest-timeout are the same signal.

@@ -19,7 +19,7 @@ from airflow import settings
 
 from mkw_airflow_provider.emulator import Emulator
 from tests.airflow.conftest import Log
-from tests.airflow.harness import of_this_version
+from tests.kit.tasks import of_this_version
 
 DagBag = of_this_version("airflow.dag_processing.dagbag.DagBag", "airflow.models.dagbag.DagBag")
 SERIALIZED = "airflow.serialization.serialized_objects"

@@ -11,7 +11,7 @@ from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import BuildFailedError, BuildStartUncertainError
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from tests.airflow.conftest import AIRPLANE, Connect, Log
-from tests.airflow.harness import Tries, context_of
+from tests.kit.tasks import Tries, context_of
 
 
 @pytest.fixture(autouse=True)

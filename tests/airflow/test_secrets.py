@@ -26,7 +26,7 @@ from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBui
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from mkw_airflow_provider.triggers import build as triggers
-from tests.airflow.harness import StateStore, context_of, play, through_database
+from tests.kit.tasks import StateStore, context_of, play, through_database
 
 logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, force=True)
 for name in ("urllib3", "aiohttp", "asyncio", "mkw_airflow_provider", "airflow"):

@@ -20,7 +20,7 @@ from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import BuildCanceledError, BuildFailedError, NotFoundError, ProtocolError
 from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import Connect, Log
-from tests.airflow.harness import AirflowRescheduleException, context_of, timeless
+from tests.kit.tasks import AirflowRescheduleException, context_of, timeless
 
 BUILD = 5139
 PATH = f"/api/v1/builds/{BUILD}"

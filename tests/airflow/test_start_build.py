@@ -20,7 +20,7 @@ from mkw_airflow_provider.exceptions import (
 )
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from tests.airflow.conftest import AIRPLANE, Connect, Log
-from tests.airflow.harness import context_of, deferral
+from tests.kit.tasks import context_of, deferral
 
 WARNING = "No release given for release group 'DWH_GROUP', 'Default Release' is used."
 

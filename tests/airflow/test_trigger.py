@@ -17,7 +17,7 @@ from mkw_airflow_provider.hooks.connection import mask_in_triggerer
 from mkw_airflow_provider.triggers import build as trigger_module
 from mkw_airflow_provider.triggers.build import BuildTrigger
 from tests.airflow.conftest import Connect, Log
-from tests.airflow.harness import only_event, through_database
+from tests.kit.tasks import only_event, through_database
 
 BUILD = 5139
 PATH = f"/api/v1/builds/{BUILD}"

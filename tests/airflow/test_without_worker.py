@@ -14,8 +14,8 @@ from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import AIRPLANE, Connect
-from tests.airflow.harness import TRY_OUT_DAG, context_of, deferral, through_database
-from tests.airflow.triggerer import serialised, since_33
+from tests.kit.tasks import TRY_OUT_DAG, context_of, deferral, through_database
+from tests.kit.triggerer import serialised, since_33
 
 pytestmark = [since_33, pytest.mark.usefixtures("at_once")]
 BUILD = 5139

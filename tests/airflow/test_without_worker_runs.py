@@ -15,8 +15,8 @@ from mkw_airflow_provider.exceptions import ConfigurationError
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import AIRPLANE, Connect, Log
-from tests.airflow.harness import context_of
-from tests.airflow.triggerer import Supervisor, only, serialised, since_33, started
+from tests.kit.tasks import context_of
+from tests.kit.triggerer import Supervisor, only, serialised, since_33, started
 
 pytestmark = [since_33, pytest.mark.usefixtures("at_once")]
 BUILD = 5139

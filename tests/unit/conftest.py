@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider.client.folder import Folder
-from tests.unit.files import in_memory, on_disk
-from tests.unit.simulation import World
+from tests.kit.files import in_memory, on_disk
+from tests.kit.simulation import World
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests import loading
+from tests.kit import imports
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "mkw_airflow_provider"
@@ -160,7 +160,7 @@ def test_nothing_is_left_to_do():
 def loaded(*modules: str) -> set[str]:
     """Return what a fresh process has loaded after it imported Airflow's base and then these modules."""
     base = "from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator"
-    return loading.loaded(modules, after=base)
+    return imports.loaded(modules, after=base)
 
 
 def test_reading_a_dag_file_loads_no_http_library_no_flow_and_no_trigger():

@@ -22,7 +22,7 @@ from mkw_airflow_provider.client.arguments import (
     whole_number,
 )
 from mkw_airflow_provider.exceptions import ConfigurationError
-from tests.unit.simulation import PROPERTY
+from tests.kit.simulation import PROPERTY
 
 AIRPLANE = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}
 

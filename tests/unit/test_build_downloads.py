@@ -9,8 +9,8 @@ import pytest
 from mkw_airflow_provider.client.builds import Build
 from mkw_airflow_provider.client.results import build_with_downloads
 from mkw_airflow_provider.exceptions import BuildCanceledError, BuildFailedError, DownloadError, ProtocolError
-from tests.unit.files import Files
-from tests.unit.simulation import World, build
+from tests.kit.files import Files
+from tests.kit.simulation import World, build
 
 DOWNLOADS = [
     {"id": 5442, "pattern": "CORE_DV_HLS", "pattern_id": 808, "name": "CORE.zip"},

@@ -23,7 +23,7 @@ from mkw_airflow_provider.exceptions import (
     DeploymentUncertainError,
     NotFoundError,
 )
-from tests.unit.simulation import World, html, lost, ok, says_no, unreachable
+from tests.kit.simulation import World, html, lost, ok, says_no, unreachable
 
 ORDER = DeploymentOrder(5139, pattern="CORE_DV_HLS", deployment="DEPLOY_TO_DEV", agent_group="DEV_AGENTS")
 LISTED = "GET /build_deployments?build_id=5139&pattern=CORE_DV_HLS&deployment=DEPLOY_TO_DEV"

@@ -12,8 +12,8 @@ from mkw_airflow_provider.exceptions import (
     IntegrityError,
     NotFoundError,
 )
-from tests.unit.files import Files, content, names, sha256, zip_of
-from tests.unit.simulation import World, body, lost, ok, says_no, unreachable
+from tests.kit.files import Files, content, names, sha256, zip_of
+from tests.kit.simulation import World, body, lost, ok, says_no, unreachable
 
 DATA = bytes(range(256)) * 40
 

@@ -35,7 +35,7 @@ from mkw_airflow_provider.exceptions import (
     ServerError,
     api_error,
 )
-from tests.unit.simulation import build
+from tests.kit.simulation import build
 
 FAILED = Build.from_json(
     build(5139, "FAILED", message="disk full", build_end="2026-04-02T08:14:58.898Z", downloads=[{"id": 1}], extra=[1])

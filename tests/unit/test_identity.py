@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mkw_airflow_provider.client.builds import Build
 from mkw_airflow_provider.client.identity import Identity, choose
-from tests.unit.simulation import PROPERTY, build
+from tests.kit.simulation import PROPERTY, build
 
 NIGHTLY = Identity("nightly", "scheduled__2026-04-02T00:00:00+00:00", "start_build", -1, 1)
 

@@ -15,8 +15,8 @@ from mkw_airflow_provider.client.folder import Draft
 from mkw_airflow_provider.client.incoming import IncomingFile
 from mkw_airflow_provider.client.results import download_file
 from mkw_airflow_provider.client.wire import Reply
-from tests.unit.files import Files, content, in_memory, names, on_disk, put
-from tests.unit.simulation import body
+from tests.kit.files import Files, content, in_memory, names, on_disk, put
+from tests.kit.simulation import body
 from tests.unit.test_results import ALL, FILES, bring
 
 OTHERS = [".a.zip.lock", "a.zip.0123456789ab.lock", ".a.zip.0123456789ab", ".a.zip.0123456789ab.part"]

@@ -13,7 +13,7 @@ from mkw_airflow_provider.client.downloads import Download
 from mkw_airflow_provider.client.incoming import LONGEST_NAME, safe_name
 from mkw_airflow_provider.client.manifest import MANIFEST
 from mkw_airflow_provider.client.results import final_names
-from tests.unit.simulation import PROPERTY
+from tests.kit.simulation import PROPERTY
 
 #: Names as an adversary would choose them.
 hostile = st.text(st.sampled_from("aB1 ./\\:*?[]<>|~-\0\n\t\u202e\u00e4\U0001f4be\ud800"), max_size=30) | st.text(

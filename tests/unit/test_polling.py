@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mkw_airflow_provider.client.polling import FLOOR, JITTER, START, next_pause
 from mkw_airflow_provider.triggers.watch import FIRST_LOOK
-from tests.unit.simulation import PROPERTY
+from tests.kit.simulation import PROPERTY
 
 ages = st.floats(0, 1e7)
 progresses = st.none() | st.integers(-10, 110)

@@ -8,8 +8,8 @@ from mkw_airflow_provider.client.flows.downloading import MOST_REDIRECTS
 from mkw_airflow_provider.client.folder import Folder
 from mkw_airflow_provider.client.results import download_file
 from mkw_airflow_provider.exceptions import DownloadError, ForbiddenError, MetaKraftwerkError, NotAuthenticatedError
-from tests.unit.files import in_memory, sha256
-from tests.unit.simulation import FIRST_TOKEN, World, body, lost, redirect, says_no
+from tests.kit.files import in_memory, sha256
+from tests.kit.simulation import FIRST_TOKEN, World, body, lost, redirect, says_no
 
 DATA = bytes(range(256)) * 40
 

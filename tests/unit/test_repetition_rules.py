@@ -16,7 +16,7 @@ from mkw_airflow_provider.exceptions import (
     RateLimitedError,
     ServerError,
 )
-from tests.unit.simulation import World, build, html, lost, ok, redirect, says_no, unreachable
+from tests.kit.simulation import World, build, html, lost, ok, redirect, says_no, unreachable
 
 READ = get_build(5139)
 START = create_build(project="DEMO_PROJECT", instances=[{"id": 1001}])

@@ -18,8 +18,8 @@ from mkw_airflow_provider.exceptions import (
     IntegrityError,
     NotFoundError,
 )
-from tests.unit.files import Files, content, names, on_disk, put, sha256, zip_of
-from tests.unit.simulation import World, body, build, says_no
+from tests.kit.files import Files, content, names, on_disk, put, sha256, zip_of
+from tests.kit.simulation import World, body, build, says_no
 
 CORE, STAGE, TWIN = zip_of(core="create table a;"), zip_of(stage="create table b;"), b"select 1;"
 FILES = {5442: CORE, 5443: STAGE, 5444: TWIN, 5445: TWIN}

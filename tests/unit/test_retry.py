@@ -18,7 +18,7 @@ from mkw_airflow_provider.exceptions import (
     RateLimitedError,
     ServerError,
 )
-from tests.unit.simulation import PROPERTY, World, body, build, html, lost, ok, says_no, unreachable
+from tests.kit.simulation import PROPERTY, World, body, build, html, lost, ok, says_no, unreachable
 
 READ = get_build(5139)
 CREATE = create_build(project_id=402, instances=[{"id": 1001}])

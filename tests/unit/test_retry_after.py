@@ -8,7 +8,7 @@ import pytest
 
 from mkw_airflow_provider.client.builds import get_build
 from mkw_airflow_provider.exceptions import RateLimitedError
-from tests.unit.simulation import NIGHT, World, build, ok, says_no
+from tests.kit.simulation import NIGHT, World, build, ok, says_no
 
 READ = get_build(5139)
 

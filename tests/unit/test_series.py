@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mkw_airflow_provider.operators.series import Series, series_of
-from tests.unit.simulation import PROPERTY
+from tests.kit.simulation import PROPERTY
 
 
 def task(**fields: Any) -> dict[str, Any]:

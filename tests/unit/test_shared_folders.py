@@ -9,8 +9,8 @@ import pytest
 
 from mkw_airflow_provider.client.manifest import MANIFEST, journal_of
 from mkw_airflow_provider.exceptions import ForbiddenError
-from tests.unit.files import Files, content, names, put
-from tests.unit.simulation import body, build, says_no
+from tests.kit.files import Files, content, names, put
+from tests.kit.simulation import body, build, says_no
 from tests.unit.test_results import ALL, FILES, FINISHED, bring, next_try
 
 SCRIPTS, ZIPS = ["SCRIPTS"], ["CORE_DV_HLS", "STAGE_LOAD"]

@@ -16,7 +16,7 @@ from mkw_airflow_provider.exceptions import (
     ForbiddenError,
     NotFoundError,
 )
-from tests.unit.simulation import World, build, html, lost, ok, says_no, unreachable
+from tests.kit.simulation import World, build, html, lost, ok, says_no, unreachable
 
 ORDER = Order("DEMO_PROJECT", None, [{"id": 1001}], {"DWH_GROUP": "R1"}, "nightly build")
 ME = Identity("nightly", "scheduled__2026-04-02", "start_build", -1, 1)

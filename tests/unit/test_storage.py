@@ -16,8 +16,8 @@ from mkw_airflow_provider.client.incoming import IncomingFile
 from mkw_airflow_provider.client.results import download_file
 from mkw_airflow_provider.client.wire import Reply
 from mkw_airflow_provider.exceptions import DownloadError, IntegrityError
-from tests.unit.files import Files, content, in_memory, names, on_disk, put, sha256, zip_of
-from tests.unit.simulation import PROPERTY
+from tests.kit.files import Files, content, in_memory, names, on_disk, put, sha256, zip_of
+from tests.kit.simulation import PROPERTY
 
 
 def test_a_folder_is_made_with_its_parents_and_may_be_there(tmp_path):

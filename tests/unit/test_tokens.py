@@ -11,7 +11,7 @@ from mkw_airflow_provider.client.authentication import Token, Wallet, wallet_of
 from mkw_airflow_provider.client.builds import create_build, get_build
 from mkw_airflow_provider.client.flows import Alone
 from mkw_airflow_provider.exceptions import ConnectionFailedError, NotAuthenticatedError, ProtocolError
-from tests.unit.simulation import FIRST_TOKEN, NIGHT, World, build, lost, ok, says_no
+from tests.kit.simulation import FIRST_TOKEN, NIGHT, World, build, lost, ok, says_no
 
 READ = get_build(5139)
 START = create_build(project="DEMO_PROJECT", instances=[{"id": 1001}])

@@ -12,7 +12,7 @@ from mkw_airflow_provider.exceptions import (
     NotFoundError,
     ProtocolError,
 )
-from tests.unit.simulation import Course, World, build, html, ok, says_no, unreachable
+from tests.kit.simulation import Course, World, build, html, ok, says_no, unreachable
 
 
 def watch(world: World, **options):

@@ -7,7 +7,7 @@ import pytest
 from mkw_airflow_provider.client.flows.waiting import History, duration, wait
 from mkw_airflow_provider.client.polling import JITTER
 from mkw_airflow_provider.exceptions import BuildTimeoutError, ConnectionFailedError, ProtocolError
-from tests.unit.simulation import NIGHT, Course, World, build, html, ok, says_no, unreachable
+from tests.kit.simulation import NIGHT, Course, World, build, html, ok, says_no, unreachable
 
 
 def watch(world: World, **options):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mkw_airflow_provider.client.builds import Build
 from mkw_airflow_provider.client.flows.waiting import LONGEST_HISTORY, History, wait
-from tests.unit.simulation import PROPERTY, Course, World, build, ok
+from tests.kit.simulation import PROPERTY, Course, World, build, ok
 
 
 def watch(world: World, **options):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mkw_airflow_provider.client.flows.waiting import wait
 from mkw_airflow_provider.client.polling import FLOOR
 from mkw_airflow_provider.exceptions import BuildTimeoutError
-from tests.unit.simulation import NIGHT, PROPERTY, Course, World, says_no, unreachable
+from tests.kit.simulation import NIGHT, PROPERTY, Course, World, says_no, unreachable
 
 #: Shapes of progress over the share of its time that a build has had.
 SHAPES = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from tests.exactly_once.accidents import Accident, KilledError, Reaper
 from tests.faults.rows import FINISHED
 from tests.faults.tasks import Task, TaskInstance
-from tests.state_machine.accidents import Accident, KilledError, Reaper
 
 #: More tries than one run of the machine can use up.
 RETRIES = 1000

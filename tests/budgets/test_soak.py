@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import soak
-from tests.limits.conftest import NEWEST
+from tests.budgets.conftest import NEWEST
 
 pytestmark = NEWEST
 

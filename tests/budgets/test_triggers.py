@@ -10,7 +10,7 @@ from typing import Any
 
 from mkw_airflow_provider.client.aio import POOL
 from mkw_airflow_provider.triggers.build import BuildTrigger
-from tests.limits.conftest import FASTER, Hasten
+from tests.budgets.conftest import FASTER, Hasten
 
 TRIGGERS = 100
 #: Seconds for which aiohttp keeps an idle connection unless it is told otherwise.

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mkw_airflow_provider.emulator import Emulator
-from tests.contract.listener import Listener
+from tests.kit.listener import Listener
 
 # A name that no resolver knows: who reaches it, does so by the proxy.
 FAR = "metakraftwerk.invalid"

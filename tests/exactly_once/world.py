@@ -15,10 +15,10 @@ from typing import Any
 from mkw_airflow_provider.client import authentication
 from mkw_airflow_provider.client.manifest import MANIFEST, journal_of
 from mkw_airflow_provider.emulator import Emulator
+from tests.exactly_once.accidents import Accident
+from tests.exactly_once.tasks import Series, TriedTask
 from tests.faults.rows import FINISHED
 from tests.faults.tasks import first_event
-from tests.state_machine.accidents import Accident
-from tests.state_machine.tasks import Series, TriedTask
 
 BROKEN = ("FAILED", "CANCELED")
 #: Builds end when a rule says so, never by the clock: what a rule meets must not hang on the machine's speed.

@@ -16,7 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from mkw_airflow_provider.client.folder import Folder
 from mkw_airflow_provider.client.wire import Call
-from tests.unit.simulation import Body, World, body, lost, ok, says_no
+from tests.kit.simulation import Body, World, body, lost, ok, says_no
 
 
 def in_memory(filesystem: type[MemoryFileSystem] = MemoryFileSystem) -> Folder:

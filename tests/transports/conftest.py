@@ -21,7 +21,7 @@ from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.sync import Client
 from mkw_airflow_provider.client.wire import Call
 from mkw_airflow_provider.emulator import Emulator
-from tests.contract.listener import Listener
+from tests.kit.listener import Listener
 
 AGENT = "mkw-airflow-provider/0 apache-airflow/0"
 

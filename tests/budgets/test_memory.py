@@ -10,7 +10,7 @@ import pytest
 from benchmarks.clients import triggers
 from benchmarks.harness import measured
 from benchmarks.servers.process import serving
-from tests.limits.conftest import NEWEST
+from tests.budgets.conftest import NEWEST
 
 pytestmark = [NEWEST, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 

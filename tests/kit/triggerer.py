@@ -13,7 +13,7 @@ import pytest
 from airflow import __version__ as airflow_version
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from tests.airflow.harness import RUN, TRY_OUT_DAG, Ending, of_this_version, play
+from tests.kit.tasks import RUN, TRY_OUT_DAG, Ending, of_this_version, play
 
 __all__ = ["Supervisor", "only", "play_without_worker", "serialised", "since_33", "started"]
 

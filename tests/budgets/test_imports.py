@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from benchmarks.imports import modules_of
-from tests import loading
-from tests.limits.conftest import NEWEST
+from tests.budgets.conftest import NEWEST
+from tests.kit import imports
 
 pytestmark = NEWEST
 
@@ -18,6 +18,7 @@ NEEDED = {
     "client",
     "client.arguments",
     "exceptions",
+    "operators.download",
     "operators.literals",
     "operators.series",
     "operators.waiting",
@@ -29,7 +30,7 @@ NEEDED = {
 @pytest.fixture(scope="module")
 def loaded() -> set[str]:
     """What a fresh process has loaded after ``airflow.sdk`` and then all modules that the metadata name."""
-    return loading.loaded(modules_of("metakraftwerk"), after="from airflow.sdk import DAG")
+    return imports.loaded(modules_of("metakraftwerk"), after="from airflow.sdk import DAG")
 
 
 def test_no_http_library_is_loaded(loaded: set[str]) -> None:

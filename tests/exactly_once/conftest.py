@@ -14,7 +14,7 @@ from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.hooks import metakraftwerk
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
-from tests.state_machine.accidents import Reaper
+from tests.exactly_once.accidents import Reaper
 
 #: A pause that this provider makes is shorter by this.
 FASTER = 100

@@ -16,8 +16,7 @@ from structlog.testing import capture_logs
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
-from tests.faults.rows import FINISHED
-from tests.state_machine.accidents import (
+from tests.exactly_once.accidents import (
     DEPLOYING,
     DOWNLOADING,
     STARTING,
@@ -25,8 +24,9 @@ from tests.state_machine.accidents import (
     Reaper,
     accidents,
 )
-from tests.state_machine.tasks import RETRIES, StateStore, TriedTask
-from tests.state_machine.world import BROKEN, World
+from tests.exactly_once.tasks import RETRIES, StateStore, TriedTask
+from tests.exactly_once.world import BROKEN, World
+from tests.faults.rows import FINISHED
 
 #: A build of two patterns, so that there are two files to fetch.
 INSTANCES = [
