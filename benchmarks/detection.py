@@ -16,12 +16,12 @@ import pendulum
 
 from benchmarks.clients.probes import percentile
 from benchmarks.harness import Plan, Table, Target, progress
-from mkw_airflow_provider.client.authentication import Token, Wallet
-from mkw_airflow_provider.client.flows import Conversation, Pause
-from mkw_airflow_provider.client.flows.waiting import wait
-from mkw_airflow_provider.client.polling import FLOOR
+from mkw_airflow_provider.client.api.authentication import Token, TokenCache
+from mkw_airflow_provider.client.flows import ApiSession, Sleep
+from mkw_airflow_provider.client.flows.polling import FLOOR
+from mkw_airflow_provider.client.flows.wait import wait
+from mkw_airflow_provider.client.request import Response
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.wire import Reply
 from mkw_airflow_provider.triggers.watch import FIRST_LOOK
 
 #: Epoch seconds at which every simulated build starts.
@@ -92,11 +92,11 @@ class SimulatedBuild:
 def ours(build: SimulatedBuild, chance: random.Random, poll_interval: float = POLL_INTERVAL) -> Looks:
     """Let the client's own flow wait for a build, with a clock that jumps to the end of each pause."""
     clock = 0.0
-    wallet = Wallet()
-    wallet.put(Token("simulated"), 0.0)
-    talk = Conversation(
+    token_cache = TokenCache()
+    token_cache.put(Token("simulated"), 0.0)
+    session = ApiSession(
         Settings("https://simulated"),
-        wallet,
+        token_cache,
         monotonic=lambda: clock,
         wall=lambda: NIGHT + clock,
         random=chance.random,
@@ -105,19 +105,19 @@ def ours(build: SimulatedBuild, chance: random.Random, poll_interval: float = PO
     # As the task does: one look, then the trigger's own first pause.
     looks = [0.0]
     first = min(FIRST_LOOK * FLOOR, poll_interval) * (1 + 0.5 * chance.random())
-    flow = wait(talk, 1, poll_interval=poll_interval, first_pause=first)
+    flow = wait(session, 1, poll_interval=poll_interval, first_pause=first)
     outcome: Any = None
     while True:
         try:
             step = flow.send(outcome)
         except StopIteration:
             return looks
-        if isinstance(step, Pause):
+        if isinstance(step, Sleep):
             clock += step.seconds
             outcome = None
         else:
             looks.append(clock)
-            outcome = Reply(200, {}, build.seen(clock))
+            outcome = Response(200, {}, build.seen(clock))
 
 
 def fixed(build: SimulatedBuild, chance: random.Random, pause: float) -> Looks:

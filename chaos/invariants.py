@@ -14,7 +14,7 @@ from typing import Any
 
 from chaos.evidence import Evidence, RunEvidence
 from chaos.kinds import STEPS
-from mkw_airflow_provider.client.identity import Identity
+from mkw_airflow_provider.client.flows.build_marker import BuildMarker
 
 _MARKER = re.compile(r"\[airflow:[0-9a-f]{16}\]$")
 _BAD = frozenset({"FAILED", "CANCELED"})
@@ -237,7 +237,7 @@ def _builds(run: RunEvidence, evidence: Evidence) -> dict[int, list[Mapping[str,
     """Return the builds of each series of start_build, by its first try, oldest first."""
     found = {}
     for first_try in run.series["start_build"]:
-        marker = Identity(run.dag_id, run.run_id, "start_build", -1, first_try).marker
+        marker = BuildMarker(run.dag_id, run.run_id, "start_build", -1, first_try).marker
         found[first_try] = sorted(
             (b for b in evidence.builds if _mark(b) == marker), key=lambda build: int(build["id"])
         )

@@ -34,7 +34,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from mkw_airflow_provider.client.builds import Build
+    from mkw_airflow_provider.client.api.builds import Build
 
 __all__ = [
     "AlreadyDeployedError",
@@ -175,7 +175,7 @@ class BuildError(MetaKraftwerkError):
     _ending: ClassVar[str] = "ended"
 
     def __init__(self, build: Build | dict[str, Any]) -> None:
-        from mkw_airflow_provider.client.builds import Build
+        from mkw_airflow_provider.client.api.builds import Build
 
         self.build = build if isinstance(build, Build) else Build.from_json(build)
         super().__init__(self.build)

@@ -32,7 +32,7 @@ def repository() -> Path:
 @pytest.fixture
 def connected(metakraftwerk, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """The emulator with builds of half a second, and no token left from another test."""
-    from mkw_airflow_provider.client import authentication
+    from mkw_airflow_provider.client.api import authentication
 
     monkeypatch.setattr(authentication, "_wallets", {})
     metakraftwerk.set(build_seconds=0.5)

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.peers.program import ServerProgram
 from benchmarks.peers.subjects import SUBJECTS
-from mkw_airflow_provider.client.flows import Conversation
+from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.triggers import watch
 from tests.faults.play import play
 from tests.faults.rows import ROWS, Row
@@ -33,7 +33,7 @@ def measure(package: str, folder: Path, pace: Pace, wanted: list[str]) -> dict[s
     subject, clock = SUBJECTS[package](), Clock()
     time.time = clock
     # This provider took its clock when it was imported.
-    watch.Conversation = partial(Conversation, wall=clock)  # type: ignore[attr-defined,assignment]
+    watch.ApiSession = partial(ApiSession, wall=clock)  # type: ignore[attr-defined,assignment]
     outcomes: dict[str, dict[str, Any]] = {}
     with ServerProgram(folder) as server:
         play(CALM, subject, server, pace, clock)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from mkw_airflow_provider.client.wire import SENDABLE
+from mkw_airflow_provider.client.request import SENDABLE
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 DEFAULT_HOST = "app.metakraftwerk.com"

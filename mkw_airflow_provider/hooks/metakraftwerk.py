@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from mkw_airflow_provider.client import builds, deployments, downloads
-from mkw_airflow_provider.client.arguments import whole_number
-from mkw_airflow_provider.client.authentication import Wallet, wallet_of
-from mkw_airflow_provider.client.builds import Build, BuildStatus, CreatedBuild
-from mkw_airflow_provider.client.deployments import BuildDeployment
-from mkw_airflow_provider.client.downloads import Download, DownloadedFile
-from mkw_airflow_provider.client.flows import Conversation, Flow
-from mkw_airflow_provider.client.flows.starting import Order
-from mkw_airflow_provider.client.flows.starting import create as create_build
-from mkw_airflow_provider.client.flows.waiting import look, wait
+from mkw_airflow_provider.client.api import build_deployments as deployments
+from mkw_airflow_provider.client.api import builds, downloads
+from mkw_airflow_provider.client.api.authentication import TokenCache, token_cache_for
+from mkw_airflow_provider.client.api.build_deployments import BuildDeployment
+from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild
+from mkw_airflow_provider.client.api.downloads import Download, DownloadedFile
+from mkw_airflow_provider.client.flows import ApiSession, Flow
+from mkw_airflow_provider.client.flows.start import BuildRequest
+from mkw_airflow_provider.client.flows.start import create as create_build
+from mkw_airflow_provider.client.flows.wait import look, wait
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.validation import whole_number
 from mkw_airflow_provider.exceptions import DownloadError, MetaKraftwerkError
 from mkw_airflow_provider.hooks.connection import mask, secrets_of, settings_of, user_agent
 
 if TYPE_CHECKING:
-    from mkw_airflow_provider.client.sync import Client
+    from mkw_airflow_provider.client.transports.sync import Client
 
 __all__ = [
     "Build",
@@ -86,9 +87,9 @@ class MetaKraftwerkHook(BaseHook):
         return settings
 
     @cached_property
-    def talk(self) -> Conversation:
+    def session(self) -> ApiSession:
         """What the flows of this connection share."""
-        return Conversation(self.settings, wallet_of(self.settings), log=self.log)
+        return ApiSession(self.settings, token_cache_for(self.settings), log=self.log)
 
     def get_conn(self) -> Client:
         """Return the client that runs this hook's flows."""
@@ -97,7 +98,7 @@ class MetaKraftwerkHook(BaseHook):
     @cached_property
     def _client(self) -> Client:
         # Here and not above: reading a DAG file must not load requests.
-        from mkw_airflow_provider.client.sync import Client
+        from mkw_airflow_provider.client.transports.sync import Client
 
         return Client(self.settings, user_agent(), mask)
 
@@ -121,7 +122,7 @@ class MetaKraftwerkHook(BaseHook):
         :param user: name of the user who started the build.
         :param releases: release group name to release name.
         """
-        call = builds.find_builds(
+        request = builds.find_builds(
             project=project,
             project_id=project_id,
             user=user,
@@ -130,14 +131,14 @@ class MetaKraftwerkHook(BaseHook):
             pattern_id=pattern_id,
             releases=releases,
         )
-        return self.run(self.talk.request(call))
+        return self.run(self.session.request(request))
 
     def get_build(self, build_id: int) -> Build:
         """Read one build (``GET /builds/:id``).
 
         :raises NotFoundError: if there is none.
         """
-        return self._with_names(self.run(look(self.talk, build_id)))
+        return self._with_names(self.run(look(self.session, build_id)))
 
     def _with_names(self, build: Build) -> Build:
         """Remember what a build's files are called: else :meth:`download` would have to list all that there are."""
@@ -166,8 +167,10 @@ class MetaKraftwerkHook(BaseHook):
         :raises ConfigurationError: for arguments that the API rules out; nothing is sent.
         :raises BuildStartUncertainError: if the answer was lost: whether a build was started is unknown.
         """
-        order = Order(*self.project_or_default(project, project_id), instances, releases, description, wait, restore)
-        return self.run(create_build(self.talk, order))
+        order = BuildRequest(
+            *self.project_or_default(project, project_id), instances, releases, description, wait, restore
+        )
+        return self.run(create_build(self.session, order))
 
     def project_or_default(self, project: str | None, project_id: int | None) -> tuple[str | None, int | None]:
         """Return the project to use: the given one, else the connection's."""
@@ -185,15 +188,15 @@ class MetaKraftwerkHook(BaseHook):
         :raises BuildTimeoutError: if the time is over; the build goes on.
         """
         deadline = None if timeout is None else time.time() + timeout
-        build = self.run(wait(self.talk, build_id, poll_interval=poll_interval, deadline=deadline))
+        build = self.run(wait(self.session, build_id, poll_interval=poll_interval, deadline=deadline))
         return self._with_names(build.require_finished())
 
     def find_downloads(
         self, *, build_id: int | None = None, pattern: str | None = None, pattern_id: int | None = None
     ) -> list[Download]:
         """List downloads (``GET /downloads``). All filters are optional."""
-        call = downloads.find_downloads(build_id=build_id, pattern=pattern, pattern_id=pattern_id)
-        found: list[Download] = self.run(self.talk.request(call))
+        request = downloads.find_downloads(build_id=build_id, pattern=pattern, pattern_id=pattern_id)
+        found: list[Download] = self.run(self.session.request(request))
         self._download_names.update((download.id, download.name) for download in found)
         return found
 
@@ -206,8 +209,8 @@ class MetaKraftwerkHook(BaseHook):
         :raises DownloadError: if it cannot be fetched or stored.
         :raises IntegrityError: if it is not whole.
         """
-        from mkw_airflow_provider.client.incoming import safe_name
-        from mkw_airflow_provider.client.results import download_file
+        from mkw_airflow_provider.client.flows.download_build import download_file
+        from mkw_airflow_provider.client.storage.download_sink import safe_name
         from mkw_airflow_provider.hooks.storage import folder_of, is_folder
 
         if is_folder(destination):
@@ -223,7 +226,7 @@ class MetaKraftwerkHook(BaseHook):
             raise DownloadError(f"{destination} names no file")
         folder.make()
         folder.remove_leftovers()
-        return download_file(self.get_conn(), self.talk, download_id, folder, name)
+        return download_file(self.get_conn(), self.session, download_id, folder, name)
 
     def find_build_deployments(
         self,
@@ -235,21 +238,21 @@ class MetaKraftwerkHook(BaseHook):
         deployment_id: int | None = None,
     ) -> list[BuildDeployment]:
         """List build deployments (``GET /build_deployments``). All filters are optional."""
-        call = deployments.find_build_deployments(
+        request = deployments.find_build_deployments(
             build_id=build_id,
             pattern=pattern,
             pattern_id=pattern_id,
             deployment=deployment,
             deployment_id=deployment_id,
         )
-        return self.run(self.talk.request(call))
+        return self.run(self.session.request(request))
 
     def get_build_deployment(self, build_deployment_id: int) -> BuildDeployment:
         """Read one build deployment (``GET /build_deployments/:id``).
 
         :raises NotFoundError: if there is none.
         """
-        return self.run(self.talk.request(deployments.get_build_deployment(build_deployment_id)))
+        return self.run(self.session.request(deployments.get_build_deployment(build_deployment_id)))
 
     def create_build_deployment(
         self,
@@ -272,25 +275,25 @@ class MetaKraftwerkHook(BaseHook):
         :raises ConfigurationError: for arguments that the API rules out; nothing is sent.
         :raises DeploymentUncertainError: if the answer was lost: whether it was deployed is unknown.
         """
-        from mkw_airflow_provider.client.flows.deploying import DeploymentOrder, create
+        from mkw_airflow_provider.client.flows.deploy import DeploymentRequest, create
 
-        order = DeploymentOrder(
+        order = DeploymentRequest(
             build_id, pattern, pattern_id, deployment, deployment_id, agent, agent_id, agent_group, agent_group_id
         )
-        return self.run(create(self.talk, order))
+        return self.run(create(self.session, order))
 
     def test_connection(self) -> tuple[bool, str]:
         """Log in anew and read the projects; behind the button of the connection form.
 
         :return: whether it works, and a sentence for the user.
         """
-        from mkw_airflow_provider.client.catalogue import find_projects
+        from mkw_airflow_provider.client.api.catalog import find_projects
 
         try:
             # The button must answer while somebody looks at it, and must not be content with a token of before.
             patience = replace(self.settings, outage_tolerance=0.0)
-            talk = Conversation(patience, Wallet(), log=self.log)
-            projects = self.run(talk.request(find_projects()))
+            session = ApiSession(patience, TokenCache(), log=self.log)
+            projects = self.run(session.request(find_projects()))
         except MetaKraftwerkError as error:
             return False, str(error)
         names = ", ".join(sorted(str(project.name) for project in projects)[:10])

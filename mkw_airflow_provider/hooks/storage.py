@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mkw_airflow_provider.client.folder import Folder
+from mkw_airflow_provider.client.storage.folder import Folder
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
-from mkw_airflow_provider.client.arguments import (
+from mkw_airflow_provider.client.validation import (
     at_most_one,
     flag,
     instance_list,
@@ -17,21 +17,21 @@ from mkw_airflow_provider.client.arguments import (
     whole_number,
 )
 from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError
+from mkw_airflow_provider.operators.attempt import series_of
+from mkw_airflow_provider.operators.build_wait import BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
-from mkw_airflow_provider.operators.literals import check_literal
-from mkw_airflow_provider.operators.series import series_of
-from mkw_airflow_provider.operators.waiting import WaitsForBuild
+from mkw_airflow_provider.operators.template_checks import check_literal
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
-    from mkw_airflow_provider.client.builds import Build, CreatedBuild
-    from mkw_airflow_provider.client.identity import Identity
+    from mkw_airflow_provider.client.api.builds import Build, CreatedBuild
+    from mkw_airflow_provider.client.flows.build_marker import BuildMarker
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
 
 
-class StartBuildOperator(WaitsForBuild):
+class StartBuildOperator(BuildWaitOperator):
     """Start a build, and wait for it if asked to. A retry takes up the build that the try before started.
 
     Returns the build's id. XCom ``build_id`` is pushed as soon as the server has answered, before any waiting;
@@ -138,7 +138,7 @@ class StartBuildOperator(WaitsForBuild):
         return int(self.wait_for(build_id, self.limit(context)))
 
     def _start(self, context: Any) -> CreatedBuild:
-        from mkw_airflow_provider.client.flows.starting import Order, start
+        from mkw_airflow_provider.client.flows.start import BuildRequest, start
 
         project, project_id = self.hook.project_or_default(
             optional_text("project", self.project), optional_number("project_id", self.project_id)
@@ -146,22 +146,22 @@ class StartBuildOperator(WaitsForBuild):
         instances, releases = instance_list(self.instances), release_mapping(self.releases)
         restore = flag("restore", self.restore)
         description = None if self.description is None else str(self.description)
-        order = Order(project, project_id, instances, releases, description, restore=restore)
+        order = BuildRequest(project, project_id, instances, releases, description, restore=restore)
         identity, is_retry = self._identity(context)
-        created = self.hook.run(start(self.hook.talk, order, identity, is_retry=is_retry))
+        created = self.hook.run(start(self.hook.session, order, identity, is_retry=is_retry))
         count = len(instances)
         where = f"project {project or project_id}"
         self.log.info("Build %s in %s: %s instance%s.", created.build.id, where, count, "" if count == 1 else "s")
         return created
 
-    def _identity(self, context: Any) -> tuple[Identity | None, bool]:
+    def _identity(self, context: Any) -> tuple[BuildMarker | None, bool]:
         """Return by what a retry finds the build again, and whether this is a retry."""
-        from mkw_airflow_provider.client.identity import Identity
+        from mkw_airflow_provider.client.flows.build_marker import BuildMarker
 
         series = series_of(context, self.retries) if self.reattach else None
         if series is None:
             return None, False
-        identity = Identity(series.dag_id, series.run_id, series.task_id, series.map_index, series.first_try)
+        identity = BuildMarker(series.dag_id, series.run_id, series.task_id, series.map_index, series.first_try)
         return identity, series.is_retry
 
     @staticmethod

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from mkw_airflow_provider.client.arguments import (
+from mkw_airflow_provider.client.validation import (
     at_most_one,
     exactly_one,
     optional_number,
@@ -15,15 +15,15 @@ from mkw_airflow_provider.client.arguments import (
     whole_number,
 )
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, ConfigurationError, DeploymentFailedError
-from mkw_airflow_provider.operators.literals import check_literal, is_literal
-from mkw_airflow_provider.operators.series import Series, series_of
-from mkw_airflow_provider.operators.waiting import UsesMetaKraftwerk
+from mkw_airflow_provider.operators.attempt import Series, series_of
+from mkw_airflow_provider.operators.build_wait import MetaKraftwerkOperator
+from mkw_airflow_provider.operators.template_checks import check_literal, is_literal
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
-    from mkw_airflow_provider.client.deployments import BuildDeployment
-    from mkw_airflow_provider.client.flows.deploying import DeploymentOrder
+    from mkw_airflow_provider.client.api.build_deployments import BuildDeployment
+    from mkw_airflow_provider.client.flows.deploy import DeploymentRequest
 
 __all__ = ["BuildDeploymentOperator"]
 
@@ -32,7 +32,7 @@ LISTED_BEFORE = "metakraftwerk_listed_before"
 IF_DEPLOYED = ("skip", "deploy", "fail")
 
 
-class BuildDeploymentOperator(UsesMetaKraftwerk):
+class BuildDeploymentOperator(MetaKraftwerkOperator):
     """Deploy a build's results. A retry never deploys a second time; a cleared task deploys again.
 
     Returns the build deployment's id. The API accepts a deployment and documents no way to learn how it ends.
@@ -124,19 +124,19 @@ class BuildDeploymentOperator(UsesMetaKraftwerk):
         :raises AirflowFailException: where a retry could not change anything: ``if_deployed="fail"``, or a deployment
             that the server reports as FAILED.
         """
-        from mkw_airflow_provider.client.flows.deploying import check_outcome
+        from mkw_airflow_provider.client.flows.deploy import check_outcome
 
         self._check_choice()
         order = self._order()
         try:
-            return check_outcome(self.hook.talk, self._deploy_once(context, order)).id
+            return check_outcome(self.hook.session, self._deploy_once(context, order)).id
         except (AlreadyDeployedError, DeploymentFailedError) as error:
             raise AirflowFailException(str(error)) from error
 
-    def _order(self) -> DeploymentOrder:
-        from mkw_airflow_provider.client.flows.deploying import DeploymentOrder
+    def _order(self) -> DeploymentRequest:
+        from mkw_airflow_provider.client.flows.deploy import DeploymentRequest
 
-        order = DeploymentOrder(
+        order = DeploymentRequest(
             build_id=self.read_build_id(self.build_id),
             pattern=optional_text("pattern", self.pattern),
             pattern_id=optional_number("pattern_id", self.pattern_id),
@@ -150,11 +150,11 @@ class BuildDeploymentOperator(UsesMetaKraftwerk):
         order.check()
         return order
 
-    def _deploy_once(self, context: Any, order: DeploymentOrder) -> BuildDeployment:
-        from mkw_airflow_provider.client.flows.deploying import decide, deploy, listed
+    def _deploy_once(self, context: Any, order: DeploymentRequest) -> BuildDeployment:
+        from mkw_airflow_provider.client.flows.deploy import decide, deploy, listed
 
         hook, series = self.hook, series_of(context, self.retries)
-        there = hook.run(listed(hook.talk, order))
+        there = hook.run(listed(hook.session, order))
         store = (context or {}).get("task_state_store")
         if series is not None and series.is_retry:
             mine = self._made_by_earlier_try(store, series, there)
@@ -164,13 +164,13 @@ class BuildDeploymentOperator(UsesMetaKraftwerk):
         again = series is not None and series.was_cleared and self.if_deployed == "skip"
         if again and there:
             self.log.info("This task was cleared: deploying again.")
-        found = decide(hook.talk, order, there, "deploy" if again else str(self.if_deployed))
+        found = decide(hook.session, order, there, "deploy" if again else str(self.if_deployed))
         if found is not None:
             return found
         before = [deployment.id for deployment in there]
         if store is not None and series is not None:
             store.set(LISTED_BEFORE, {"first_try": series.first_try, "ids": before})
-        return hook.run(deploy(hook.talk, order, before))
+        return hook.run(deploy(hook.session, order, before))
 
     def _made_by_earlier_try(
         self, store: Any, series: Series, there: Sequence[BuildDeployment]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mkw_airflow_provider.client.arguments import name_list, optional_text, whole_number
+from mkw_airflow_provider.client.validation import name_list, optional_text, whole_number
 from mkw_airflow_provider.exceptions import ConfigurationError
-from mkw_airflow_provider.operators.literals import check_literal
-from mkw_airflow_provider.operators.waiting import UsesMetaKraftwerk
+from mkw_airflow_provider.operators.build_wait import MetaKraftwerkOperator
+from mkw_airflow_provider.operators.template_checks import check_literal
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
 
-class DownloadBuildOperator(UsesMetaKraftwerk):
+class DownloadBuildOperator(MetaKraftwerkOperator):
     """Fetch the files of a FINISHED build into a folder, with a manifest. Run again, it fetches nothing twice.
 
     Returns the manifest: ``build_id``, ``project_id``, ``status`` and ``files``, each with ``download_id``,
@@ -63,7 +63,7 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
         :raises DownloadError: if the build has not ended or has no files, or one cannot be fetched or stored.
         :raises IntegrityError: if a file is not whole.
         """
-        from mkw_airflow_provider.client.results import Results, build_with_downloads
+        from mkw_airflow_provider.client.flows.download_build import Results, build_with_downloads
         from mkw_airflow_provider.hooks.storage import folder_of
 
         build_id = self.read_build_id(self.build_id)
@@ -72,8 +72,8 @@ class DownloadBuildOperator(UsesMetaKraftwerk):
         patterns = name_list("patterns", self.patterns)
         folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id or None))
         hook = self.hook
-        build = hook.run(build_with_downloads(hook.talk, build_id))
-        manifest = Results(hook.get_conn(), hook.talk, build, folder).fetch(patterns, self.max_parallel)
+        build = hook.run(build_with_downloads(hook.session, build_id))
+        manifest = Results(hook.get_conn(), hook.session, build, folder).fetch(patterns, self.max_parallel)
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])
         files = f"{count} file{'' if count == 1 else 's'}"

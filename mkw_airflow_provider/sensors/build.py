@@ -17,22 +17,22 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from mkw_airflow_provider.client.arguments import whole_number
+from mkw_airflow_provider.client.validation import whole_number
 from mkw_airflow_provider.exceptions import BuildError, BuildTimeoutError, ProtocolError
-from mkw_airflow_provider.operators.literals import check_literal
-from mkw_airflow_provider.operators.waiting import Limit, WaitsForBuild
+from mkw_airflow_provider.operators.build_wait import BuildWaitOperator, Limit
+from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.operators.without_worker import OfEachTask
 from mkw_airflow_provider.sensors.start import start_trigger_args, starts_in_triggerer
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
-    from mkw_airflow_provider.client.builds import Build
+    from mkw_airflow_provider.client.api.builds import Build
 
 __all__ = ["BuildSensor"]
 
 
-class BuildSensor(WaitsForBuild, BaseSensorOperator):
+class BuildSensor(BuildWaitOperator, BaseSensorOperator):
     """Wait until a build is FINISHED. Returns the build as a dict.
 
     A FAILED or CANCELED build fails the task without retry, for it cannot change any more; with ``soft_fail`` it skips.
@@ -124,7 +124,7 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
 
         :raises AirflowFailException: if it ended FAILED or CANCELED.
         """
-        from mkw_airflow_provider.client.flows.waiting import age, standing
+        from mkw_airflow_provider.client.flows.wait import age, standing
 
         build = self._seen = self.hook.get_build(self._build_id or self.read_build_id(self.build_id))
         self.log.info("%s", standing(build, age(build, time.time())))
@@ -218,7 +218,7 @@ class BuildSensor(WaitsForBuild, BaseSensorOperator):
         return self.read_build_id(self.build_id)
 
     def _overdue(self) -> BuildTimeoutError:
-        from mkw_airflow_provider.client.flows.waiting import last_seen, timeout_message
+        from mkw_airflow_provider.client.flows.wait import last_seen, timeout_message
 
         build_id = self._build_id or 0
         # Earlier looks, in other workers, may have seen it.

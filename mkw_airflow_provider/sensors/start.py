@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from mkw_airflow_provider.client.arguments import whole_number
-from mkw_airflow_provider.operators.literals import is_literal
+from mkw_airflow_provider.client.validation import whole_number
+from mkw_airflow_provider.operators.template_checks import is_literal
 from mkw_airflow_provider.operators.without_worker import is_mapped_over, starts_plainly
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import Any
 
 from airflow.providers.common.compat.connection import get_async_connection
 
-from mkw_airflow_provider.client.aio import shared_client
-from mkw_airflow_provider.client.authentication import wallet_of
-from mkw_airflow_provider.client.flows import Conversation
-from mkw_airflow_provider.client.flows.waiting import History, wait
-from mkw_airflow_provider.client.polling import FLOOR
+from mkw_airflow_provider.client.api.authentication import token_cache_for
+from mkw_airflow_provider.client.flows import ApiSession
+from mkw_airflow_provider.client.flows.polling import FLOOR
+from mkw_airflow_provider.client.flows.wait import PollHistory, wait
+from mkw_airflow_provider.client.transports.aio import shared_client
 from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError
 from mkw_airflow_provider.hooks.connection import mask_in_triggerer, secrets_of, settings_of, user_agent
 
@@ -26,18 +26,18 @@ async def watch(trigger: Any) -> dict[str, Any]:
 
     :param trigger: a :class:`~mkw_airflow_provider.triggers.build.BuildTrigger`.
     """
-    history = History()
+    history = PollHistory()
     payload: dict[str, Any] = {"build_id": trigger.build_id, "deadline": trigger.deadline}
     try:
         settings = settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
         for secret in secrets_of(settings):
             await mask_in_triggerer(secret)
-        talk = Conversation(settings, wallet_of(settings), log=trigger.log)
-        first_pause = SPREAD * talk.random()
+        session = ApiSession(settings, token_cache_for(settings), log=trigger.log)
+        first_pause = SPREAD * session.random()
         if trigger.has_looked:
-            first_pause = min(FIRST_LOOK * FLOOR, trigger.poll_interval) * (1 + 0.5 * talk.random())
+            first_pause = min(FIRST_LOOK * FLOOR, trigger.poll_interval) * (1 + 0.5 * session.random())
         flow = wait(
-            talk,
+            session,
             trigger.build_id,
             poll_interval=trigger.poll_interval,
             deadline=trigger.deadline,

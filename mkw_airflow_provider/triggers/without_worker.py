@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from mkw_airflow_provider.client.arguments import whole_number
+from mkw_airflow_provider.client.validation import whole_number
 from mkw_airflow_provider.triggers.build import BuildTrigger
 
 
@@ -66,10 +66,10 @@ class EndingTrigger(BuildTrigger):
 
 def _last_lines(payload: dict[str, Any]) -> list[str]:
     """Return what a worker logs when it goes on after the wait."""
-    from mkw_airflow_provider.client.builds import Build
-    from mkw_airflow_provider.client.flows.waiting import History, ending
+    from mkw_airflow_provider.client.api.builds import Build
+    from mkw_airflow_provider.client.flows.wait import PollHistory, ending
 
-    return [History.describe(payload["build_id"], payload["history"]), ending(Build.from_json(payload["build"]))]
+    return [PollHistory.describe(payload["build_id"], payload["history"]), ending(Build.from_json(payload["build"]))]
 
 
 class SensorTrigger(EndingTrigger):

@@ -12,8 +12,8 @@ from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import DAG
 from sqlalchemy import delete, select
 
+from mkw_airflow_provider.operators.attempt import Series, series_of
 from mkw_airflow_provider.operators.build import StartBuildOperator
-from mkw_airflow_provider.operators.series import Series, series_of
 from tests.airflow.conftest import AIRPLANE
 
 pytestmark = pytest.mark.skipif(

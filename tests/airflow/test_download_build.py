@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from mkw_airflow_provider.client.sync import StoppedError
+from mkw_airflow_provider.client.transports.sync import StoppedError
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import (
     BuildCanceledError,

@@ -65,7 +65,7 @@ def database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
 @pytest.fixture
 def run(dags: Any, database: None, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Run an example to its end and return the states of its tasks, by task and map index."""
-    from mkw_airflow_provider.client import polling
+    from mkw_airflow_provider.client.flows import polling
     from mkw_airflow_provider.triggers import build, watch
 
     monkeypatch.setattr(build, "EARLIEST_EVENT", 0.0)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mkw_airflow_provider.client.flows import Conversation
+from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.triggers import watch
 
 #: Older ones have other ways of logging, and load more by themselves.
@@ -50,7 +50,7 @@ def hasten(monkeypatch: pytest.MonkeyPatch) -> Hasten:
         "wall": lambda: began + FASTER * (time.time() - began),
         "monotonic": lambda: FASTER * time.monotonic(),
     }
-    monkeypatch.setattr(watch, "Conversation", partial(Conversation, **clocks))  # type: ignore[arg-type]
+    monkeypatch.setattr(watch, "ApiSession", partial(ApiSession, **clocks))  # type: ignore[arg-type]
 
     def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
         loop = HastyLoop()

@@ -7,7 +7,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from mkw_airflow_provider.client.network import _bundles
+from mkw_airflow_provider.client.transports.network import _bundles
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.chain import purpose
 from benchmarks.clients import chain
-from mkw_airflow_provider.client import polling
+from mkw_airflow_provider.client.flows import polling
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
 

@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat import sdk
 
 from mkw_airflow_provider import exceptions
-from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.emulator import Emulator
 from tests.docs.pages import DOCS, ROOT, Page, codes
 

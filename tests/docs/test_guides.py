@@ -64,11 +64,11 @@ def test_the_manifest_that_is_shown_has_the_keys_of_a_real_one(connected: Emulat
 
 
 def test_the_description_that_is_shown_is_that_of_a_build(connected: Emulator) -> None:
-    from mkw_airflow_provider.client.identity import Identity
+    from mkw_airflow_provider.client.flows.build_marker import BuildMarker
 
     shown = next(block for block in Page(DOCS / "guides" / "start.md").code("text") if "[airflow:" in block)
     text, line = shown.splitlines()
     found = re.fullmatch(r"Started by Airflow: DAG (\S+), task (\S+), run (\S+) \[airflow:[0-9a-f]{16}\]", line)
     assert found is not None
-    identity = Identity(found[1], found[3], found[2], map_index=-1, first_try=1)
+    identity = BuildMarker(found[1], found[3], found[2], map_index=-1, first_try=1)
     assert re.sub("[0-9a-f]{16}]", "]", identity.describe(text)) == re.sub("[0-9a-f]{16}]", "]", shown.rstrip())

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import aio, authentication, incoming, polling, sync, wire
-from mkw_airflow_provider.client.flows import conversation, downloading, lost_answers, waiting
+from mkw_airflow_provider.client import request as wire
+from mkw_airflow_provider.client.api import authentication
+from mkw_airflow_provider.client.flows import conversation, downloading, lost_answers, polling, waiting
+from mkw_airflow_provider.client.storage import download_sink as incoming
+from mkw_airflow_provider.client.transports import aio, sync
 from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
 from tests.docs.pages import DOCS, ROOT, Page, plain

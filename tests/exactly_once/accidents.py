@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client import folder, incoming, sync
+from mkw_airflow_provider.client.storage import download_sink as incoming
+from mkw_airflow_provider.client.storage import folder
+from mkw_airflow_provider.client.transports import sync
 from mkw_airflow_provider.emulator import Control
 
 
@@ -62,7 +64,7 @@ class Reaper:
             (folder.Folder, "open"),
             (folder.Folder, "rename"),
             (folder.Folder, "remove"),
-            (incoming.IncomingFile, "write"),
+            (incoming.DownloadSink, "write"),
         ):
             monkeypatch.setattr(owner, name, self._watched(getattr(owner, name)))
 

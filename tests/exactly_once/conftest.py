@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client import polling
-from mkw_airflow_provider.client.flows import conversation, lost_answers
+from mkw_airflow_provider.client.flows import conversation, lost_answers, polling
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.hooks import metakraftwerk
 from mkw_airflow_provider.triggers import build as trigger

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from mkw_airflow_provider.client import polling
-from mkw_airflow_provider.client.flows import Conversation, conversation, lost_answers
+from mkw_airflow_provider.client.flows import ApiSession, conversation, lost_answers, polling
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
@@ -77,7 +76,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A wall clock that can jump, and that this provider goes by."""
     clock = Clock()
     monkeypatch.setattr("time.time", clock)
-    monkeypatch.setattr(watch, "Conversation", partial(Conversation, wall=clock))
+    monkeypatch.setattr(watch, "ApiSession", partial(ApiSession, wall=clock))
     return clock
 
 

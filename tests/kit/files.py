@@ -14,8 +14,8 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from mkw_airflow_provider.client.folder import Folder
-from mkw_airflow_provider.client.wire import Call
+from mkw_airflow_provider.client.request import Request
+from mkw_airflow_provider.client.storage.folder import Folder
 from tests.kit.simulation import Body, World, body, lost, ok, says_no
 
 
@@ -69,13 +69,13 @@ class Files:
         #: For each id: after how many bytes the next answers break off.
         self.breaks: dict[int, list[int]] = {}
         #: For each id: what is answered instead.
-        self.instead: dict[int, Callable[[Call[Any]], Any]] = {}
+        self.instead: dict[int, Callable[[Request[Any]], Any]] = {}
         #: Path and Range of every request.
         self.asked: list[tuple[int, str | None]] = []
         self.others: dict[str, Any] = {}
         world.server = self
 
-    def __call__(self, call: Call[Any]) -> Any:
+    def __call__(self, call: Request[Any]) -> Any:
         if call.path in self.others:
             return ok(self.others[call.path])
         number = int(re.fullmatch(r"/api/v1/downloads/(\d+)", call.path)[1])  # type: ignore[index]

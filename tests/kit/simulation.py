@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import pendulum
 from hypothesis import settings as hypothesis_settings
 
-from mkw_airflow_provider.client.authentication import Token, Wallet
-from mkw_airflow_provider.client.flows import Alone, Conversation, Flow, Pause, Secret
+from mkw_airflow_provider.client.api.authentication import Token, TokenCache
+from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskSecret, Sleep
+from mkw_airflow_provider.client.request import Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.sync import StoppedError
-from mkw_airflow_provider.client.wire import Call, Reply, TransportError
+from mkw_airflow_provider.client.transports.sync import StoppedError
 
 T = TypeVar("T")
 
@@ -31,23 +31,23 @@ FIRST_TOKEN = "first-token"  # nothing secret
 NIGHT = 1_775_116_800.0
 
 
-def ok(value: Any, status: int = 200, **headers: str) -> Reply:
+def ok(value: Any, status: int = 200, **headers: str) -> Response:
     """An answer with a JSON body."""
-    return Reply(status, _headers({"content-type": "application/json", **headers}), json.dumps(value).encode())
+    return Response(status, _headers({"content-type": "application/json", **headers}), json.dumps(value).encode())
 
 
-def says_no(status: int, message: str = "Not today", **headers: str) -> Reply:
+def says_no(status: int, message: str = "Not today", **headers: str) -> Response:
     """An answer with an error body."""
     return ok({"message": message, "code": status}, status, **headers)
 
 
-def html(status: int = 200) -> Reply:
+def html(status: int = 200) -> Response:
     """The page of a gateway that knows no JSON."""
-    return Reply(status, {"content-type": "text/html"}, b"<html><body>Back soon</body></html>")
+    return Response(status, {"content-type": "text/html"}, b"<html><body>Back soon</body></html>")
 
 
-def redirect(location: str, status: int = 302) -> Reply:
-    return Reply(status, {"location": location})
+def redirect(location: str, status: int = 302) -> Response:
+    return Response(status, {"location": location})
 
 
 def lost(text: str = "connection reset") -> TransportError:
@@ -77,12 +77,12 @@ class Body:
     """
 
     pieces: Iterable[bytes]
-    reply: Reply
+    reply: Response
     breaks: Exception | None = None
 
 
 def body(*pieces: bytes, status: int = 200, breaks: Exception | None = None, **headers: str) -> Body:
-    return Body(pieces, Reply(status, _headers(headers)), breaks)
+    return Body(pieces, Response(status, _headers(headers)), breaks)
 
 
 class Clock:
@@ -107,7 +107,7 @@ class Sent:
     """A call, when it was sent, in seconds since the world began, and with which headers."""
 
     at: float
-    call: Call[Any]
+    call: Request[Any]
     headers: dict[str, str] = field(repr=False)
 
     @property
@@ -119,7 +119,7 @@ class Sent:
         return f"{self.call.method} {self.path}"
 
 
-Server = Callable[[Call[Any]], Any]
+Server = Callable[[Request[Any]], Any]
 
 
 class World:
@@ -132,8 +132,8 @@ class World:
         given = {"login": "me@example.com", "password": "only-i-know", **settings}
         self.settings = Settings("https://mkw.example.com", **given)
         self.clock = Clock()
-        self.wallet = Wallet()
-        self.wallet.put(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.seconds)
+        self.token_cache = TokenCache()
+        self.token_cache.put(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.seconds)
         self.chances: deque[float] = deque()
         self.chance = 1.0
         self.latency = 0.0
@@ -145,9 +145,9 @@ class World:
         self.lines: list[tuple[str, str]] = []
         log = logging.Logger("world", logging.DEBUG)
         log.addHandler(_Keeper(self.lines))
-        self.talk = Conversation(
+        self.session = ApiSession(
             self.settings,
-            self.wallet,
+            self.token_cache,
             monotonic=lambda: self.clock.seconds,
             wall=lambda: self.clock.wall_seconds,
             random=self._random,
@@ -163,7 +163,7 @@ class World:
         """Let the server give these answers one after the other; ``forever`` from then on."""
         waiting = deque(answers)
 
-        def serve(call: Call[Any]) -> Any:
+        def serve(call: Request[Any]) -> Any:
             if waiting:
                 return waiting.popleft()
             assert forever is not None, f"{call} was not expected"
@@ -187,15 +187,15 @@ class World:
 
     def do(self, step: Any) -> Any:
         """Do one step of a flow."""
-        if isinstance(step, Call):
+        if isinstance(step, Request):
             return self._send(step)
-        if isinstance(step, Pause):
+        if isinstance(step, Sleep):
             self.go_on()
             self.pauses.append(step.seconds)
             return self.clock.go_on(step.seconds)
-        if isinstance(step, Secret):
+        if isinstance(step, MaskSecret):
             return self.secrets.append(step.value)
-        assert isinstance(step, Alone), step
+        assert isinstance(step, Exclusive), step
         return self.run(step.flow)
 
     def go_on(self) -> None:
@@ -215,7 +215,7 @@ class World:
         """Method, path and query of every request, without the login."""
         return [sent.line for sent in self.sent if sent.call.authenticated]
 
-    def _send(self, call: Call[Any]) -> Reply:
+    def _send(self, call: Request[Any]) -> Response:
         self.sent.append(Sent(self.now, call, call.request_headers("test")))
         self.clock.go_on(self.latency)
         answer = self.server(call)
@@ -223,10 +223,10 @@ class World:
             raise answer
         if isinstance(answer, Body):
             return self._stream(call, answer)
-        assert isinstance(answer, Reply), answer
+        assert isinstance(answer, Response), answer
         return answer
 
-    def _stream(self, call: Call[Any], answer: Body) -> Reply:
+    def _stream(self, call: Request[Any], answer: Body) -> Response:
         assert call.sink is not None
         assert answer.reply.ok
         call.sink.begin(answer.reply)
@@ -241,7 +241,7 @@ class World:
         return self.chances.popleft() if self.chances else self.chance
 
     @staticmethod
-    def _nobody(call: Call[Any]) -> Any:
+    def _nobody(call: Request[Any]) -> Any:
         raise AssertionError(f"{call}: nobody answers here")
 
 
@@ -273,7 +273,7 @@ class Course:
     def serve(self, world: World) -> Server:
         """Return a server on which the build runs."""
 
-        def answer(call: Call[Any]) -> Reply:
+        def answer(call: Request[Any]) -> Response:
             return ok(self.at(world.now))
 
         return answer

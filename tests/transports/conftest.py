@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from mkw_airflow_provider.client.aio import AsyncClient, shared_client
-from mkw_airflow_provider.client.authentication import Wallet
-from mkw_airflow_provider.client.flows import Alone, Conversation, Flow, Pause
+from mkw_airflow_provider.client.api.authentication import TokenCache
+from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, Sleep
+from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.sync import Client
-from mkw_airflow_provider.client.wire import Call
+from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
+from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.emulator import Emulator
 from tests.kit.listener import Listener
 
@@ -58,11 +58,11 @@ def without_waiting(flow: Flow[Any], clock: Clock) -> Flow[Any]:
         except StopIteration as end:
             return end.value
         outcome, failure = None, None
-        if isinstance(step, Pause):
+        if isinstance(step, Sleep):
             clock.pause(step.seconds)
             continue
-        if isinstance(step, Alone):
-            step = Alone(step.key, without_waiting(step.flow, clock))
+        if isinstance(step, Exclusive):
+            step = Exclusive(step.key, without_waiting(step.flow, clock))
         try:
             outcome = yield step
         except Exception as error:  # whatever it is, the flow gets it
@@ -153,19 +153,24 @@ class Api:
     def __post_init__(self) -> None:
         self.log = Log()
         # Chance 0: the pauses between tries are half a second each, unless the server asks for more.
-        self.talk = Conversation(
-            self.settings, Wallet(), monotonic=self.clock.read, wall=self.clock.read, random=lambda: 0.0, log=self.log
+        self.session = ApiSession(
+            self.settings,
+            TokenCache(),
+            monotonic=self.clock.read,
+            wall=self.clock.read,
+            random=lambda: 0.0,
+            log=self.log,
         )
 
     def run(self, flow: Flow[Any]) -> Any:
         return self.transport.run(self.settings, without_waiting(flow, self.clock))
 
-    def call(self, call: Call[Any]) -> Any:
-        return self.run(self.talk.request(call))
+    def call(self, call: Request[Any]) -> Any:
+        return self.run(self.session.request(call))
 
-    def call_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
+    def call_all(self, calls: Sequence[Request[Any]]) -> list[Any]:
         """The outcomes of calls that are made at the same time: values or exceptions."""
-        flows = [without_waiting(self.talk.request(call), self.clock) for call in calls]
+        flows = [without_waiting(self.session.request(call), self.clock) for call in calls]
         return self.transport.run_all(self.settings, flows)
 
 

@@ -53,8 +53,8 @@ NO_FLOWS = {
     ("triggers/build.py", "run"),
     ("triggers/without_worker.py", "run"),
 }
-STEPS = {"Pause", "Secret", "Alone"}
-FLOWS = ("mkw_airflow_provider.client.flows", "mkw_airflow_provider.client.results")
+STEPS = {"Sleep", "MaskSecret", "Exclusive"}
+FLOWS = ("mkw_airflow_provider.client.flows", "mkw_airflow_provider.client.flows.download_build")
 ABOVE = ("hooks/", "operators/", "sensors/", "triggers/")
 
 Node = tuple[ast.AST, str]
@@ -85,7 +85,7 @@ def check_imports(path: str, nodes: list[Node]) -> Iterator[str]:
                 yield f"{path} imports {module}"
             if module.startswith("urllib.request") and name not in FROM_URLLIB_REQUEST:
                 yield f"{path} imports {name or 'all'} of {module}"
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in BY_NAME:
+        if isinstance(node, ast.Request) and ast.unparse(node.func) in BY_NAME:
             named = {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
             if named & (VERBS | {"send", *LIBRARIES}):
                 yield f"{path} takes {ast.unparse(node)}"
@@ -112,7 +112,7 @@ def check_yields(path: str, nodes: list[Node]) -> Iterator[str]:
         if not isinstance(node, ast.Yield) or (path, function) in NO_FLOWS | managers:
             continue
         text = ast.unparse(node.value) if node.value else "nothing"
-        made = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) in STEPS
+        made = isinstance(node.value, ast.Request) and ast.unparse(node.value.func) in STEPS
         if not made and (path, function, text) != ("client/flows/conversation.py", "_repeated", "call"):
             yield f"{path} yields {text} in {function}"
 
@@ -127,14 +127,14 @@ def check_runs(path: str, nodes: list[Node]) -> Iterator[str]:
     }
 
     def is_flow(value: ast.AST | None) -> bool:
-        made_by = ast.unparse(value.func) if isinstance(value, ast.Call) else ""
+        made_by = ast.unparse(value.func) if isinstance(value, ast.Request) else ""
         return made_by.endswith("talk.request") or made_by in flows
 
     bound = {
         ast.unparse(node.targets[0]): node.value for node, _ in nodes if isinstance(node, ast.Assign) and node.targets
     }
     for node, function in nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "run":
+        if isinstance(node, ast.Request) and isinstance(node.func, ast.Attribute) and node.func.attr == "run":
             text = ast.unparse(node)
             argument = node.args[0] if node.args else None
             value = bound.get(ast.unparse(argument), argument) if argument else None
@@ -251,7 +251,7 @@ def test_a_way_round_is_found(path, source, found):
         ("hooks/x.py", "def f(self):\n    return self.run(self.talk.request(get_build(1)))"),
         (
             "triggers/x.py",
-            "from mkw_airflow_provider.client.flows.waiting import wait as w\nflow = w(talk, 1)\nclient.run(flow)",
+            "from mkw_airflow_provider.client.flows.wait import wait as w\nflow = w(talk, 1)\nclient.run(flow)",
         ),
         ("client/flows/x.py", "def f(talk):\n    yield Pause(1.0)\n    return (yield from talk.request(get_build(1)))"),
         ("operators/x.py", "def f(mapping):\n    return mapping.get('x')"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client.folder import Folder
+from mkw_airflow_provider.client.storage.folder import Folder
 from tests.kit.files import in_memory, on_disk
 from tests.kit.simulation import World
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.arguments import (
+from mkw_airflow_provider.client.validation import (
     at_most_one,
     exactly_one,
     flag,

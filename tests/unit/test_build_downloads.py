@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mkw_airflow_provider.client.builds import Build
-from mkw_airflow_provider.client.results import build_with_downloads
+from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.flows.download_build import build_with_downloads
 from mkw_airflow_provider.exceptions import BuildCanceledError, BuildFailedError, DownloadError, ProtocolError
 from tests.kit.files import Files
 from tests.kit.simulation import World, build
@@ -22,7 +22,7 @@ FINISHED = build(5139, "FINISHED", downloads=DOWNLOADS)
 def read(world: World, value: dict[str, Any], **others: Any) -> Build:
     files = Files(world, {})
     files.others = {"/api/v1/builds/5139": value, **others}
-    return world.run(build_with_downloads(world.talk, 5139))
+    return world.run(build_with_downloads(world.session, 5139))
 
 
 def test_the_downloads_come_with_the_build_ordered_by_id(world):

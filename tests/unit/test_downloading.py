@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.folder import Folder
-from mkw_airflow_provider.client.results import download_file
+from mkw_airflow_provider.client.flows.download_build import download_file
+from mkw_airflow_provider.client.storage.folder import Folder
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConnectionFailedError,
@@ -19,7 +19,7 @@ DATA = bytes(range(256)) * 40
 
 
 def fetch(world: World, folder: Folder, name: str = "result.sql"):
-    return download_file(world, world.talk, 1, folder, name)
+    return download_file(world, world.session, 1, folder, name)
 
 
 def test_a_file_arrives_with_its_size_and_hash(world, folder):

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from mkw_airflow_provider import exceptions
-from mkw_airflow_provider.client.builds import Build
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.exceptions import (
     AlreadyDeployedError,
     ApiError,

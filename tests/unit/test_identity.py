@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.builds import Build
-from mkw_airflow_provider.client.identity import Identity, choose
+from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.flows.build_marker import BuildMarker, choose
 from tests.kit.simulation import PROPERTY, build
 
-NIGHTLY = Identity("nightly", "scheduled__2026-04-02T00:00:00+00:00", "start_build", -1, 1)
+NIGHTLY = BuildMarker("nightly", "scheduled__2026-04-02T00:00:00+00:00", "start_build", -1, 1)
 
 
-def marked(number: int, status: str, identity: Identity = NIGHTLY) -> Build:
+def marked(number: int, status: str, identity: BuildMarker = NIGHTLY) -> Build:
     return Build.from_json(build(number, status, description=identity.describe("nightly build")))
 
 
@@ -45,7 +45,7 @@ def test_another_dag_run_task_map_index_or_series_has_another_marker(other):
 
 
 names = st.text(min_size=1, max_size=20)
-identities = st.builds(Identity, names, names, names, st.integers(-1, 50), st.integers(1, 50))
+identities = st.builds(BuildMarker, names, names, names, st.integers(-1, 50), st.integers(1, 50))
 
 
 @PROPERTY

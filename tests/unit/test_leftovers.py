@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client.folder import Draft
-from mkw_airflow_provider.client.incoming import IncomingFile
-from mkw_airflow_provider.client.results import download_file
-from mkw_airflow_provider.client.wire import Reply
+from mkw_airflow_provider.client.flows.download_build import download_file
+from mkw_airflow_provider.client.request import Response
+from mkw_airflow_provider.client.storage.download_sink import DownloadSink
+from mkw_airflow_provider.client.storage.folder import AtomicFile
 from tests.kit.files import Files, content, in_memory, names, on_disk, put
 from tests.kit.simulation import body
 from tests.unit.test_results import ALL, FILES, bring
@@ -23,9 +23,9 @@ OTHERS = [".a.zip.lock", "a.zip.0123456789ab.lock", ".a.zip.0123456789ab", ".a.z
 WRITER = """
 import sys
 from fsspec.implementations.local import LocalFileSystem
-from mkw_airflow_provider.client.folder import Folder
-from mkw_airflow_provider.client.incoming import IncomingFile
-from mkw_airflow_provider.client.wire import Reply
+from mkw_airflow_provider.client.storage.folder import Folder
+from mkw_airflow_provider.client.storage.download_sink import IncomingFile
+from mkw_airflow_provider.client.request import Reply
 
 incoming = IncomingFile(Folder(LocalFileSystem(), sys.argv[1], sys.argv[1]), "CORE.zip")
 incoming.begin(Reply(200, {}))
@@ -80,12 +80,12 @@ def test_what_another_task_is_writing_stays_and_it_goes_on(world, path):
 def test_what_this_process_is_writing_in_another_thread_stays(world, path):
     Files(world, FILES)
     folder = on_disk(path)
-    incoming = IncomingFile(folder, "mine.sql")
-    incoming.begin(Reply(200, {}))
+    incoming = DownloadSink(folder, "mine.sql")
+    incoming.begin(Response(200, {}))
     incoming.write(b"data")
     bring(world, folder)
     incoming.start_over()
-    incoming.begin(Reply(200, {}))
+    incoming.begin(Response(200, {}))
     bring(world, folder)
     incoming.write(b"other data")
     incoming.finish()
@@ -95,13 +95,13 @@ def test_what_this_process_is_writing_in_another_thread_stays(world, path):
 
 def test_a_zip_that_is_being_checked_is_not_taken_for_a_leftover(world, path, monkeypatch):
     folder = on_disk(path)
-    check = IncomingFile._check_zip
+    check = DownloadSink._check_zip
 
     def sweep_meanwhile(incoming):
         folder.remove_leftovers()
         check(incoming)
 
-    monkeypatch.setattr(IncomingFile, "_check_zip", sweep_meanwhile)
+    monkeypatch.setattr(DownloadSink, "_check_zip", sweep_meanwhile)
     Files(world, FILES)
     bring(world, folder)
     assert names(folder) == ALL
@@ -120,7 +120,7 @@ def test_a_draft_whose_lock_is_swept_before_it_is_held_is_not_lost(path, monkeyp
         lock(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", sweep_first)
-    draft = Draft(folder, "a.sql")
+    draft = AtomicFile(folder, "a.sql")
     with draft.open() as file:
         file.write(b"data")
     folder.remove_leftovers()
@@ -171,7 +171,7 @@ def test_no_file_stays_open_and_locked(world, path):
     files = Files(world, {1: b"x"})
     files.instead[1] = lambda call: body(b"PK", content_length="9")
     with pytest.raises(Exception, match="2 bytes came, the server announced 9"):
-        download_file(world, world.talk, 1, on_disk(path), "a.zip")
+        download_file(world, world.session, 1, on_disk(path), "a.zip")
     assert open_files() == before
 
 

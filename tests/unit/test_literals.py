@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.arguments import optional_text, whole_number
+from mkw_airflow_provider.client.validation import optional_text, whole_number
 from mkw_airflow_provider.exceptions import ConfigurationError
-from mkw_airflow_provider.operators.literals import check_literal, is_literal
+from mkw_airflow_provider.operators.template_checks import check_literal, is_literal
 
 
 class OutputOfATask:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.downloads import Download
-from mkw_airflow_provider.client.incoming import LONGEST_NAME, safe_name
-from mkw_airflow_provider.client.manifest import MANIFEST
-from mkw_airflow_provider.client.results import final_names
+from mkw_airflow_provider.client.api.downloads import Download
+from mkw_airflow_provider.client.flows.download_build import final_names
+from mkw_airflow_provider.client.storage.download_sink import LONGEST_NAME, safe_name
+from mkw_airflow_provider.client.storage.manifest import MANIFEST
 from tests.kit.simulation import PROPERTY
 
 #: Names as an adversary would choose them.

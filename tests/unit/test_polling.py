@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.polling import FLOOR, JITTER, START, next_pause
+from mkw_airflow_provider.client.flows.polling import FLOOR, JITTER, START, next_pause
 from mkw_airflow_provider.triggers.watch import FIRST_LOOK
 from tests.kit.simulation import PROPERTY
 

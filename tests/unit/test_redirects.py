@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.flows.downloading import MOST_REDIRECTS
-from mkw_airflow_provider.client.folder import Folder
-from mkw_airflow_provider.client.results import download_file
+from mkw_airflow_provider.client.flows.download import MOST_REDIRECTS
+from mkw_airflow_provider.client.flows.download_build import download_file
+from mkw_airflow_provider.client.storage.folder import Folder
 from mkw_airflow_provider.exceptions import DownloadError, ForbiddenError, MetaKraftwerkError, NotAuthenticatedError
 from tests.kit.files import in_memory, sha256
 from tests.kit.simulation import FIRST_TOKEN, World, body, lost, redirect, says_no
@@ -20,7 +20,7 @@ def folder() -> Folder:
 
 
 def fetch(world: World, folder: Folder):
-    return download_file(world, world.talk, 1, folder, "result.sql")
+    return download_file(world, world.session, 1, folder, "result.sql")
 
 
 def followed(world: World, folder: Folder, *locations: str, status: int = 302) -> list[tuple[str, str | None]]:

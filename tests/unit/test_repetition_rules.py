@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.builds import create_build, get_build
-from mkw_airflow_provider.client.flows.conversation import LostAnswerError
+from mkw_airflow_provider.client.api.builds import create_build, get_build
+from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import (
     ApiError,
     BadRequestError,
@@ -26,7 +26,7 @@ CREATED = ok({"build": build(), "warnings": []}, 201)
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_a_read_is_repeated_after_a_passing_status(world, status):
     world.script(says_no(status), ok(build()))
-    assert world.run(world.talk.request(READ)).id == 5139
+    assert world.run(world.session.request(READ)).id == 5139
     assert len(world.sent) == 2
 
 
@@ -37,14 +37,14 @@ def test_a_read_is_repeated_after_a_passing_status(world, status):
 )
 def test_a_read_is_repeated_until_an_answer_makes_sense(world, failure):
     world.script(failure, ok(build()))
-    assert world.run(world.talk.request(READ)).id == 5139
+    assert world.run(world.session.request(READ)).id == 5139
     assert len(world.sent) == 2
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 206])
 def test_any_2xx_is_a_good_answer(world, status):
     world.script(ok(build(), status))
-    assert world.run(world.talk.request(READ)).id == 5139
+    assert world.run(world.session.request(READ)).id == 5139
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_any_2xx_is_a_good_answer(world, status):
 def test_any_other_error_is_final_and_in_the_words_of_the_server(world, call, status, kind):
     world.script(says_no(status, "A project with the name 'X' does not exist!"))
     with pytest.raises(ApiError) as caught:
-        world.run(world.talk.request(call))
+        world.run(world.session.request(call))
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.message) == (status, "A project with the name 'X' does not exist!")
     assert world.pauses == []
@@ -75,7 +75,7 @@ def test_any_other_error_is_final_and_in_the_words_of_the_server(world, call, st
 def test_a_redirect_of_anything_but_a_file_is_not_followed(world, call, status):
     world.script(redirect("https://elsewhere.example.com/", status))
     with pytest.raises(ApiError) as caught:
-        world.run(world.talk.request(call))
+        world.run(world.session.request(call))
     assert caught.value.status == status
 
 
@@ -92,7 +92,7 @@ def test_a_redirect_of_anything_but_a_file_is_not_followed(world, call, status):
 )
 def test_a_post_that_surely_did_nothing_is_sent_again(world, answer):
     world.script(answer, CREATED)
-    assert world.run(world.talk.request(START)).build.id == 5139
+    assert world.run(world.session.request(START)).build.id == 5139
     assert world.asked == ["POST /builds"] * 2
 
 
@@ -103,15 +103,15 @@ def test_a_post_that_surely_did_nothing_is_sent_again(world, answer):
 )
 def test_a_post_that_may_have_done_its_work_is_never_sent_again(world, answer):
     world.script(answer)
-    with pytest.raises(LostAnswerError):
-        world.run(world.talk.request(START))
+    with pytest.raises(OutcomeUnknownError):
+        world.run(world.session.request(START))
     assert (world.asked, world.pauses) == (["POST /builds"], [])
 
 
 def test_a_post_answered_with_500_was_answered(world):
     world.script(says_no(500, "General error"))
     with pytest.raises(ServerError, match="500: General error"):
-        world.run(world.talk.request(START))
+        world.run(world.session.request(START))
 
 
 @pytest.mark.parametrize(("answer", "kind"), [(unreachable(), ConnectionFailedError), (says_no(429), RateLimitedError)])
@@ -119,14 +119,14 @@ def test_a_post_that_never_gets_through_ends_with_the_tolerance(answer, kind):
     world = World(outage_tolerance=30.0)
     world.script(forever=answer)
     with pytest.raises(kind):
-        world.run(world.talk.request(START))
+        world.run(world.session.request(START))
     assert world.now == 30.0
 
 
 def test_a_post_that_is_lost_after_it_was_refused_is_still_never_sent_again(world):
     world.script(says_no(429), lost())
-    with pytest.raises(LostAnswerError):
-        world.run(world.talk.request(START))
+    with pytest.raises(OutcomeUnknownError):
+        world.run(world.session.request(START))
     assert len(world.sent) == 2
 
 
@@ -134,5 +134,5 @@ def test_an_answer_too_large_is_repeated_like_any_other_that_makes_no_sense():
     world = World(outage_tolerance=3.0)
     world.script(forever=ProtocolError("the answer to GET /api/v1/builds/5139 is larger than 67108864 bytes"))
     with pytest.raises(ProtocolError, match="larger than 67108864 bytes"):
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     assert world.now == 3.0

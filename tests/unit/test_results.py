@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mkw_airflow_provider.client.builds import Build
-from mkw_airflow_provider.client.folder import Folder
-from mkw_airflow_provider.client.manifest import MANIFEST, journal_of
-from mkw_airflow_provider.client.results import Results
+from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.flows.download_build import Results
+from mkw_airflow_provider.client.storage.folder import Folder
+from mkw_airflow_provider.client.storage.manifest import MANIFEST, journal_of
 from mkw_airflow_provider.exceptions import (
     DownloadError,
     ForbiddenError,
@@ -38,7 +38,7 @@ def bring(
     world: World, folder: Folder, value: dict[str, Any] = FINISHED, patterns=None, max_parallel: int = 1
 ) -> dict[str, Any]:
     """What a try of the task does."""
-    return Results(world, world.talk, Build.from_json(value), folder).fetch(patterns, max_parallel)
+    return Results(world, world.session, Build.from_json(value), folder).fetch(patterns, max_parallel)
 
 
 def next_try(world: World) -> World:

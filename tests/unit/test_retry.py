@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.builds import create_build, get_build
-from mkw_airflow_provider.client.downloads import get_file
-from mkw_airflow_provider.client.wire import Reply
+from mkw_airflow_provider.client.api.builds import create_build, get_build
+from mkw_airflow_provider.client.api.downloads import get_file
+from mkw_airflow_provider.client.request import Response
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConnectionFailedError,
@@ -37,7 +37,7 @@ class Collected:
     def headers(self) -> dict[str, str]:
         return {}
 
-    def begin(self, reply: Reply) -> None:
+    def begin(self, reply: Response) -> None:
         """Take the pieces of every answer."""
 
     def write(self, piece: bytes) -> None:
@@ -46,27 +46,27 @@ class Collected:
 
 def test_a_good_answer_needs_one_request_and_no_pause(world):
     world.script(ok(build(status="FINISHED")))
-    assert world.run(world.talk.request(READ)).status == "FINISHED"
+    assert world.run(world.session.request(READ)).status == "FINISHED"
     assert (world.asked, world.pauses, world.logged()) == (["GET /builds/5139"], [], [])
 
 
 def test_pauses_double_up_to_thirty_seconds(world):
     world.script(*[unreachable()] * 9, ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     assert world.pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30]
 
 
 def test_the_jitter_is_full_above_half_a_second(world):
     world.chance = 0.0
     world.script(*[unreachable()] * 9, ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     assert world.pauses == [0.5] * 9
 
 
 def test_chance_spreads_a_pause_over_its_whole_range(world):
     world.chances.extend([0.5, 0.25, 0.75])
     world.script(*[unreachable()] * 3, ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     assert world.pauses == [0.75, 0.875, 3.125]
 
 
@@ -77,7 +77,7 @@ def test_every_pause_is_from_half_a_second_to_thirty(chances, latency):
     world.chances.extend(chances)
     world.latency = latency
     world.script(*[unreachable()] * 20, ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     assert len(world.pauses) == 20
     assert all(0.5 <= pause <= 30 for pause in world.pauses)
 
@@ -87,7 +87,7 @@ def test_the_tolerance_is_time_from_the_first_failure_to_the_last_try():
     world.latency = 7.0
     world.script(forever=unreachable())
     with pytest.raises(ConnectionFailedError):
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     first_failure = 7.0
     assert [sent.at for sent in world.sent][-2:] == [66.0, first_failure + 90.0]
 
@@ -95,7 +95,7 @@ def test_the_tolerance_is_time_from_the_first_failure_to_the_last_try():
 def test_a_short_tolerance_still_allows_a_last_try_at_its_end():
     world = World(outage_tolerance=0.25)
     world.script(unreachable(), ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     assert world.pauses == [0.25]
 
 
@@ -103,7 +103,7 @@ def test_without_tolerance_the_first_failure_ends_it():
     world = World(outage_tolerance=0.0)
     world.script(unreachable())
     with pytest.raises(ConnectionFailedError):
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     assert world.pauses == []
 
 
@@ -112,7 +112,7 @@ def test_one_good_answer_begins_the_tolerance_anew():
     for _ in range(5):
         began = world.now
         world.server = lambda call, since=began: unreachable() if world.now < since + 90 else ok(build())
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     assert world.now >= 450
 
 
@@ -121,7 +121,7 @@ def test_a_piece_of_a_file_begins_the_tolerance_anew():
     sink = Collected()
     failures = [unreachable()] * 6
     world.script(*failures, body(b"one", breaks=lost()), *failures, body(b"two", breaks=lost()), *failures, body(b"3"))
-    world.run(world.talk.request(get_file(1, sink)))
+    world.run(world.session.request(get_file(1, sink)))
     assert b"".join(sink.pieces) == b"onetwo3"
     assert world.pauses == [1, 2, 4, 8, 16, 30, *[1, 2, 4, 8, 16, 30, 30] * 2]
 
@@ -130,7 +130,7 @@ def test_an_answer_without_a_new_piece_does_not_begin_the_tolerance_anew():
     world = World(outage_tolerance=100.0)
     world.script(forever=body(breaks=lost()))
     with pytest.raises(ConnectionFailedError):
-        world.run(world.talk.request(get_file(1, Collected())))
+        world.run(world.session.request(get_file(1, Collected())))
     assert world.now == 100.0
 
 
@@ -143,14 +143,14 @@ def test_a_jump_of_the_wall_clock_changes_no_tolerance():
 
     world.server = serve
     with pytest.raises(ConnectionFailedError):
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     assert world.now == 100.0
 
 
 def test_until_ends_the_repetition_before_the_tolerance(world):
     world.script(forever=unreachable())
     with pytest.raises(ConnectionFailedError):
-        world.run(world.talk.request(READ, until=world.clock.wall_seconds + 20))
+        world.run(world.session.request(READ, until=world.clock.wall_seconds + 20))
     assert world.now == pytest.approx(20.0)
 
 
@@ -169,7 +169,7 @@ def test_the_error_at_the_end_says_what_happened_how_often_and_for_how_long(answ
     world = World(outage_tolerance=7.0)
     world.script(forever=answer)
     with pytest.raises(kind) as caught:
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     text = str(caught.value)
     assert words in text
     assert text.endswith("asked 4 times in 7 s; what goes on at the server is unknown)")
@@ -182,14 +182,14 @@ def test_the_host_is_named_where_no_server_was_heard():
     world = World(outage_tolerance=0.0)
     world.script(unreachable())
     with pytest.raises(ConnectionFailedError, match=r"at https://mkw\.example\.com got no answer"):
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
 
 
 @pytest.mark.parametrize(("status", "kind"), [(500, ServerError), (501, ServerError)])
 def test_the_host_is_named_where_an_order_is_not_repeated(world, status, kind):
     world.script(says_no(status, "Internal error"))
     with pytest.raises(kind) as caught:
-        world.run(world.talk.request(CREATE))
+        world.run(world.session.request(CREATE))
     assert str(caught.value) == (
         f"POST /api/v1/builds was answered with {status}: Internal error (at https://mkw.example.com)"
     )
@@ -201,19 +201,19 @@ def test_the_host_is_not_named_where_a_redirect_led_elsewhere():
     world.script(forever=says_no(503))
     with pytest.raises(ServerError) as caught:
         world.run(
-            world.talk.request(replace(READ, path="https://files.example.com/x?signature=s", authenticated=False))
+            world.session.request(replace(READ, path="https://files.example.com/x?signature=s", authenticated=False))
         )
     assert str(caught.value).startswith("GET https://files.example.com/x was answered with 503: Not today (asked 1 ")
     world.script(forever=unreachable())
     with pytest.raises(ConnectionFailedError, match=r"^GET https://files\.example\.com/x got no answer: "):
         world.run(
-            world.talk.request(replace(READ, path="https://files.example.com/x?signature=s", authenticated=False))
+            world.session.request(replace(READ, path="https://files.example.com/x?signature=s", authenticated=False))
         )
 
 
 def test_the_first_failure_is_logged_and_later_ones_ever_more_seldom(world):
     world.script(*[unreachable("connection refused")] * 20, ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     loud = world.logged("WARNING")
     assert loud[0] == (
         "GET /api/v1/builds/5139: no good answer (connection refused). Asking again in 1.0 s, for 900 s more."
@@ -226,7 +226,7 @@ def test_no_secret_is_logged_or_named_in_an_error():
     world = World(outage_tolerance=60.0)
     world.script(forever=says_no(503))
     with pytest.raises(ServerError) as caught:
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     said = " ".join([*(text for _, text in world.lines), str(caught.value), repr(world.sent), repr(world.settings)])
     assert "first-token" not in said
     assert "only-i-know" not in said

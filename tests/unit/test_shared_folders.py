@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mkw_airflow_provider.client.manifest import MANIFEST, journal_of
+from mkw_airflow_provider.client.storage.manifest import MANIFEST, journal_of
 from mkw_airflow_provider.exceptions import ForbiddenError
 from tests.kit.files import Files, content, names, put
 from tests.kit.simulation import body, build, says_no

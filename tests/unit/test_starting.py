@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mkw_airflow_provider.client.flows.starting import Order, create, start
-from mkw_airflow_provider.client.identity import Identity
-from mkw_airflow_provider.client.wire import Call
+from mkw_airflow_provider.client.flows.build_marker import BuildMarker
+from mkw_airflow_provider.client.flows.start import BuildRequest, create, start
+from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.exceptions import (
     BuildStartUncertainError,
     ConnectionFailedError,
@@ -18,8 +18,8 @@ from mkw_airflow_provider.exceptions import (
 )
 from tests.kit.simulation import World, build, html, lost, ok, says_no, unreachable
 
-ORDER = Order("DEMO_PROJECT", None, [{"id": 1001}], {"DWH_GROUP": "R1"}, "nightly build")
-ME = Identity("nightly", "scheduled__2026-04-02", "start_build", -1, 1)
+ORDER = BuildRequest("DEMO_PROJECT", None, [{"id": 1001}], {"DWH_GROUP": "R1"}, "nightly build")
+ME = BuildMarker("nightly", "scheduled__2026-04-02", "start_build", -1, 1)
 CLEARED = replace(ME, first_try=3)
 
 LISTED = "GET /builds?project=DEMO_PROJECT&user_id=7"
@@ -34,7 +34,7 @@ class Builds:
         many seconds the new build is not listed yet.
     """
 
-    def __init__(self, world: World, *there: tuple[int, str, Identity | None], faults: Any = ()) -> None:
+    def __init__(self, world: World, *there: tuple[int, str, BuildMarker | None], faults: Any = ()) -> None:
         self.world = world
         self.faults = list(faults)
         self.builds = [self._build(number, status, whose) for number, status, whose in there]
@@ -43,10 +43,10 @@ class Builds:
         world.server = self
 
     @staticmethod
-    def _build(number: int, status: str, whose: Identity | None) -> dict[str, Any]:
+    def _build(number: int, status: str, whose: BuildMarker | None) -> dict[str, Any]:
         return build(number, status, description=whose.describe("nightly build") if whose else "by hand", since=0.0)
 
-    def __call__(self, call: Call[Any]) -> Any:
+    def __call__(self, call: Request[Any]) -> Any:
         assert call.path == "/api/v1/builds"
         if call.method == "GET":
             return ok([shown for shown in self.builds if shown["since"] <= self.world.now])
@@ -63,8 +63,8 @@ LOST_AFTER_THE_WORK = (lost("read timed out"), True)
 LOST_BEFORE_THE_WORK = (lost("connection reset"), False)
 
 
-def run(world: World, identity: Identity | None = ME, *, is_retry: bool = False, order: Order = ORDER):
-    return world.run(start(world.talk, order, identity, is_retry=is_retry))
+def run(world: World, identity: BuildMarker | None = ME, *, is_retry: bool = False, order: BuildRequest = ORDER):
+    return world.run(start(world.session, order, identity, is_retry=is_retry))
 
 
 def test_the_first_try_posts_at_once(world):
@@ -117,7 +117,7 @@ def test_a_retry_leaves_the_builds_of_others_alone(world, other):
 
 def test_the_look_up_is_narrowed_by_project_id_and_user(world):
     Builds(world)
-    run(world, is_retry=True, order=Order(None, 402, [{"id": 1001}]))
+    run(world, is_retry=True, order=BuildRequest(None, 402, [{"id": 1001}]))
     assert world.asked[0] == "GET /builds?project_id=402&user_id=7"
 
 
@@ -277,9 +277,9 @@ def test_without_an_identity_nothing_is_looked_up_and_nothing_is_left_behind(wor
     assert (world.sent[0].call.body or {})["description"] == "nightly build"
 
 
-@pytest.mark.parametrize("flow", [lambda talk: start(talk, ORDER, None), lambda talk: create(talk, ORDER)])
+@pytest.mark.parametrize("flow", [lambda session: start(session, ORDER, None), lambda session: create(session, ORDER)])
 def test_without_an_identity_a_lost_answer_is_an_error_at_once(world, flow):
     Builds(world, faults=[LOST_AFTER_THE_WORK])
     with pytest.raises(BuildStartUncertainError, match="It carries no mark to look it up by"):
-        world.run(flow(world.talk))
+        world.run(flow(world.session))
     assert (world.asked, world.pauses) == ([POSTED], [])

@@ -12,9 +12,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.incoming import IncomingFile
-from mkw_airflow_provider.client.results import download_file
-from mkw_airflow_provider.client.wire import Reply
+from mkw_airflow_provider.client.flows.download_build import download_file
+from mkw_airflow_provider.client.request import Response
+from mkw_airflow_provider.client.storage.download_sink import DownloadSink
 from mkw_airflow_provider.exceptions import DownloadError, IntegrityError
 from tests.kit.files import Files, content, in_memory, names, on_disk, put, sha256, zip_of
 from tests.kit.simulation import PROPERTY
@@ -99,7 +99,7 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(world, f
     folder.make()
     Files(world, {1: b"data"})
     with pytest.raises(DownloadError, match=r"/a.sql cannot be stored: .*No space left on device"):
-        download_file(world, world.talk, 1, folder, "a.sql")
+        download_file(world, world.session, 1, folder, "a.sql")
     assert names(folder) == []
     assert len(world.sent) == 1
 
@@ -126,8 +126,8 @@ def test_a_file_that_is_a_folder_is_an_error_that_names_it(tmp_path):
 
 
 def arrived(folder, name: str, data: bytes) -> tuple[int, str]:
-    incoming = IncomingFile(folder, name)
-    incoming.begin(Reply(200, {}))
+    incoming = DownloadSink(folder, name)
+    incoming.begin(Response(200, {}))
     incoming.write(data)
     try:
         return incoming.finish()
@@ -137,9 +137,9 @@ def arrived(folder, name: str, data: bytes) -> tuple[int, str]:
 
 
 def test_while_it_arrives_a_file_has_a_hidden_name_of_its_own(folder):
-    one, other = IncomingFile(folder, "a.sql"), IncomingFile(folder, "a.sql")
+    one, other = DownloadSink(folder, "a.sql"), DownloadSink(folder, "a.sql")
     for incoming in (one, other):
-        incoming.begin(Reply(200, {}))
+        incoming.begin(Response(200, {}))
         incoming.write(b"x")
     one.finish()
     other.discard()
@@ -147,7 +147,7 @@ def test_while_it_arrives_a_file_has_a_hidden_name_of_its_own(folder):
 
 
 def test_to_discard_what_never_began_does_nothing(folder):
-    IncomingFile(folder, "a.sql").discard()
+    DownloadSink(folder, "a.sql").discard()
     assert names(folder) == []
 
 
@@ -198,7 +198,7 @@ def test_a_zip_that_is_cut_anywhere_is_refused(folder):
 
 @pytest.mark.parametrize("name", ["a[1].sql", "a b.sql", "ä%20.sql", "a#b.sql", "a{b}.sql", "~.sql", "a!b.sql"])
 def test_a_name_with_signs_of_its_own_meaning_elsewhere_is_just_a_name(folder, name):
-    from mkw_airflow_provider.client.incoming import safe_name
+    from mkw_airflow_provider.client.storage.download_sink import safe_name
 
     safe = safe_name(name, 7)
     assert arrived(folder, safe, b"data") == (4, sha256(b"data"))

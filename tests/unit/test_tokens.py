@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from mkw_airflow_provider.client.authentication import Token, Wallet, wallet_of
-from mkw_airflow_provider.client.builds import create_build, get_build
-from mkw_airflow_provider.client.flows import Alone
+from mkw_airflow_provider.client.api.authentication import Token, TokenCache, token_cache_for
+from mkw_airflow_provider.client.api.builds import create_build, get_build
+from mkw_airflow_provider.client.flows import Exclusive
 from mkw_airflow_provider.exceptions import ConnectionFailedError, NotAuthenticatedError, ProtocolError
 from tests.kit.simulation import FIRST_TOKEN, NIGHT, World, build, lost, ok, says_no
 
@@ -31,8 +31,8 @@ def logged_in(token: str = "new-token", user_id: int | None = 7) -> object:
 def stranger(**settings: object) -> World:
     """A world in which nobody has logged in yet."""
     world = World(**settings)
-    world.wallet.token = None
-    world.wallet.logins = 0
+    world.token_cache.token = None
+    world.token_cache.logins = 0
     return world
 
 
@@ -43,7 +43,7 @@ def tokens_sent(world: World) -> list[str | None]:
 def test_the_first_request_logs_in_before():
     world = stranger()
     world.script(logged_in(), ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     login, read = (sent.call for sent in world.sent)
     assert (login.method, login.path, login.token) == ("POST", "/authentication", None)
     assert login.body == {"strategy": "local", "email": "me@example.com", "password": "only-i-know"}
@@ -53,7 +53,7 @@ def test_the_first_request_logs_in_before():
 def test_a_new_token_is_kept_out_of_every_log():
     world = stranger()
     world.script(logged_in(), ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     assert world.secrets == ["new-token"]
 
 
@@ -61,7 +61,7 @@ def test_later_requests_use_the_same_token():
     world = stranger()
     world.script(logged_in(), forever=ok(build()))
     for _ in range(3):
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     assert tokens_sent(world) == [None, "new-token", "new-token", "new-token"]
 
 
@@ -69,7 +69,7 @@ def test_later_requests_use_the_same_token():
 @pytest.mark.parametrize(("call", "answer"), [(READ, ok(build())), (START, ok({"build": build()}, 201))])
 def test_after_401_it_logs_in_once_and_sends_once_more_whatever_the_message(world, call, answer, message):
     world.script(says_no(401, message), logged_in(), answer)
-    world.run(world.talk.request(call))
+    world.run(world.session.request(call))
     assert tokens_sent(world) == [FIRST_TOKEN, None, "new-token"]
     assert world.pauses == []
 
@@ -77,13 +77,13 @@ def test_after_401_it_logs_in_once_and_sends_once_more_whatever_the_message(worl
 def test_a_second_401_ends_it(world):
     world.script(says_no(401, "jwt expired"), logged_in(), says_no(401, "Not authenticated"))
     with pytest.raises(NotAuthenticatedError, match="GET /api/v1/builds/5139 was answered with 401: Not authenticated"):
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     assert len(world.sent) == 3
 
 
 def test_after_401_a_call_is_repeated_through_an_outage_as_before(world):
     world.script(says_no(503), says_no(401), says_no(503), logged_in(), says_no(503), ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     assert tokens_sent(world) == [FIRST_TOKEN, FIRST_TOKEN, None, None, "new-token", "new-token"]
 
 
@@ -91,14 +91,14 @@ def test_a_wrong_password_is_one_login_and_the_words_of_the_server():
     world = stranger()
     world.script(says_no(401, "Invalid login"))
     with pytest.raises(NotAuthenticatedError, match="POST /authentication was answered with 401: Invalid login"):
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     assert len(world.sent) == 1
 
 
 def test_a_lost_answer_to_the_login_is_met_by_another_login():
     world = stranger()
     world.script(lost(), says_no(502), logged_in(), ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     assert tokens_sent(world) == [None, None, None, "new-token"]
 
 
@@ -107,14 +107,14 @@ def test_an_answer_without_a_token_is_an_error_that_does_not_show_it(answer):
     world = stranger(outage_tolerance=0.0)
     world.script(ok(answer, 201))
     with pytest.raises(ProtocolError, match="has no accessToken") as caught:
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     assert "secret-in-the-body" not in str(caught.value)
 
 
 def test_a_ready_token_is_used_without_any_login():
     world = stranger(token="ready")
     world.script(ok(build()))
-    world.run(world.talk.request(READ))
+    world.run(world.session.request(READ))
     assert tokens_sent(world) == ["ready"]
 
 
@@ -122,7 +122,7 @@ def test_a_ready_token_that_is_refused_is_not_replaced_by_a_login():
     world = stranger(token="ready")
     world.script(says_no(401, "jwt expired"))
     with pytest.raises(NotAuthenticatedError, match="jwt expired"):
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     assert tokens_sent(world) == ["ready"]
 
 
@@ -132,7 +132,7 @@ def test_a_token_is_renewed_ahead_of_its_end():
     world.script(logged_in(hour), ok(build()), ok(build()), logged_in("second"), ok(build()))
     for moment in (0.0, 3_470.0, 3_481.0):
         world.clock.go_on(moment - world.now)
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
     assert tokens_sent(world) == [None, hour, hour, None, "second"]
 
 
@@ -142,7 +142,7 @@ def test_the_clock_of_the_server_does_not_matter(skew):
     token = jwt(iat=NIGHT + skew, exp=NIGHT + skew + 3_600)
     world.script(logged_in(token), forever=ok(build()))
     for _ in range(3):
-        world.run(world.talk.request(READ))
+        world.run(world.session.request(READ))
         world.clock.jump(7_200.0)
     assert tokens_sent(world) == [None, token, token, token]
 
@@ -167,10 +167,10 @@ def test_how_long_a_token_is_used_without_a_thought(claims, good_for):
 
 @pytest.mark.parametrize("value", ["no-jwt", "a.b.c", "a.!!!.c", "a.e30.c", "a.WzFd.c", ".."])
 def test_a_token_that_tells_nothing_is_used_until_it_is_refused(value):
-    wallet = Wallet()
-    token = wallet.put(Token.of(value), now=0.0)
+    token_cache = TokenCache()
+    token = token_cache.put(Token.of(value), now=0.0)
     assert (token.value, token.lifetime, token.user_id) == (value, None, None)
-    assert wallet.current(now=1e9) is token
+    assert token_cache.current(now=1e9) is token
 
 
 @pytest.mark.parametrize(
@@ -183,15 +183,15 @@ def test_whose_a_token_is(given, claims, user_id):
 
 def test_a_token_never_shows_itself():
     assert "secret" not in repr(Token.of("secret"))
-    assert "secret" not in repr(Wallet(Token.of("secret")))
+    assert "secret" not in repr(TokenCache(Token.of("secret")))
 
 
 def test_those_who_wait_for_a_login_share_it():
     world = stranger()
     world.script(logged_in(), forever=ok(build()))
-    first, second = world.talk.request(READ), world.talk.request(READ)
+    first, second = world.session.request(READ), world.session.request(READ)
     turns = [next(first), next(second)]
-    assert all(isinstance(turn, Alone) for turn in turns)
+    assert all(isinstance(turn, Exclusive) for turn in turns)
     assert turns[0].key == turns[1].key == ("https://mkw.example.com", "me@example.com")
     calls = [first.send(world.do(turns[0])), second.send(world.do(turns[1]))]
     assert [call.token for call in calls] == ["new-token", "new-token"]
@@ -200,7 +200,7 @@ def test_those_who_wait_for_a_login_share_it():
 
 def test_those_whose_token_was_refused_at_once_share_the_new_login(world):
     world.script(logged_in(), forever=ok(build()))
-    flows = [world.talk.request(READ) for _ in range(3)]
+    flows = [world.session.request(READ) for _ in range(3)]
     calls = [next(flow) for flow in flows]
     turns = [flow.send(says_no(401)) for flow in flows]
     calls = [flow.send(world.do(turn)) for flow, turn in zip(flows, turns, strict=True)]
@@ -211,7 +211,7 @@ def test_those_whose_token_was_refused_at_once_share_the_new_login(world):
 def test_those_who_wait_for_a_login_share_its_failure():
     world = stranger()
     world.script(says_no(401, "Invalid login"))
-    first, second = world.talk.request(READ), world.talk.request(READ)
+    first, second = world.session.request(READ), world.session.request(READ)
     turns = [next(first), next(second)]
     for turn in turns:
         with pytest.raises(NotAuthenticatedError, match="Invalid login"):
@@ -223,11 +223,11 @@ def test_whoever_comes_after_a_failed_login_tries_again():
     world = stranger(outage_tolerance=0.0)
     world.script(lost(), logged_in(), ok(build()))
     with pytest.raises(ConnectionFailedError):
-        world.run(world.talk.request(READ))
-    assert world.run(world.talk.request(READ)).id == 5139
+        world.run(world.session.request(READ))
+    assert world.run(world.session.request(READ)).id == 5139
 
 
 def test_the_wallet_is_one_for_each_server_and_user():
     first, same, other = World().settings, World(password="changed").settings, World(login="you@example.com").settings
-    assert wallet_of(first) is wallet_of(same)
-    assert wallet_of(first) is not wallet_of(other)
+    assert token_cache_for(first) is token_cache_for(same)
+    assert token_cache_for(first) is not token_cache_for(other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.flows.waiting import look, wait
+from mkw_airflow_provider.client.flows.wait import look, wait
 from mkw_airflow_provider.exceptions import (
     ConnectionFailedError,
     ForbiddenError,
@@ -16,7 +16,7 @@ from tests.kit.simulation import Course, World, build, html, ok, says_no, unreac
 
 
 def watch(world: World, **options):
-    return world.run(wait(world.talk, 5139, **{"poll_interval": 30.0, **options}))
+    return world.run(wait(world.session, 5139, **{"poll_interval": 30.0, **options}))
 
 
 @pytest.mark.parametrize("ending", ["FINISHED", "FAILED", "CANCELED"])
@@ -46,7 +46,7 @@ def test_a_build_that_was_just_looked_at_is_left_alone_first(world):
 
 def test_looking_reads_the_build_once(world):
     world.script(ok(build(progress=40)))
-    assert world.run(look(world.talk, 5139)).progress == 40
+    assert world.run(look(world.session, 5139)).progress == 40
     assert world.asked == ["GET /builds/5139"]
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.flows.waiting import History, duration, wait
-from mkw_airflow_provider.client.polling import JITTER
+from mkw_airflow_provider.client.flows.polling import JITTER
+from mkw_airflow_provider.client.flows.wait import PollHistory, duration, wait
 from mkw_airflow_provider.exceptions import BuildTimeoutError, ConnectionFailedError, ProtocolError
 from tests.kit.simulation import NIGHT, Course, World, build, html, ok, says_no, unreachable
 
 
 def watch(world: World, **options):
-    return world.run(wait(world.talk, 5139, **{"poll_interval": 30.0, **options}))
+    return world.run(wait(world.session, 5139, **{"poll_interval": 30.0, **options}))
 
 
 def test_a_build_that_goes_on_after_the_deadline_is_a_time_out_at_the_deadline(world):
@@ -202,7 +202,7 @@ def test_the_age_of_the_build_counts_not_that_of_the_wait(world):
 
 
 def test_the_history_of_a_wait_that_timed_out_is_there(world):
-    history = History()
+    history = PollHistory()
     world.server = Course(seconds=1_000, progress=lambda share: int(100 * share)).serve(world)
     with pytest.raises(BuildTimeoutError):
         watch(world, deadline=NIGHT + 300, history=history)

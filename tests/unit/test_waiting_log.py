@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.builds import Build
-from mkw_airflow_provider.client.flows.waiting import LONGEST_HISTORY, History, wait
+from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.flows.wait import LONGEST_HISTORY, PollHistory, wait
 from tests.kit.simulation import PROPERTY, Course, World, build, ok
 
 
 def watch(world: World, **options):
-    return world.run(wait(world.talk, 5139, **{"poll_interval": 30.0, **options}))
+    return world.run(wait(world.session, 5139, **{"poll_interval": 30.0, **options}))
 
 
 def test_a_line_for_each_change_of_status_or_progress_step(world):
@@ -29,7 +29,7 @@ def test_a_line_has_the_age_of_the_build_and_the_words_of_the_server(world):
     course = Course(seconds=10_000)
     world.server = lambda call: ok({**course.at(world.now), "message": "calculating deliveries ..."})
     world.clock.go_on(7_620)
-    flow = wait(world.talk, 5139, poll_interval=30.0)
+    flow = wait(world.session, 5139, poll_interval=30.0)
     flow.send(world.do(next(flow)))
     assert world.logged() == ["Build 5139 is BUILDING after 2 h 7 min (calculating deliveries ...)."]
 
@@ -47,10 +47,10 @@ def test_nothing_changes_nothing_is_logged(world):
 
 
 def test_the_history_is_one_line(world):
-    history = History()
+    history = PollHistory()
     world.server = Course(seconds=100, progress=lambda share: int(100 * share)).serve(world)
     watch(world, history=history)
-    assert History.describe(5139, history.to_dict()) == (
+    assert PollHistory.describe(5139, history.to_dict()) == (
         f"Build 5139 was watched for {world.now:.0f} s in {len(world.sent)} polls: "
         + ", ".join(f"{status} {progress} % at {seconds:.0f} s" for seconds, status, progress in history.changes)
         + "."
@@ -60,14 +60,16 @@ def test_the_history_is_one_line(world):
 
 
 def test_a_wait_without_any_answer_has_a_history_too():
-    assert History.describe(5139, History().to_dict()) == "Build 5139 was watched for 0 s in 0 polls."
-    assert History.describe(5139, {}) == "Build 5139 was watched for 0 s in 0 polls."
+    assert PollHistory.describe(5139, PollHistory().to_dict()) == "Build 5139 was watched for 0 s in 0 polls."
+    assert PollHistory.describe(5139, {}) == "Build 5139 was watched for 0 s in 0 polls."
 
 
 def test_progress_that_is_not_given_is_not_made_up():
-    history = History()
+    history = PollHistory()
     history.see(Build.from_json(build()), 3.0)
-    assert History.describe(5139, history.to_dict()) == "Build 5139 was watched for 3 s in 1 polls: BUILDING at 3 s."
+    assert (
+        PollHistory.describe(5139, history.to_dict()) == "Build 5139 was watched for 3 s in 1 polls: BUILDING at 3 s."
+    )
 
 
 @PROPERTY
@@ -81,7 +83,7 @@ def test_progress_that_is_not_given_is_not_made_up():
     )
 )
 def test_a_history_is_bounded_and_keeps_the_first_and_the_last_change(looks):
-    history = History()
+    history = PollHistory()
     new = [history.see(Build.from_json(build(status=status, progress=p)), seconds) for status, p, seconds in looks]
     assert len(history.changes) <= LONGEST_HISTORY
     assert history.polls == len(looks)
@@ -89,6 +91,6 @@ def test_a_history_is_bounded_and_keeps_the_first_and_the_last_change(looks):
     assert history.changes[0] == (round(looks[0][2], 1), looks[0][0], looks[0][1])
     last_new = max(index for index, is_new in enumerate(new) if is_new)
     assert history.changes[-1][1:] == looks[last_new][:2]
-    line = History.describe(5139, json.loads(json.dumps(history.to_dict())))
+    line = PollHistory.describe(5139, json.loads(json.dumps(history.to_dict())))
     assert "\n" not in line
     assert len(line) < 1_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.flows.waiting import wait
-from mkw_airflow_provider.client.polling import FLOOR
+from mkw_airflow_provider.client.flows.polling import FLOOR
+from mkw_airflow_provider.client.flows.wait import wait
 from mkw_airflow_provider.exceptions import BuildTimeoutError
 from tests.kit.simulation import NIGHT, PROPERTY, Course, World, says_no, unreachable
 
@@ -54,7 +54,7 @@ def test_an_end_is_seen_within_poll_interval_and_no_two_looks_are_closer_than_th
     poll_interval, course = case
     world = chancy(chance)
     world.server = course.serve(world)
-    build = world.run(wait(world.talk, 5139, poll_interval=poll_interval))
+    build = world.run(wait(world.session, 5139, poll_interval=poll_interval))
     assert build.status == course.ending
     assert course.seconds <= world.now <= course.seconds + poll_interval + 1e-6
     assert all(min(FLOOR, poll_interval) <= pause <= poll_interval for pause in world.pauses)
@@ -68,7 +68,7 @@ def test_a_wait_ends_at_the_deadline_or_with_the_build(course, poll_interval, ch
     deadline = NIGHT + seconds
     try:
         build = world.run(
-            wait(world.talk, 5139, poll_interval=poll_interval, deadline=deadline, first_pause=first_pause)
+            wait(world.session, 5139, poll_interval=poll_interval, deadline=deadline, first_pause=first_pause)
         )
         ended = build.status
     except BuildTimeoutError:
@@ -90,7 +90,7 @@ def test_any_outage_within_the_tolerance_ends_like_none(course, chance, begins, 
     world = chancy(chance)
     serve = course.serve(world)
     world.server = lambda call: answer if begins <= world.now < begins + lasts else serve(call)
-    build = world.run(wait(world.talk, 5139, poll_interval=30.0))
+    build = world.run(wait(world.session, 5139, poll_interval=30.0))
     assert build.status == course.ending
     assert world.now <= max(course.seconds, begins + lasts) + 30.0 + 30.0
 
@@ -107,6 +107,6 @@ def test_jumps_of_the_wall_clock_change_nothing_without_a_deadline(course, chanc
         return serve(call)
 
     world.server = jumping
-    build = world.run(wait(world.talk, 5139, poll_interval=30.0))
+    build = world.run(wait(world.session, 5139, poll_interval=30.0))
     assert build.status == course.ending
     assert course.seconds <= world.now <= course.seconds + 30.0 + 1e-6

@@ -5,10 +5,10 @@ A flow yields what it needs done and is sent the outcome:
 =============== ============================================= =====================================================
 it yields       the transport                                 and sends
 =============== ============================================= =====================================================
-:class:`Call`   sends the request                             a :class:`Reply`, or throws :class:`TransportError`
-:class:`Pause`  waits                                         None
-:class:`Secret` keeps it out of every log                     None
-:class:`Alone`  runs a flow while no other of that key runs   what the flow returned, or throws what it raised
+:class:`Request`   sends the request                             a :class:`Response`, or throws :class:`TransportError`
+:class:`Sleep`  waits                                         None
+:class:`MaskSecret` keeps it out of every log                     None
+:class:`Exclusive`  runs a flow while no other of that key runs   what the flow returned, or throws what it raised
 =============== ============================================= =====================================================
 
 So retry, renewal of the token and waiting can be tested by ``send`` and ``throw``, with no socket and no sleeping.
@@ -16,6 +16,6 @@ So retry, renewal of the token and waiting can be tested by ``send`` and ``throw
 
 from __future__ import annotations
 
-from mkw_airflow_provider.client.flows.conversation import Alone, Conversation, Flow, Pause, Secret
+from mkw_airflow_provider.client.session import ApiSession, Exclusive, Flow, MaskSecret, Sleep
 
-__all__ = ["Alone", "Conversation", "Flow", "Pause", "Secret"]
+__all__ = ["ApiSession", "Exclusive", "Flow", "MaskSecret", "Sleep"]

@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from mkw_airflow_provider.client.authentication import login
-from mkw_airflow_provider.client.builds import create_build, find_builds, get_build
-from mkw_airflow_provider.client.catalogue import find_patterns, find_projects
-from mkw_airflow_provider.client.deployments import (
+from mkw_airflow_provider.client.api.authentication import login
+from mkw_airflow_provider.client.api.build_deployments import (
     create_build_deployment,
     find_build_deployments,
     get_build_deployment,
 )
-from mkw_airflow_provider.client.downloads import find_downloads
-from mkw_airflow_provider.client.wire import Call, api_path, query
+from mkw_airflow_provider.client.api.builds import create_build, find_builds, get_build
+from mkw_airflow_provider.client.api.catalog import find_patterns, find_projects
+from mkw_airflow_provider.client.api.downloads import find_downloads
+from mkw_airflow_provider.client.request import Request, api_path, query
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 ODD = "a:b (x)@c/d?e&f=g+h%41#i;j,k'l\"m~n ä€😀\\|^`{}[]<>*!$"
@@ -27,7 +27,7 @@ def as_it_came(reply):
 
 
 def make(method, path, pairs=(), body=None):
-    return Call(method, path, as_it_came, tuple(pairs), body)
+    return Request(method, path, as_it_came, tuple(pairs), body)
 
 
 CALLS = {
@@ -57,7 +57,7 @@ def test_both_transports_send_the_same(connect_over, over_requests, over_aiohttp
     server = serve(lambda request: JSON)
     for transport in (over_requests, over_aiohttp):
         api = connect_over(transport, host=server.url, extra={"token": "t0ken"})
-        api.call(Call(call.method, call.path, as_it_came, call.query, call.body))
+        api.call(Request(call.method, call.path, as_it_came, call.query, call.body))
     one, other = server.arrived
     assert one.line == other.line == f"{call.method} {call.target} HTTP/1.1"
     assert sorted((name.lower(), value) for name, value in one.headers) == sorted(
@@ -71,7 +71,7 @@ def test_the_login_is_the_same_and_carries_no_token(connect_over, over_requests,
     for transport in (over_requests, over_aiohttp):
         api = connect_over(transport, host=server.url, login="ä@example.com", password='pässword \\"')
         call = login(api.settings)
-        api.call(Call(call.method, call.path, as_it_came, body=call.body, authenticated=False))
+        api.call(Request(call.method, call.path, as_it_came, body=call.body, authenticated=False))
     one, other = server.arrived
     assert one.line == other.line == "POST /authentication HTTP/1.1"
     assert sorted(map(str.lower, dict(one.headers))) == sorted(map(str.lower, dict(other.headers)))

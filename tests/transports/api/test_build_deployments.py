@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mkw_airflow_provider.client.deployments import (
+from mkw_airflow_provider.client.api.build_deployments import (
     BuildDeployment,
     create_build_deployment,
     find_build_deployments,

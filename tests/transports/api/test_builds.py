@@ -7,8 +7,8 @@ from dataclasses import fields
 import pendulum
 import pytest
 
-from mkw_airflow_provider.client.builds import Build, BuildStatus, create_build, find_builds, get_build
-from mkw_airflow_provider.client.downloads import Download
+from mkw_airflow_provider.client.api.builds import Build, BuildStatus, create_build, find_builds, get_build
+from mkw_airflow_provider.client.api.downloads import Download
 from mkw_airflow_provider.exceptions import BadRequestError
 
 AIRPLANE = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}

@@ -8,8 +8,8 @@ from dataclasses import fields
 
 import pytest
 
-from mkw_airflow_provider.client.downloads import Download, find_downloads, get_file
-from mkw_airflow_provider.client.flows.downloading import fetch
+from mkw_airflow_provider.client.api.downloads import Download, find_downloads, get_file
+from mkw_airflow_provider.client.flows.download import fetch
 from mkw_airflow_provider.exceptions import NotFoundError
 
 
@@ -76,7 +76,7 @@ def worker(metakraftwerk, connect_over, over_requests):
 
 def test_a_file_is_fetched_as_it_is(metakraftwerk, finished, worker):
     sink = Memory()
-    worker.run(fetch(worker.talk, 5442, sink))
+    worker.run(fetch(worker.session, 5442, sink))
     request = metakraftwerk.requests("GET")[-1]
     assert (request["path"], request["query"], request["authorized"]) == ("/api/v1/downloads/5442", [], True)
     assert (request["headers"]["accept"], request["headers"]["accept-encoding"]) == ("*/*", "identity")
@@ -96,7 +96,7 @@ def test_a_file_that_does_not_exist(worker, metakraftwerk):
 def test_a_redirect_within_the_host_takes_the_token_along(metakraftwerk, finished, worker):
     metakraftwerk.set(download_redirect="same")
     sink = Memory()
-    worker.run(fetch(worker.talk, 5442, sink))
+    worker.run(fetch(worker.session, 5442, sink))
     first, second = metakraftwerk.requests("GET")
     assert (first["status"], second["status"]) == (302, 200)
     assert second["path"].startswith("/files/results/")
@@ -109,7 +109,7 @@ def test_a_redirect_to_another_host_does_not_get_the_token(metakraftwerk, finish
     other = serve(lambda request: file)
     metakraftwerk.set(download_redirect=other.url)
     sink = Memory()
-    worker.run(fetch(worker.talk, 5442, sink))
+    worker.run(fetch(worker.session, 5442, sink))
     (arrived,) = other.arrived
     assert arrived.line.startswith("GET /files/results/")
     assert arrived.header("authorization") is None

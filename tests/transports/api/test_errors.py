@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from mkw_airflow_provider.client.authentication import login
-from mkw_airflow_provider.client.builds import create_build, find_builds, get_build
-from mkw_airflow_provider.client.deployments import (
+from mkw_airflow_provider.client.api.authentication import login
+from mkw_airflow_provider.client.api.build_deployments import (
     create_build_deployment,
     find_build_deployments,
     get_build_deployment,
 )
-from mkw_airflow_provider.client.downloads import find_downloads
-from mkw_airflow_provider.client.wire import Call, api_path
+from mkw_airflow_provider.client.api.builds import create_build, find_builds, get_build
+from mkw_airflow_provider.client.api.downloads import find_downloads
+from mkw_airflow_provider.client.request import Request, api_path
 from mkw_airflow_provider.exceptions import (
     ApiError,
     BadRequestError,
@@ -106,7 +106,7 @@ def test_a_login_without_an_address(connect):
 def test_what_the_api_does_not_implement(metakraftwerk, api, method, status, kind):
     """No function of the client makes such a call; the classes hold for any."""
     metakraftwerk.set(not_implemented_status=status)
-    call = Call(method, api_path("builds", 5139), lambda reply: reply.json())
+    call = Request(method, api_path("builds", 5139), lambda reply: reply.json())
     with pytest.raises(ApiError) as caught:
         api.call(call)
     # Which server has failed is worth a word; a no is about the request.

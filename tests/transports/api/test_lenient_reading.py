@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.builds import Build, BuildStatus, create_build, find_builds, get_build
-from mkw_airflow_provider.client.catalogue import find_projects
-from mkw_airflow_provider.client.deployments import create_build_deployment, find_build_deployments
-from mkw_airflow_provider.client.downloads import Download, find_downloads
+from mkw_airflow_provider.client.api.build_deployments import create_build_deployment, find_build_deployments
+from mkw_airflow_provider.client.api.builds import Build, BuildStatus, create_build, find_builds, get_build
+from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.downloads import Download, find_downloads
 from mkw_airflow_provider.exceptions import ProtocolError
 
 FLAGS = ("history_commited", "active", "deliveries_calculated", "commit_ind", "deleted")

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from mkw_airflow_provider.client.catalogue import find_projects
+from mkw_airflow_provider.client.api.catalog import find_projects
 
 
 @pytest.fixture

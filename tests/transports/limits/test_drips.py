@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mkw_airflow_provider.client.downloads import get_file
+from mkw_airflow_provider.client.api.downloads import get_file
 from mkw_airflow_provider.exceptions import ConnectionFailedError
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -8,10 +8,10 @@ import zlib
 
 import pytest
 
-from mkw_airflow_provider.client.builds import create_build
-from mkw_airflow_provider.client.catalogue import find_projects
-from mkw_airflow_provider.client.flows.conversation import LostAnswerError
-from mkw_airflow_provider.client.wire import MAX_ERROR_BODY, MAX_JSON_BODY, Call
+from mkw_airflow_provider.client.api.builds import create_build
+from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.request import MAX_ERROR_BODY, MAX_JSON_BODY, Request
+from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import (
     ApiError,
     BadRequestError,
@@ -154,7 +154,7 @@ def test_what_is_no_http_is_no_answer(once, serve, answer):
 
     with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/projects at .* got no answer"):
         once(serve(say))
-    with pytest.raises(LostAnswerError):
+    with pytest.raises(OutcomeUnknownError):
         once(serve(say), BUILD)
 
 
@@ -175,7 +175,7 @@ def test_a_huge_retry_after_is_cut_to_the_tolerance(metakraftwerk, api, asked):
 
 
 def test_the_limits_hold_for_every_status():
-    call = Call("GET", "/", lambda reply: reply)
+    call = Request("GET", "/", lambda reply: reply)
     assert {status: call.body_limit(status) for status in (200, 299, 199, 300, 404, 500)} == {
         200: MAX_JSON_BODY,
         299: MAX_JSON_BODY,

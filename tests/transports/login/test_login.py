@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from mkw_airflow_provider.client.authentication import Token, Wallet, login, wallet_of
-from mkw_airflow_provider.client.builds import create_build, find_builds
-from mkw_airflow_provider.client.catalogue import find_projects
+from mkw_airflow_provider.client.api.authentication import Token, TokenCache, login, token_cache_for
+from mkw_airflow_provider.client.api.builds import create_build, find_builds
+from mkw_airflow_provider.client.api.catalog import find_projects
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.exceptions import NotAuthenticatedError, ProtocolError
 
@@ -38,8 +38,8 @@ def test_the_token_is_masked_before_it_is_used_and_stands_in_no_log(metakraftwer
     assert api.transport.masked == [token]
     assert len(api.log.lines) == 2
     assert token not in "".join(api.log.lines)
-    assert token not in repr(api.talk)
-    assert "password='demo-password'" not in repr(api.talk)
+    assert token not in repr(api.session)
+    assert "password='demo-password'" not in repr(api.session)
 
 
 @pytest.mark.parametrize("message", ["Not authenticated", "jwt expired"])
@@ -132,7 +132,7 @@ def test_a_token_that_is_no_jwt_is_used_until_the_server_refuses_it(metakraftwer
     api.clock.skip(10 * 365 * 86_400)
     api.call(find_projects())
     assert sent(metakraftwerk) == [LOGIN, PROJECTS, PROJECTS]
-    token = api.run(api.talk.token())
+    token = api.run(api.session.token())
     assert (token.value, token.lifetime, token.user_id) == ("opaque", None, 7)
 
 
@@ -190,16 +190,16 @@ def test_there_is_one_wallet_for_each_user_at_each_server():
     def settings(host, user):
         return Settings.from_fields(name="x", host=host, login=user, password="p")
 
-    a = wallet_of(settings("a.example.com", "me"))
-    assert a is wallet_of(settings("https://A.example.com/", "me"))
-    assert a is not wallet_of(settings("a.example.com", "you"))
-    assert a is not wallet_of(settings("b.example.com", "me"))
+    a = token_cache_for(settings("a.example.com", "me"))
+    assert a is token_cache_for(settings("https://A.example.com/", "me"))
+    assert a is not token_cache_for(settings("a.example.com", "you"))
+    assert a is not token_cache_for(settings("b.example.com", "me"))
 
 
 def test_a_wallet_shows_no_token():
-    wallet = Wallet()
-    wallet.put(Token.of("s3cret"), 0.0)
-    assert "s3cret" not in repr(wallet)
+    token_cache = TokenCache()
+    token_cache.put(Token.of("s3cret"), 0.0)
+    assert "s3cret" not in repr(token_cache)
 
 
 def test_the_call_of_a_login_shows_no_password(connect):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client.aio import POOL, AsyncClient, shared_client
-from mkw_airflow_provider.client.builds import get_build
-from mkw_airflow_provider.client.catalogue import find_projects
+from mkw_airflow_provider.client.api.builds import get_build
+from mkw_airflow_provider.client.api.catalog import find_projects
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.sync import Client
+from mkw_airflow_provider.client.transports.aio import POOL, AsyncClient, shared_client
+from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ConnectionFailedError, NotFoundError
 
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
@@ -214,13 +214,13 @@ def test_a_login_is_not_sent_on_by_a_redirect(metakraftwerk, api, serve):
 
 def test_stop_ends_a_pause_at_once(metakraftwerk, over_requests):
     """A task that is being killed does not wait out an outage first."""
-    from mkw_airflow_provider.client.flows import Pause
-    from mkw_airflow_provider.client.sync import StoppedError
+    from mkw_airflow_provider.client.flows import Sleep
+    from mkw_airflow_provider.client.transports.sync import StoppedError
 
     client = Client(settings_for(metakraftwerk), "a", lambda secret: None)
 
     def rest():
-        yield Pause(3600)
+        yield Sleep(3600)
 
     threading.Timer(0.05, client.stop).start()
     with pytest.raises(StoppedError):
@@ -228,23 +228,23 @@ def test_stop_ends_a_pause_at_once(metakraftwerk, over_requests):
 
 
 def test_each_kind_of_step_is_done_by_both_transports(metakraftwerk, transport):
-    from mkw_airflow_provider.client.flows import Alone, Pause, Secret
+    from mkw_airflow_provider.client.flows import Exclusive, MaskSecret, Sleep
 
     def inner():
-        yield Pause(0)
+        yield Sleep(0)
         return "inner"
 
     def failing():
-        yield Pause(0)
+        yield Sleep(0)
         raise NotFoundError(404, "nothing")
 
     def outer():
-        assert (yield Pause(0.001)) is None
-        assert (yield Secret("hidden")) is None
+        assert (yield Sleep(0.001)) is None
+        assert (yield MaskSecret("hidden")) is None
         reply = yield find_projects()
-        found = yield Alone("turn", inner())
+        found = yield Exclusive("turn", inner())
         with pytest.raises(NotFoundError):
-            yield Alone("turn", failing())
+            yield Exclusive("turn", failing())
         with pytest.raises(TypeError, match="a flow yielded 'nonsense'"):
             yield "nonsense"
         return reply.status, found

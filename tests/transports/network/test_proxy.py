@@ -8,9 +8,9 @@ import traceback
 
 import pytest
 
-from mkw_airflow_provider.client.builds import create_build
-from mkw_airflow_provider.client.catalogue import find_projects
-from mkw_airflow_provider.client.flows.conversation import LostAnswerError
+from mkw_airflow_provider.client.api.builds import create_build
+from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import ConfigurationError, ConnectionFailedError, RateLimitedError, ServerError
 
 FAR = "metakraftwerk.invalid"
@@ -192,9 +192,9 @@ def test_an_answer_that_a_proxy_loses_is_lost(metakraftwerk, secure, by_proxy, s
     server = metakraftwerk if schema == "http" else secure
     way = start_proxy(to=server)
     api = by_proxy(schema, proxy=way.url)
-    api.run(api.talk.token())
+    api.run(api.session.token())
     way.loses_answers = True
-    with pytest.raises(LostAnswerError):
+    with pytest.raises(OutcomeUnknownError):
         api.call(BUILD)
     assert len(server.builds()) == 1
     assert len(server.requests("POST", "/api/v1/builds")) == 1
@@ -208,7 +208,7 @@ def test_a_gateway_that_answers_for_the_server(by_proxy, proxy):
     with pytest.raises(RateLimitedError):
         api.call(BUILD)
     proxy.refuses = 502
-    with pytest.raises(LostAnswerError):
+    with pytest.raises(OutcomeUnknownError):
         api.call(BUILD)
     with pytest.raises(ServerError):
         api.call(find_projects())

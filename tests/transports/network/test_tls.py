@@ -8,9 +8,9 @@ import struct
 
 import pytest
 
-from mkw_airflow_provider.client.builds import create_build
-from mkw_airflow_provider.client.catalogue import find_projects
-from mkw_airflow_provider.client.flows.conversation import LostAnswerError
+from mkw_airflow_provider.client.api.builds import create_build
+from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import ConfigurationError, ConnectionFailedError
 
 BUILD = create_build(project_id=402, instances=[{"id": 1001}])
@@ -137,7 +137,7 @@ def test_a_create_arrives_once_when_the_certificate_is_right(connect, serve, ser
 def test_a_create_that_the_server_refuses_after_the_handshake_is_lost(connect, serve, server_context, certificates):
     """With TLS 1.3 a client hears that its certificate is missing only after it has sent the request."""
     server = serve(lambda request: EMPTY, server_context(demanding=True))
-    with pytest.raises(LostAnswerError):
+    with pytest.raises(OutcomeUnknownError):
         connect(host=server.url, extra={"token": "t", "verify": certificates.ca}).call(BUILD)
     assert (server.connections, server.arrived) == (1, [])
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.builds import create_build
-from mkw_airflow_provider.client.deployments import create_build_deployment
-from mkw_airflow_provider.client.flows.conversation import LostAnswerError
+from mkw_airflow_provider.client.api.build_deployments import create_build_deployment
+from mkw_airflow_provider.client.api.builds import create_build
+from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import ApiError, ConnectionFailedError, RateLimitedError, ServerError
 
 BUILDS, DEPLOYMENTS = "/api/v1/builds", "/api/v1/build_deployments"
@@ -19,7 +19,7 @@ def create(request, metakraftwerk, api):
     """Each of the two creates, made on a connection that is open already, as it usually is."""
     metakraftwerk.set(build_seconds=0)
     metakraftwerk.start_build()
-    api.run(api.talk.token())
+    api.run(api.session.token())
     return BUILD if request.param == BUILDS else DEPLOYMENT
 
 
@@ -102,7 +102,7 @@ LOST = {
 @pytest.mark.parametrize(("action", "arguments", "work"), LOST.values(), ids=LOST)
 def test_what_may_have_been_done_is_not_sent_again(metakraftwerk, api, create, action, arguments, work):
     metakraftwerk.fault(action, method="POST", path=create.path, times=None, **arguments)
-    with pytest.raises(LostAnswerError, match=f"^POST {create.path}"):
+    with pytest.raises(OutcomeUnknownError, match=f"^POST {create.path}"):
         api.call(create)
     assert made(metakraftwerk, create) == (1, work)
     assert api.clock.pauses == []
@@ -111,7 +111,7 @@ def test_what_may_have_been_done_is_not_sent_again(metakraftwerk, api, create, a
 def test_what_is_not_answered_in_time_is_not_sent_again(metakraftwerk, connect):
     metakraftwerk.fault("delay", method="POST", path=BUILDS, delay=1, times=None)
     api = connect(extra={"read_timeout": 0.1})
-    with pytest.raises(LostAnswerError, match=r"(?i)time"):
+    with pytest.raises(OutcomeUnknownError, match=r"(?i)time"):
         api.call(BUILD)
     assert len(metakraftwerk.requests("POST", BUILDS)) == 1
 
@@ -119,7 +119,7 @@ def test_what_is_not_answered_in_time_is_not_sent_again(metakraftwerk, connect):
 def test_what_comes_too_slowly_is_not_sent_again(metakraftwerk, connect):
     metakraftwerk.fault("trickle", method="POST", path=BUILDS, bytes_per_second=10, times=None)
     api = connect(extra={"read_timeout": 0.15})
-    with pytest.raises(LostAnswerError):
+    with pytest.raises(OutcomeUnknownError):
         api.call(BUILD)
     assert made(metakraftwerk, BUILD)[0] == 1
 
@@ -151,6 +151,6 @@ def test_an_error_that_the_caller_handles_meanwhile_says_nothing_about_this_one(
     try:
         raise before.value
     except ConnectionFailedError:
-        with pytest.raises(LostAnswerError):
+        with pytest.raises(OutcomeUnknownError):
             api.call(BUILD)
     assert made(metakraftwerk, BUILD)[0] == 1

@@ -6,8 +6,8 @@ from email.utils import formatdate
 
 import pytest
 
-from mkw_airflow_provider.client.catalogue import find_projects
-from mkw_airflow_provider.client.wire import Reply
+from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.request import Response
 from mkw_airflow_provider.exceptions import RateLimitedError, ServerError
 
 
@@ -93,4 +93,4 @@ def test_it_does_not_help_where_asking_again_does_not(fault, api, sent):
     ],
 )
 def test_what_the_header_says(headers, seconds):
-    assert Reply(503, headers).retry_after(now=1000.0) == seconds
+    assert Response(503, headers).retry_after(now=1000.0) == seconds

@@ -40,7 +40,7 @@ class Sink(Protocol):
     def headers(self) -> dict[str, str]:
         """Return request headers that ask for the part that is missing yet."""
 
-    def begin(self, reply: Reply) -> None:
+    def begin(self, response: Response) -> None:
         """Take the status and headers of a 2xx answer whose body follows; may refuse by raising."""
 
     def write(self, piece: bytes) -> None:
@@ -48,7 +48,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """What a server answered.
 
     :param status: the HTTP status.
@@ -112,7 +112,7 @@ def _epoch(http_date: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class Call(Generic[R]):
+class Request(Generic[R]):
     """One request and how to read its answer. A value: making one sends nothing.
 
     :param method: in upper case.
@@ -129,19 +129,19 @@ class Call(Generic[R]):
 
     method: str
     path: str
-    read: Callable[[Reply], R]
+    read: Callable[[Response], R]
     query: tuple[tuple[str, str], ...] = ()
     body: Mapping[str, Any] | None = field(default=None, repr=False)
-    repeatable: bool | None = None
+    retryable: bool | None = None
     authenticated: bool = True
     sees_redirects: bool = False
     sink: Sink | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
 
     @property
-    def is_repeatable(self) -> bool:
+    def is_retryable(self) -> bool:
         """Whether a lost answer may be met by sending the same again."""
-        return self.method == "GET" if self.repeatable is None else self.repeatable
+        return self.method == "GET" if self.retryable is None else self.retryable
 
     @property
     def target(self) -> str:
@@ -174,7 +174,7 @@ class Call(Generic[R]):
             headers.update(self.sink.headers())
         return headers
 
-    def with_token(self, token: str | None) -> Call[R]:
+    def with_token(self, token: str | None) -> Request[R]:
         """Return the same call with a token."""
         return replace(self, token=token)
 
@@ -182,17 +182,17 @@ class Call(Generic[R]):
         """Return how many bytes of an answer's body may be read."""
         return MAX_JSON_BODY if 200 <= status < 300 else MAX_ERROR_BODY
 
-    def accepts(self, reply: Reply) -> bool:
+    def accepts(self, response: Response) -> bool:
         """Whether ``read`` can make a value of an answer."""
-        return reply.ok or (self.sees_redirects and reply.redirects_to is not None)
+        return response.ok or (self.sees_redirects and response.redirects_to is not None)
 
     def __str__(self) -> str:
         # The query of an address that a redirect led to may hold a signature.
         return f"{self.method} {self.path.partition('?')[0]}"
 
-    def error(self, reply: Reply, note: str = "") -> ApiError:
+    def error(self, response: Response, note: str = "") -> ApiError:
         """Return the error that an answer outside 2xx stands for, in the server's own words."""
-        return api_error(reply.status, _words(reply), self.method, self.path.partition("?")[0], note)
+        return api_error(response.status, _words(response), self.method, self.path.partition("?")[0], note)
 
 
 class TransportError(Exception):
@@ -229,32 +229,32 @@ def _query_value(value: Any) -> str:
     return str(value)
 
 
-def read_list(read: Callable[[Any], T]) -> Callable[[Reply], list[T]]:
+def read_list(read: Callable[[Any], T]) -> Callable[[Response], list[T]]:
     """Return a reader of arrays, which is what every find endpoint answers with (documented)."""
 
-    def read_all(reply: Reply) -> list[T]:
-        value = reply.json()
+    def read_all(response: Response) -> list[T]:
+        value = response.json()
         if not isinstance(value, list):
-            raise ProtocolError(f"the answer is not the documented array: {excerpt(reply.body, 200)}")
+            raise ProtocolError(f"the answer is not the documented array: {excerpt(response.body, 200)}")
         return [read(item) for item in value]
 
     return read_all
 
 
-def read_one(read: Callable[[Any], T]) -> Callable[[Reply], T]:
+def read_one(read: Callable[[Any], T]) -> Callable[[Response], T]:
     """Return a reader of a single object."""
-    return lambda reply: read(reply.json())
+    return lambda response: read(response.json())
 
 
-def _words(reply: Reply) -> str:
+def _words(response: Response) -> str:
     """Return an error body's ``message`` if it is JSON with one, else its text. The form is not documented."""
     try:
-        value = json.loads(reply.body)
+        value = json.loads(response.body)
     except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict) and isinstance(value.get("message"), str):
         return str(value["message"])[:MAX_ERROR_TEXT]
-    return excerpt(reply.body, MAX_ERROR_TEXT) or "(no text)"
+    return excerpt(response.body, MAX_ERROR_TEXT) or "(no text)"
 
 
 def excerpt(body: bytes, limit: int) -> str:

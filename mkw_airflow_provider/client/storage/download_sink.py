@@ -10,8 +10,8 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from mkw_airflow_provider.client.folder import Draft, Folder, naming
-from mkw_airflow_provider.client.wire import Reply, TransportError
+from mkw_airflow_provider.client.request import Response, TransportError
+from mkw_airflow_provider.client.storage.folder import AtomicFile, Folder, naming
 from mkw_airflow_provider.exceptions import DownloadError, IntegrityError
 
 #: Longest file name, in bytes: what common file systems take, less the room for a number.
@@ -22,7 +22,7 @@ LONGEST_SUFFIX = 20
 RESERVED = frozenset('<>:"|?*[]')
 
 
-class IncomingFile:
+class DownloadSink:
     """A file that arrives in pieces: counted and hashed on the way. The sink of a download's call.
 
     :param folder: where it will stand.
@@ -32,7 +32,7 @@ class IncomingFile:
     def __init__(self, folder: Folder, name: str) -> None:
         self._folder = folder
         self._name = name
-        self._draft = Draft(folder, name)
+        self._draft = AtomicFile(folder, name)
         self._file: Any = None
         self._digest = hashlib.sha256()
         self._validator: str | None = None
@@ -45,14 +45,14 @@ class IncomingFile:
             return {}
         return {"Range": f"bytes={self.received}-", "If-Range": self._validator}
 
-    def begin(self, reply: Reply) -> None:
+    def begin(self, response: Response) -> None:
         """Take the head of an answer: the rest of the file, or all of it from the start.
 
         :raises TransportError: if a part came that was not asked for; the next try asks for the whole file.
         """
-        if reply.status == 206:
-            begin, total = _content_range(reply)
-            if self._file is None or begin != self.received or _validator(reply) != self._validator:
+        if response.status == 206:
+            begin, total = _content_range(response)
+            if self._file is None or begin != self.received or _validator(response) != self._validator:
                 self.start_over()
                 raise TransportError("the server sent another part of the file than was asked for", sent=True)
             self._expected = total
@@ -60,10 +60,10 @@ class IncomingFile:
         self.start_over()
         with self._named():
             self._file = self._draft.open()
-        length = re.fullmatch("[0-9]{1,18}", reply.headers.get("content-length", ""))
+        length = re.fullmatch("[0-9]{1,18}", response.headers.get("content-length", ""))
         # A coded body has another length than the file that it decodes to.
-        self._expected = int(length[0]) if length and "content-encoding" not in reply.headers else None
-        self._validator = _validator(reply)
+        self._expected = int(length[0]) if length and "content-encoding" not in response.headers else None
+        self._validator = _validator(response)
 
     def write(self, piece: bytes) -> None:
         """Take the next piece.
@@ -130,17 +130,19 @@ class IncomingFile:
         return naming(f"{self._folder.shown(self._name)} cannot be stored")
 
 
-def _content_range(reply: Reply) -> tuple[int | None, int | None]:
-    match = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", reply.headers.get("content-range", "").strip())
+def _content_range(response: Response) -> tuple[int | None, int | None]:
+    match = re.fullmatch(
+        r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", response.headers.get("content-range", "").strip()
+    )
     if match is None:
         return None, None
     return int(match[1]), None if match[2] == "*" else int(match[2])
 
 
-def _validator(reply: Reply) -> str | None:
+def _validator(response: Response) -> str | None:
     """Return what names a version of the file for certain: a strong entity tag, else the time of the last change."""
-    tag = reply.headers.get("etag", "")
-    return tag if tag.startswith('"') else reply.headers.get("last-modified")
+    tag = response.headers.get("etag", "")
+    return tag if tag.startswith('"') else response.headers.get("last-modified")
 
 
 def safe_name(name: str | None, download_id: int, taken: Collection[str] = ()) -> str:

@@ -14,10 +14,10 @@ from weakref import WeakKeyDictionary
 import aiohttp
 import yarl
 
-from mkw_airflow_provider.client.flows import Alone, Flow, Pause, Secret
-from mkw_airflow_provider.client.network import in_words, proxy_for, tls_context
+from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Sleep
+from mkw_airflow_provider.client.request import NOT_WHOLE, SLOWEST_ANSWER, Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.wire import NOT_WHOLE, SLOWEST_ANSWER, Call, Reply, TransportError
+from mkw_airflow_provider.client.transports.network import in_words, proxy_for, tls_context
 from mkw_airflow_provider.exceptions import ProtocolError
 
 T = TypeVar("T")
@@ -160,18 +160,18 @@ class AsyncClient:
                 outcome, failure = None, error
 
     async def _do(self, step: Any) -> Any:
-        if isinstance(step, Call):
+        if isinstance(step, Request):
             return await self.send(step)
-        if isinstance(step, Pause):
+        if isinstance(step, Sleep):
             return await _sleep(step.seconds)
-        if isinstance(step, Secret):
+        if isinstance(step, MaskSecret):
             return await self._mask(step.value)
-        if isinstance(step, Alone):
+        if isinstance(step, Exclusive):
             async with self._turns.setdefault(step.key, asyncio.Lock()):
                 return await self.run(step.flow)
         raise TypeError(f"a flow yielded {step!r}")
 
-    async def send(self, call: Call[Any]) -> Reply:
+    async def send(self, call: Request[Any]) -> Response:
         """Send one request. Streams nothing: files are fetched in the worker.
 
         :raises TransportError: if no whole answer came.
@@ -213,7 +213,7 @@ async def _sleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def _receive(call: Call[Any], response: aiohttp.ClientResponse) -> Reply:
+async def _receive(call: Request[Any], response: aiohttp.ClientResponse) -> Response:
     status, limit = response.status, call.body_limit(response.status)
     headers = {name.lower(): value for name, value in response.headers.items()}
     body = bytearray()
@@ -225,7 +225,7 @@ async def _receive(call: Call[Any], response: aiohttp.ClientResponse) -> Reply:
             if 200 <= status < 300:
                 raise ProtocolError(f"the answer to {call} is larger than {limit} bytes")
             break
-    return Reply(status, headers, bytes(body[:limit]))
+    return Response(status, headers, bytes(body[:limit]))
 
 
 class _Shared:

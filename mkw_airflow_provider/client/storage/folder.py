@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from mkw_airflow_provider.client.wire import PIECE
+from mkw_airflow_provider.client.request import PIECE
 from mkw_airflow_provider.exceptions import DownloadError
 
 #: What lies beside a file while it is written.
@@ -107,7 +107,7 @@ class Folder:
 
         :raises DownloadError: if that is not possible.
         """
-        draft = Draft(self, name)
+        draft = AtomicFile(self, name)
         try:
             with naming(f"{self.shown(name)} cannot be stored"), draft.open() as file:
                 file.write(json.dumps(value, indent=2).encode() + b"\n")
@@ -142,7 +142,7 @@ def naming(trouble: str) -> Iterator[None]:
         raise DownloadError(f"{trouble}: {error}") from error
 
 
-class Draft:
+class AtomicFile:
     """A file under a hidden name of its own, until it is whole.
 
     On a local file system its writer holds a lock on another hidden file beside it. The system takes that from a

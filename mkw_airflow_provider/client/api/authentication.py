@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mkw_airflow_provider.client.request import SENDABLE, Request, Response
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.wire import SENDABLE, Call, Reply
 from mkw_airflow_provider.exceptions import MetaKraftwerkError, ProtocolError
 
 #: A token is renewed this many seconds before it ends, or after nine tenths of a life that is shorter.
@@ -70,15 +70,15 @@ def _epoch(value: Any) -> float | None:
     return None
 
 
-def login(settings: Settings) -> Call[Token]:
+def login(settings: Settings) -> Request[Token]:
     """Log in (documented: local strategy, e-mail and password; 201 with ``accessToken`` and ``user``)."""
     body = {"strategy": "local", "email": settings.login, "password": settings.password}
     # Another login does no harm, so a lost answer is met by asking again.
-    return Call("POST", "/authentication", _read_token, body=body, repeatable=True, authenticated=False)
+    return Request("POST", "/authentication", _read_token, body=body, retryable=True, authenticated=False)
 
 
-def _read_token(reply: Reply) -> Token:
-    value = reply.json()
+def _read_token(response: Response) -> Token:
+    value = response.json()
     token = value.get("accessToken") if isinstance(value, dict) else None
     if not isinstance(token, str) or not SENDABLE.fullmatch(token):
         # The body is not shown: whatever it is, it may hold a secret.
@@ -89,7 +89,7 @@ def _read_token(reply: Reply) -> Token:
 
 
 @dataclass
-class Wallet:
+class TokenCache:
     """The token of one user at one server, as this process has it.
 
     :param token: the newest one.
@@ -116,16 +116,16 @@ class Wallet:
         self.logins, self.failure = self.logins + 1, None
         return token
 
-    def give_up(self, failure: MetaKraftwerkError) -> None:
+    def record_failure(self, failure: MetaKraftwerkError) -> None:
         """Remember why a login failed, for those who waited for it."""
         self.logins, self.failure = self.logins + 1, failure
 
 
-_wallets: dict[tuple[str, str | None], Wallet] = {}
+_token_caches: dict[tuple[str, str | None], TokenCache] = {}
 _lock = threading.Lock()
 
 
-def wallet_of(settings: Settings) -> Wallet:
+def token_cache_for(settings: Settings) -> TokenCache:
     """Return the wallet of a user at a server: one for each in the whole process."""
     with _lock:
-        return _wallets.setdefault((settings.base_url, settings.login), Wallet())
+        return _token_caches.setdefault((settings.base_url, settings.login), TokenCache())

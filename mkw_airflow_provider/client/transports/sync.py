@@ -18,10 +18,10 @@ import requests.adapters
 import urllib3
 import urllib3.connection
 
-from mkw_airflow_provider.client.flows import Alone, Flow, Pause, Secret
-from mkw_airflow_provider.client.network import in_words, proxy_for, tls_context
+from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Sleep
+from mkw_airflow_provider.client.request import NOT_WHOLE, PIECE, SLOWEST_ANSWER, Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.wire import NOT_WHOLE, PIECE, SLOWEST_ANSWER, Call, Reply, TransportError
+from mkw_airflow_provider.client.transports.network import in_words, proxy_for, tls_context
 from mkw_airflow_provider.exceptions import ProtocolError
 
 T = TypeVar("T")
@@ -185,13 +185,13 @@ class Client:
                 outcome, failure = None, error
 
     def _do(self, step: Any) -> Any:
-        if isinstance(step, Call):
+        if isinstance(step, Request):
             return self.send(step)
-        if isinstance(step, Pause):
+        if isinstance(step, Sleep):
             return self._go_on(after=step.seconds)
-        if isinstance(step, Secret):
+        if isinstance(step, MaskSecret):
             return self._mask(step.value)
-        if isinstance(step, Alone):
+        if isinstance(step, Exclusive):
             with _turns_lock:
                 turn = _turns.setdefault(step.key, threading.Lock())
             with turn:
@@ -202,7 +202,7 @@ class Client:
         if self._stopped.wait(after):
             raise StoppedError
 
-    def send(self, call: Call[Any]) -> Reply:
+    def send(self, call: Request[Any]) -> Response:
         """Send one request.
 
         :raises TransportError: if no whole answer came.
@@ -228,8 +228,8 @@ class Client:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise TransportError(_in_words(error), sent=_may_have_arrived(error)) from error
 
-    def _receive(self, call: Call[Any], response: requests.Response) -> Reply:
-        reply = Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()})
+    def _receive(self, call: Request[Any], response: requests.Response) -> Response:
+        reply = Response(response.status_code, {name.lower(): value for name, value in response.headers.items()})
         if call.sink is not None and reply.ok:
             call.sink.begin(reply)
             for piece in self._stream(response):
@@ -237,9 +237,9 @@ class Client:
                 call.sink.write(piece)
             return reply
         limit = call.body_limit(reply.status)
-        return Reply(reply.status, reply.headers, self._body(call, response, reply, limit))
+        return Response(reply.status, reply.headers, self._body(call, response, reply, limit))
 
-    def _body(self, call: Call[Any], response: requests.Response, reply: Reply, limit: int) -> bytes:
+    def _body(self, call: Request[Any], response: requests.Response, reply: Response, limit: int) -> bytes:
         body = bytearray()
         while piece := response.raw.read1(64 * 1024, decode_content=True):
             body += piece

@@ -9,9 +9,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-from mkw_airflow_provider.client.authentication import Token, Wallet, login
+from mkw_airflow_provider.client.api.authentication import Token, TokenCache, login
+from mkw_airflow_provider.client.request import Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.wire import Call, Reply, TransportError
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConnectionFailedError,
@@ -33,21 +33,21 @@ AMBIGUOUS = frozenset({408, 502, 503, 504})
 
 
 @dataclass(frozen=True)
-class Pause:
+class Sleep:
     """Wait so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Secret:
+class MaskSecret:
     """Keep a text out of every log from now on."""
 
     value: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Alone:
+class Exclusive:
     """Run a flow while no other flow of the same key runs."""
 
     key: Any
@@ -57,12 +57,12 @@ class Alone:
 Flow: TypeAlias = Generator[Any, Any, T]
 
 
-class LostAnswerError(Exception):
+class OutcomeUnknownError(Exception):
     """The answer to a call that must not be repeated was lost. Internal: whoever sent it looks up what came of it."""
 
 
 @dataclass
-class Conversation:
+class ApiSession:
     """What all flows of one connection share: settings, token, clocks, chance, log.
 
     :param settings: of the connection.
@@ -74,13 +74,13 @@ class Conversation:
     """
 
     settings: Settings
-    wallet: Wallet
+    token_cache: TokenCache
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     random: Callable[[], float] = random.random
     log: logging.Logger | Any = field(default_factory=lambda: logging.getLogger("mkw_airflow_provider"))
 
-    def request(self, call: Call[T], until: float | None = None) -> Flow[T]:
+    def request(self, request: Request[T], until: float | None = None) -> Flow[T]:
         """Bring one call to its answer: with a token, repeated while the server is out of reach.
 
         :param until: epoch seconds after which no repetition starts, though the tolerance is not used up.
@@ -89,16 +89,16 @@ class Conversation:
         :raises ApiError: what the server said.
         :raises LostAnswerError: for a call that must not be repeated and may have been carried out.
         """
-        if not call.authenticated:
-            return (yield from self._repeated(call, until))
+        if not request.authenticated:
+            return (yield from self._repeated(request, until))
         token = yield from self.token(until=until)
         try:
-            return (yield from self._repeated(call.with_token(token.value), until))
+            return (yield from self._repeated(request.with_token(token.value), until))
         except NotAuthenticatedError:
             if self.settings.token:
                 raise
         token = yield from self.token(refused=token, until=until)
-        return (yield from self._repeated(call.with_token(token.value), until))
+        return (yield from self._repeated(request.with_token(token.value), until))
 
     def token(self, refused: Token | None = None, until: float | None = None) -> Flow[Token]:
         """Return a token, logging in if there is none or the one there is was refused.
@@ -107,58 +107,58 @@ class Conversation:
         """
         if self.settings.token:
             return Token.of(self.settings.token)
-        current = self.wallet.current(self.monotonic())
+        current = self.token_cache.current(self.monotonic())
         if current is not None and current is not refused:
             return current
         key = (self.settings.base_url, self.settings.login)
-        token: Token = yield Alone(key, self._log_in(refused, self.wallet.logins, until))
+        token: Token = yield Exclusive(key, self._log_in(refused, self.token_cache.logins, until))
         return token
 
     def _log_in(self, refused: Token | None, logins_before: int, until: float | None) -> Flow[Token]:
         """Log in, unless somebody else did while this flow waited for its turn: then share the outcome."""
-        current = self.wallet.current(self.monotonic())
+        current = self.token_cache.current(self.monotonic())
         if current is not None and current is not refused:
             return current
-        if self.wallet.logins != logins_before and self.wallet.failure is not None:
-            raise self.wallet.failure
+        if self.token_cache.logins != logins_before and self.token_cache.failure is not None:
+            raise self.token_cache.failure
         try:
             token = yield from self._repeated(login(self.settings), until)
         except MetaKraftwerkError as error:
-            self.wallet.give_up(error)
+            self.token_cache.record_failure(error)
             raise
-        yield Secret(token.value)
-        return self.wallet.put(token, self.monotonic())
+        yield MaskSecret(token.value)
+        return self.token_cache.put(token, self.monotonic())
 
-    def _repeated(self, call: Call[T], until: float | None) -> Flow[T]:
-        outage = _Outage(self, call, until)
-        received = call.sink.received if call.sink else 0
+    def _repeated(self, request: Request[T], until: float | None) -> Flow[T]:
+        outage = _Outage(self, request, until)
+        received = request.sink.received if request.sink else 0
         while True:
-            reply: Reply | None = None
+            response: Response | None = None
             try:
-                reply = yield call
-                if call.accepts(reply):
-                    return call.read(reply)
-                problem: Exception = call.error(reply, self.server_of(call) if _is_trouble(reply) else "")
+                response = yield request
+                if request.accepts(response):
+                    return request.read(response)
+                problem: Exception = request.error(response, self.server_of(request) if _is_trouble(response) else "")
             except (TransportError, ProtocolError) as error:
                 problem = error
-            if not _may_repeat(call, reply, problem):
+            if not _may_repeat(request, response, problem):
                 raise problem
-            if call.sink is not None and call.sink.received > received:
+            if request.sink is not None and request.sink.received > received:
                 # Part of a file is a good answer, too: the tolerance counts from the newest piece.
-                outage, received = _Outage(self, call, until), call.sink.received
-            yield Pause(outage.next_pause(problem, reply))
+                outage, received = _Outage(self, request, until), request.sink.received
+            yield Sleep(outage.next_pause(problem, response))
 
-    def server_of(self, call: Call[Any]) -> str:
+    def server_of(self, request: Request[Any]) -> str:
         """Return where a call goes, for an error's text; nothing where the call itself says so, after a redirect."""
-        return "" if "://" in call.path else f"at {self.settings.base_url}"
+        return "" if "://" in request.path else f"at {self.settings.base_url}"
 
 
-def _is_trouble(reply: Reply) -> bool:
+def _is_trouble(response: Response) -> bool:
     """Whether an answer is about the server and not about the request: then one wants to know which server."""
-    return reply.status >= 500 or reply.status in PASSING
+    return response.status >= 500 or response.status in PASSING
 
 
-def _may_repeat(call: Call[Any], reply: Reply | None, problem: Exception) -> bool:
+def _may_repeat(request: Request[Any], response: Response | None, problem: Exception) -> bool:
     """Whether to send a call again.
 
     :raises LostAnswerError: where the server may have done it already, and it must not be done twice.
@@ -167,46 +167,46 @@ def _may_repeat(call: Call[Any], reply: Reply | None, problem: Exception) -> boo
         if problem.status not in PASSING:
             return False
         refused = problem.status in REFUSED or (
-            problem.status == 503 and reply is not None and "retry-after" in reply.headers
+            problem.status == 503 and response is not None and "retry-after" in response.headers
         )
-        if call.is_repeatable or refused:
+        if request.is_retryable or refused:
             return True
         if problem.status in AMBIGUOUS:
-            raise LostAnswerError(str(problem)) from problem
+            raise OutcomeUnknownError(str(problem)) from problem
         return False
-    if call.is_repeatable or (isinstance(problem, TransportError) and not problem.sent):
+    if request.is_retryable or (isinstance(problem, TransportError) and not problem.sent):
         return True
-    raise LostAnswerError(f"{call}: {problem}") from problem
+    raise OutcomeUnknownError(f"{request}: {problem}") from problem
 
 
 class _Outage:
     """Counts how long a server has given no good answer to one call, and when to ask again."""
 
-    def __init__(self, conversation: Conversation, call: Call[Any], until: float | None) -> None:
+    def __init__(self, conversation: ApiSession, request: Request[Any], until: float | None) -> None:
         self._conversation = conversation
-        self._call = call
+        self._call = request
         self._until = until
         self._began: float | None = None
         self._failures = 0
 
-    def next_pause(self, problem: Exception, reply: Reply | None) -> float:
+    def next_pause(self, problem: Exception, response: Response | None) -> float:
         """Return the seconds to wait before the next try.
 
         :raises MetaKraftwerkError: once the tolerance is used up.
         """
-        talk = self._conversation
-        now = talk.monotonic()
+        session = self._conversation
+        now = session.monotonic()
         if self._began is None:
             self._began = now
-        left = talk.settings.outage_tolerance - (now - self._began)
+        left = session.settings.outage_tolerance - (now - self._began)
         if self._until is not None:
-            left = min(left, self._until - talk.wall())
+            left = min(left, self._until - session.wall())
         if left <= 0:
             raise self._end(problem, now - self._began) from problem
         ceiling = min(LONGEST_BACKOFF, SHORTEST_BACKOFF * 2.0 ** min(self._failures + 1, 16))
         # Full jitter: callers that failed together do not come back together.
-        pause = SHORTEST_BACKOFF + (ceiling - SHORTEST_BACKOFF) * talk.random()
-        asked = reply.retry_after(talk.wall()) if reply is not None else None
+        pause = SHORTEST_BACKOFF + (ceiling - SHORTEST_BACKOFF) * session.random()
+        asked = response.retry_after(session.wall()) if response is not None else None
         pause = min(max(pause, asked or 0.0), left)
         self._failures += 1
         self._log(problem, pause, left)
@@ -226,7 +226,7 @@ class _Outage:
         if isinstance(problem, ApiError):
             note = "; ".join(filter(None, (problem.note, note)))
             return type(problem)(problem.status, problem.message, problem.method, problem.path, note)
-        call = f"{self._call} {self._conversation.server_of(self._call)}".rstrip()
+        request = f"{self._call} {self._conversation.server_of(self._call)}".rstrip()
         if isinstance(problem, ProtocolError):
-            return ProtocolError(f"{call}: {problem} ({note})")
-        return ConnectionFailedError(f"{call} got no answer: {problem} ({note})")
+            return ProtocolError(f"{request}: {problem} ({note})")
+        return ConnectionFailedError(f"{request} got no answer: {problem} ({note})")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 
-from mkw_airflow_provider.client.arguments import whole_number
+from mkw_airflow_provider.client.validation import whole_number
 from mkw_airflow_provider.exceptions import (
     ApiError,
     BuildTimeoutError,
@@ -20,8 +20,8 @@ from mkw_airflow_provider.exceptions import (
 from mkw_airflow_provider.operators.without_worker import can_end
 
 if TYPE_CHECKING:
-    from mkw_airflow_provider.client.builds import Build
-    from mkw_airflow_provider.client.flows.waiting import History
+    from mkw_airflow_provider.client.api.builds import Build
+    from mkw_airflow_provider.client.flows.wait import PollHistory
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
 
 #: What Airflow calls instead of the method that a deferred task named, when the deferral failed.
@@ -29,7 +29,7 @@ FAILED_DEFERRAL = "__fail__"
 TRIGGER_TIMEOUT = "Trigger timeout"
 
 
-class UsesMetaKraftwerk(BaseOperator):
+class MetaKraftwerkOperator(BaseOperator):
     """An operator with a hook and ids that may come from other tasks."""
 
     metakraftwerk_conn_id: str
@@ -66,7 +66,7 @@ class Limit(NamedTuple):
     deadline: float
 
 
-class WaitsForBuild(UsesMetaKraftwerk):
+class BuildWaitOperator(MetaKraftwerkOperator):
     """An operator that waits for a build. Subclasses say what an end and a time-out mean to them."""
 
     deferrable: bool
@@ -123,17 +123,17 @@ class WaitsForBuild(UsesMetaKraftwerk):
         :param pause: seconds to wait before the first look; None: look at once, for it may have ended already.
         :return: what :meth:`concluded` makes of its end.
         """
-        from mkw_airflow_provider.client.flows.waiting import History, wait
-        from mkw_airflow_provider.client.polling import FLOOR
+        from mkw_airflow_provider.client.flows.polling import FLOOR
+        from mkw_airflow_provider.client.flows.wait import PollHistory, wait
 
-        history = History()
+        history = PollHistory()
         try:
             build = self._first_look(build_id) if pause is None else None
             if build is None or not build.has_ended:
                 if self.deferrable:
                     self.put_away(build_id, limit)
                 flow = wait(
-                    self.hook.talk,
+                    self.hook.session,
                     build_id,
                     poll_interval=self.longest_pause,
                     deadline=None if limit is None else limit.deadline,
@@ -149,11 +149,11 @@ class WaitsForBuild(UsesMetaKraftwerk):
 
     def _first_look(self, build_id: int) -> Build | None:
         """Return the build; None if the server is out of reach, which is for the wait to sit out, within its time."""
-        from mkw_airflow_provider.client.builds import get_build
-        from mkw_airflow_provider.client.flows.conversation import PASSING
+        from mkw_airflow_provider.client.api.builds import get_build
+        from mkw_airflow_provider.client.session import PASSING
 
         try:
-            return self.hook.run(self.hook.talk.request(get_build(build_id), until=time.time()))
+            return self.hook.run(self.hook.session.request(get_build(build_id), until=time.time()))
         except (ApiError, ConnectionFailedError, ProtocolError) as error:
             if isinstance(error, ApiError) and error.status not in PASSING:
                 raise
@@ -200,8 +200,8 @@ class WaitsForBuild(UsesMetaKraftwerk):
         :param limited_by: which time-out was the earlier one.
         :raises ProtocolError: for an event that is none of its, which never passes for success.
         """
-        from mkw_airflow_provider.client.builds import Build
-        from mkw_airflow_provider.client.flows.waiting import History
+        from mkw_airflow_provider.client.api.builds import Build
+        from mkw_airflow_provider.client.flows.wait import PollHistory
 
         outcome = event.get("outcome") if isinstance(event, dict) else None
         if not isinstance(event, dict) or outcome not in ("ended", "timeout", "error"):
@@ -210,7 +210,7 @@ class WaitsForBuild(UsesMetaKraftwerk):
                 "It goes on at the server if it has not ended"
             )
         self._build_id = event.get("build_id")
-        self.log.info("%s", History.describe(event.get("build_id", 0), event.get("history") or {}))
+        self.log.info("%s", PollHistory.describe(event.get("build_id", 0), event.get("history") or {}))
         if outcome != "ended":
             self._break_off(MetaKraftwerkError.from_dict(event.get("error") or {}), limited_by or self._shorter())
         return self.concluded(Build.from_json(event.get("build")))
@@ -246,12 +246,12 @@ class WaitsForBuild(UsesMetaKraftwerk):
 
         Status first, deadline second: a build that has ended in the meantime is not reported as timed out.
         """
-        from mkw_airflow_provider.client.builds import get_build
+        from mkw_airflow_provider.client.api.builds import get_build
 
         build_id = self._build_id = self.watched_build_id(context)
         text = f"Airflow gave up waiting for build {build_id}, and no triggerer has said how it is"
         try:
-            build = self.hook.run(self.hook.talk.request(get_build(build_id), until=time.time()))
+            build = self.hook.run(self.hook.session.request(get_build(build_id), until=time.time()))
         except MetaKraftwerkError as error:
             text = f"{text}; it could not be asked now either: {error}"
         else:
@@ -267,7 +267,7 @@ class WaitsForBuild(UsesMetaKraftwerk):
 
     def log_end(self, build: Build) -> None:
         """Log how a build ended: the last line of the task, deferred or not."""
-        from mkw_airflow_provider.client.flows.waiting import ending
+        from mkw_airflow_provider.client.flows.wait import ending
 
         self.log.info("%s", ending(build))
 
@@ -277,8 +277,8 @@ class WaitsForBuild(UsesMetaKraftwerk):
             self.log.warning("Killed. Build %s goes on at the server: the API has no cancel.", self._build_id)
 
 
-def _overdue(build_id: int, history: History) -> BuildTimeoutError:
+def _overdue(build_id: int, history: PollHistory) -> BuildTimeoutError:
     """Return the time-out of a wait that Airflow's alarm cut short, in the words of one that ended by itself."""
-    from mkw_airflow_provider.client.flows.waiting import timeout_message
+    from mkw_airflow_provider.client.flows.wait import timeout_message
 
     return BuildTimeoutError(build_id, timeout_message(build_id, history.last_seen() or "not seen once"))

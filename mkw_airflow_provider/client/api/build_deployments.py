@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mkw_airflow_provider.client.arguments import (
+from mkw_airflow_provider.client.model import Record
+from mkw_airflow_provider.client.request import Request, api_path, query, read_list, read_one
+from mkw_airflow_provider.client.validation import (
     at_most_one,
     exactly_one,
     optional_number,
     optional_text,
     whole_number,
 )
-from mkw_airflow_provider.client.records import Record
-from mkw_airflow_provider.client.wire import Call, api_path, query, read_list, read_one
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def find_build_deployments(
     pattern_id: int | None = None,
     deployment: str | None = None,
     deployment_id: int | None = None,
-) -> Call[list[BuildDeployment]]:
+) -> Request[list[BuildDeployment]]:
     """List build deployments. All filters are optional (documented).
 
     :raises ConfigurationError: where a name and the id of the same thing are both given.
@@ -64,13 +64,13 @@ def find_build_deployments(
         deployment=optional_text("deployment", deployment),
         deployment_id=optional_number("deployment_id", deployment_id),
     )
-    return Call("GET", api_path("build_deployments"), read_list(BuildDeployment.from_json), filters)
+    return Request("GET", api_path("build_deployments"), read_list(BuildDeployment.from_json), filters)
 
 
-def get_build_deployment(build_deployment_id: int) -> Call[BuildDeployment]:
+def get_build_deployment(build_deployment_id: int) -> Request[BuildDeployment]:
     """Read one build deployment."""
     number = whole_number("build_deployment_id", build_deployment_id)
-    return Call("GET", api_path("build_deployments", number), read_one(BuildDeployment.from_json))
+    return Request("GET", api_path("build_deployments", number), read_one(BuildDeployment.from_json))
 
 
 def check_choice(
@@ -104,7 +104,7 @@ def create_build_deployment(
     agent_id: int | None = None,
     agent_group: str | None = None,
     agent_group_id: int | None = None,
-) -> Call[BuildDeployment]:
+) -> Request[BuildDeployment]:
     """Deploy a build's results. It must not be sent twice.
 
     :param agent: name of the agent that executes the deployment; with none of the four the server's default.
@@ -133,7 +133,7 @@ def create_build_deployment(
         "agent_group_id": optional_number("agent_group_id", agent_group_id),
     }
     sent = {name: value for name, value in body.items() if value is not None}
-    return Call("POST", api_path("build_deployments"), read_one(_read_created), body=sent)
+    return Request("POST", api_path("build_deployments"), read_one(_read_created), body=sent)
 
 
 def _read_created(value: Any) -> BuildDeployment:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from mkw_airflow_provider.client.deployments import (
+from mkw_airflow_provider.client.api.build_deployments import (
     BuildDeployment,
     check_choice,
     create_build_deployment,
     find_build_deployments,
 )
-from mkw_airflow_provider.client.flows.conversation import Conversation, Flow
-from mkw_airflow_provider.client.flows.lost_answers import send_blindly, send_once
-from mkw_airflow_provider.client.wire import Call
+from mkw_airflow_provider.client.recovery import send_blindly, send_or_recover
+from mkw_airflow_provider.client.request import Request
+from mkw_airflow_provider.client.session import ApiSession, Flow
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, DeploymentFailedError, DeploymentUncertainError
 
 
 @dataclass(frozen=True)
-class DeploymentOrder:
+class DeploymentRequest:
     """What to deploy, where to and by whom: the arguments of ``POST /build_deployments``."""
 
     build_id: int
@@ -40,7 +40,7 @@ class DeploymentOrder:
         del arguments["build_id"]
         check_choice(**arguments)
 
-    def call(self) -> Call[BuildDeployment]:
+    def request(self) -> Request[BuildDeployment]:
         """Return the call that deploys."""
         return create_build_deployment(**vars(self))
 
@@ -49,21 +49,21 @@ class DeploymentOrder:
         return f"{deployment} of {self.pattern or f'pattern {self.pattern_id}'} for build {self.build_id}"
 
 
-def listed(talk: Conversation, order: DeploymentOrder) -> Flow[list[BuildDeployment]]:
+def listed(session: ApiSession, order: DeploymentRequest) -> Flow[list[BuildDeployment]]:
     """List what the API has of the same build, pattern and deployment, oldest first."""
-    call = find_build_deployments(
+    request = find_build_deployments(
         build_id=order.build_id,
         pattern=order.pattern,
         pattern_id=order.pattern_id,
         deployment=order.deployment,
         deployment_id=order.deployment_id,
     )
-    found: list[BuildDeployment] = yield from talk.request(call)
+    found: list[BuildDeployment] = yield from session.request(request)
     return sorted(found, key=lambda deployment: deployment.id)
 
 
 def decide(
-    talk: Conversation, order: DeploymentOrder, there: Collection[BuildDeployment], if_deployed: str
+    session: ApiSession, order: DeploymentRequest, there: Collection[BuildDeployment], if_deployed: str
 ) -> BuildDeployment | None:
     """Return the deployment to leave it at, or None to make one.
 
@@ -79,13 +79,13 @@ def decide(
             f"{order} is listed already as build deployment {newest.id}, and `if_deployed` is 'fail'. Nothing was sent"
         )
     if if_deployed == "deploy":
-        talk.log.info("%s is listed already as build deployment %s; deploying again.", order, newest.id)
+        session.log.info("%s is listed already as build deployment %s; deploying again.", order, newest.id)
         return None
-    talk.log.info("%s is listed already as build deployment %s; not deploying again.", order, newest.id)
+    session.log.info("%s is listed already as build deployment %s; not deploying again.", order, newest.id)
     return newest
 
 
-def deploy(talk: Conversation, order: DeploymentOrder, known: Collection[int]) -> Flow[BuildDeployment]:
+def deploy(session: ApiSession, order: DeploymentRequest, known: Collection[int]) -> Flow[BuildDeployment]:
     """Send ``POST /build_deployments`` once.
 
     :param known: ids of the deployments listed before, so that a new one can be told from them.
@@ -94,11 +94,11 @@ def deploy(talk: Conversation, order: DeploymentOrder, known: Collection[int]) -
     """
 
     def find() -> Flow[BuildDeployment | None]:
-        there: list[BuildDeployment] = yield from listed(talk, order)
+        there: list[BuildDeployment] = yield from listed(session, order)
         new = [deployment for deployment in there if deployment.id not in known]
         if not new:
             return None
-        talk.log.info("Build deployment %s is the one that the lost answer was about.", new[-1].id)
+        session.log.info("Build deployment %s is the one that the lost answer was about.", new[-1].id)
         return new[-1]
 
     def uncertain(what: str) -> DeploymentUncertainError:
@@ -107,10 +107,10 @@ def deploy(talk: Conversation, order: DeploymentOrder, known: Collection[int]) -
             "The next try of this task looks first, and deploys only if none is listed"
         )
 
-    return (yield from send_once(talk, order.call(), find=find, uncertain=uncertain))
+    return (yield from send_or_recover(session, order.request(), find=find, uncertain=uncertain))
 
 
-def create(talk: Conversation, order: DeploymentOrder) -> Flow[BuildDeployment]:
+def create(session: ApiSession, order: DeploymentRequest) -> Flow[BuildDeployment]:
     """Send ``POST /build_deployments`` once, without knowing what was listed before.
 
     :raises DeploymentUncertainError: if the answer was lost.
@@ -121,10 +121,10 @@ def create(talk: Conversation, order: DeploymentOrder) -> Flow[BuildDeployment]:
             f"{what}: {order} may run at the server. List the build's deployments before deploying again"
         )
 
-    return (yield from send_blindly(talk, order.call(), uncertain=uncertain))
+    return (yield from send_blindly(session, order.request(), uncertain=uncertain))
 
 
-def check_outcome(talk: Conversation, deployment: BuildDeployment) -> BuildDeployment:
+def check_outcome(session: ApiSession, deployment: BuildDeployment) -> BuildDeployment:
     """Report what the server says of a deployment, which is no more than that it has taken it, unless it sends more.
 
     :raises DeploymentFailedError: if it sends the undocumented status FAILED.
@@ -135,9 +135,9 @@ def check_outcome(talk: Conversation, deployment: BuildDeployment) -> BuildDeplo
             f"build deployment {deployment.id} {said}. Clear the task to deploy again; a retry does not"
         )
     if said:
-        talk.log.info("Build deployment %s is accepted; the server says: %s.", deployment.id, said)
+        session.log.info("Build deployment %s is accepted; the server says: %s.", deployment.id, said)
     else:
-        talk.log.info(
+        session.log.info(
             "Build deployment %s is accepted. How it ends the API does not tell: see the build's page.", deployment.id
         )
     return deployment

@@ -8,28 +8,28 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
 
-from mkw_airflow_provider.client.builds import Build
-from mkw_airflow_provider.client.catalogue import find_patterns
-from mkw_airflow_provider.client.downloads import Download, DownloadedFile, find_downloads
-from mkw_airflow_provider.client.flows import Conversation, Flow
-from mkw_airflow_provider.client.flows.downloading import fetch
-from mkw_airflow_provider.client.flows.waiting import look
-from mkw_airflow_provider.client.folder import Folder
-from mkw_airflow_provider.client.incoming import IncomingFile, safe_name
-from mkw_airflow_provider.client.manifest import MANIFEST, Entries, Manifest
-from mkw_airflow_provider.client.sync import Client
+from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.api.catalog import find_patterns
+from mkw_airflow_provider.client.api.downloads import Download, DownloadedFile, find_downloads
+from mkw_airflow_provider.client.flows import ApiSession, Flow
+from mkw_airflow_provider.client.flows.download import fetch
+from mkw_airflow_provider.client.flows.wait import look
+from mkw_airflow_provider.client.storage.download_sink import DownloadSink, safe_name
+from mkw_airflow_provider.client.storage.folder import Folder
+from mkw_airflow_provider.client.storage.manifest import MANIFEST, Entries, Manifest
+from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.exceptions import DownloadError, ProtocolError
 
 
-def download_file(client: Client, talk: Conversation, download_id: int, folder: Folder, name: str) -> DownloadedFile:
+def download_file(client: Client, session: ApiSession, download_id: int, folder: Folder, name: str) -> DownloadedFile:
     """Fetch one file and put it under its final name.
 
     :raises DownloadError: if it cannot be fetched or stored.
     :raises IntegrityError: if it is not whole.
     """
-    incoming = IncomingFile(folder, name)
+    incoming = DownloadSink(folder, name)
     try:
-        client.run(fetch(talk, download_id, incoming))
+        client.run(fetch(session, download_id, incoming))
         size, sha256 = incoming.finish()
     except BaseException:
         incoming.discard()
@@ -37,7 +37,7 @@ def download_file(client: Client, talk: Conversation, download_id: int, folder: 
     return DownloadedFile(folder.shown(name), size, sha256)
 
 
-def build_with_downloads(talk: Conversation, build_id: int) -> Flow[Build]:
+def build_with_downloads(session: ApiSession, build_id: int) -> Flow[Build]:
     """Read a FINISHED build with its downloads, each with the name of its pattern.
 
     :raises BuildFailedError: if the build ended FAILED.
@@ -45,7 +45,7 @@ def build_with_downloads(talk: Conversation, build_id: int) -> Flow[Build]:
     :raises DownloadError: if it has not ended, or has no downloads.
     :raises ProtocolError: if some of its downloads can be read neither from the build nor from their list.
     """
-    build: Build = yield from look(talk, build_id)
+    build: Build = yield from look(session, build_id)
     if not build.has_ended:
         raise DownloadError(
             f"build {build.id} is {build.status}: it has no files before it is FINISHED; wait for it first"
@@ -55,14 +55,14 @@ def build_with_downloads(talk: Conversation, build_id: int) -> Flow[Build]:
     listed = build.raw.get("downloads")
     count = len(listed) if isinstance(listed, list) else 0
     if not downloads or len(downloads) < count:
-        downloads = yield from talk.request(find_downloads(build_id=build.id))
+        downloads = yield from session.request(find_downloads(build_id=build.id))
     if len(downloads) < count:
         raise ProtocolError(f"build {build.id} lists {count} downloads, of which only {len(downloads)} can be read")
     if not downloads:
         raise DownloadError(f"build {build.id} is FINISHED, but has no downloads: nothing was changed by it, perhaps")
     if any(download.pattern is None for download in downloads):
         # The list of downloads has ids of patterns only (documented).
-        names = {pattern.id: pattern.name for pattern in (yield from talk.request(find_patterns()))}
+        names = {pattern.id: pattern.name for pattern in (yield from session.request(find_patterns()))}
         downloads = [replace(d, pattern=d.pattern or names.get(d.pattern_id or -1)) for d in downloads]
     return replace(build, downloads=tuple(sorted(downloads, key=lambda download: download.id)))
 
@@ -86,9 +86,9 @@ class Results:
     :param folder: where to.
     """
 
-    def __init__(self, client: Client, talk: Conversation, build: Build, folder: Folder) -> None:
+    def __init__(self, client: Client, session: ApiSession, build: Build, folder: Folder) -> None:
         self._client = client
-        self._talk = talk
+        self._talk = session
         self._build = build
         self._folder = folder
         self._names = final_names(build.downloads)

@@ -6,16 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mkw_airflow_provider.client.builds import Build, BuildStatus, CreatedBuild, create_build, find_builds
-from mkw_airflow_provider.client.flows.conversation import Conversation, Flow
-from mkw_airflow_provider.client.flows.lost_answers import send_blindly, send_once
-from mkw_airflow_provider.client.identity import Identity, choose
-from mkw_airflow_provider.client.wire import Call
+from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild, create_build, find_builds
+from mkw_airflow_provider.client.flows.build_marker import BuildMarker, choose
+from mkw_airflow_provider.client.recovery import send_blindly, send_or_recover
+from mkw_airflow_provider.client.request import Request
+from mkw_airflow_provider.client.session import ApiSession, Flow
 from mkw_airflow_provider.exceptions import BuildStartUncertainError
 
 
 @dataclass(frozen=True)
-class Order:
+class BuildRequest:
     """What to build: the arguments of ``POST /builds``, as :func:`create_build` takes them."""
 
     project: str | None
@@ -27,7 +27,9 @@ class Order:
     restore: bool = False
 
 
-def start(talk: Conversation, order: Order, identity: Identity | None, *, is_retry: bool = False) -> Flow[CreatedBuild]:
+def start(
+    session: ApiSession, order: BuildRequest, identity: BuildMarker | None, *, is_retry: bool = False
+) -> Flow[CreatedBuild]:
     """Start a build, or take up the one that an earlier try of the same series started.
 
     :param identity: None: start one whatever happened before, and leave no trace to find it by.
@@ -36,25 +38,25 @@ def start(talk: Conversation, order: Order, identity: Identity | None, *, is_ret
     :raises ApiError: what the server said; no build was started.
     """
     if identity is None:
-        return (yield from create(talk, order))
+        return (yield from create(session, order))
     before: list[Build] = []
     if is_retry:
-        before = yield from _listed(talk, order)
+        before = yield from _listed(session, order)
         found = choose(identity, before)
         if found is not None:
-            talk.log.info(
+            session.log.info(
                 "Build %s was started by an earlier try of this task and is %s: going on with it.",
                 found.id,
                 found.status,
             )
             return CreatedBuild(found, [])
-        talk.log.info("No build of an earlier try of this task goes on or has finished: starting one.")
+        session.log.info("No build of an earlier try of this task goes on or has finished: starting one.")
     elif identity.first_try > 1:
-        yield from _warn_of_earlier(talk, order, identity)
-    return (yield from _start_once(talk, order, identity, known={build.id for build in before}))
+        yield from _warn_of_earlier(session, order, identity)
+    return (yield from _start_once(session, order, identity, known={build.id for build in before}))
 
 
-def create(talk: Conversation, order: Order) -> Flow[CreatedBuild]:
+def create(session: ApiSession, order: BuildRequest) -> Flow[CreatedBuild]:
     """Send ``POST /builds`` once.
 
     :raises BuildStartUncertainError: if the answer was lost: nobody knows whether a build goes on.
@@ -66,23 +68,25 @@ def create(talk: Conversation, order: Order) -> Flow[CreatedBuild]:
             "look for it in the web application before starting another"
         )
 
-    return (yield from send_blindly(talk, _call(order, order.description), uncertain=uncertain))
+    return (yield from send_blindly(session, _call(order, order.description), uncertain=uncertain))
 
 
-def _start_once(talk: Conversation, order: Order, identity: Identity, known: Collection[int]) -> Flow[CreatedBuild]:
+def _start_once(
+    session: ApiSession, order: BuildRequest, identity: BuildMarker, known: Collection[int]
+) -> Flow[CreatedBuild]:
     """Send ``POST /builds`` once, marked by an identity.
 
     :param known: ids of the builds listed before: a failed one of an earlier try has the same mark.
     """
 
     def find() -> Flow[CreatedBuild | None]:
-        builds: list[Build] = yield from _listed(talk, order)
+        builds: list[Build] = yield from _listed(session, order)
         # What the lost answer was about may have failed already; that, too, is how its start ended.
         mine = [build for build in builds if identity.marks(build) and build.id not in known]
         found = choose(identity, mine) or max(mine, key=lambda build: build.id, default=None)
         if found is None:
             return None
-        talk.log.info("Build %s is the one that the lost answer was about: going on with it.", found.id)
+        session.log.info("Build %s is the one that the lost answer was about: going on with it.", found.id)
         return CreatedBuild(found, [])
 
     def uncertain(what: str) -> BuildStartUncertainError:
@@ -91,11 +95,11 @@ def _start_once(talk: Conversation, order: Order, identity: Identity, known: Col
             "The next try of this task looks for it first, and starts one only if there is none"
         )
 
-    call = _call(order, identity.describe(order.description))
-    return (yield from send_once(talk, call, find=find, uncertain=uncertain))
+    request = _call(order, identity.describe(order.description))
+    return (yield from send_or_recover(session, request, find=find, uncertain=uncertain))
 
 
-def _call(order: Order, description: str | None) -> Call[CreatedBuild]:
+def _call(order: BuildRequest, description: str | None) -> Request[CreatedBuild]:
     return create_build(
         project=order.project,
         project_id=order.project_id,
@@ -107,20 +111,20 @@ def _call(order: Order, description: str | None) -> Call[CreatedBuild]:
     )
 
 
-def _listed(talk: Conversation, order: Order) -> Flow[list[Build]]:
+def _listed(session: ApiSession, order: BuildRequest) -> Flow[list[Build]]:
     """List the builds of the order's project that this user started."""
-    token = yield from talk.token()
-    call = find_builds(project=order.project, project_id=order.project_id, user_id=token.user_id)
-    return (yield from talk.request(call))
+    token = yield from session.token()
+    request = find_builds(project=order.project, project_id=order.project_id, user_id=token.user_id)
+    return (yield from session.request(request))
 
 
-def _warn_of_earlier(talk: Conversation, order: Order, identity: Identity) -> Flow[None]:
+def _warn_of_earlier(session: ApiSession, order: BuildRequest, identity: BuildMarker) -> Flow[None]:
     """Say so if the build of an earlier series, before the task was cleared, still goes on."""
-    builds: list[Build] = yield from _listed(talk, order)
+    builds: list[Build] = yield from _listed(session, order)
     markers = identity.earlier()
     for build in builds:
         if build.status == BuildStatus.BUILDING and any(earlier.marks(build) for earlier in markers):
-            talk.log.warning(
+            session.log.warning(
                 "Build %s, started before this task was cleared, still goes on at the server. Starting another one.",
                 build.id,
             )

@@ -18,7 +18,7 @@ def is_literal(value: Any) -> bool:
 
 
 def check_literal(check: Callable[[str, Any], Any], **values: Any) -> None:
-    """Apply a check of :mod:`mkw_airflow_provider.client.arguments` to the named values that are literal.
+    """Apply a check of :mod:`mkw_airflow_provider.client.validation` to the named values that are literal.
 
     :raises ConfigurationError: what the check raises.
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mkw_airflow_provider.client.builds import Build, BuildStatus, get_build
-from mkw_airflow_provider.client.flows.conversation import PASSING, Conversation, Flow, Pause
-from mkw_airflow_provider.client.polling import next_pause
+from mkw_airflow_provider.client.api.builds import Build, BuildStatus, get_build
+from mkw_airflow_provider.client.flows.polling import next_pause
+from mkw_airflow_provider.client.session import PASSING, ApiSession, Flow, Sleep
 from mkw_airflow_provider.exceptions import ApiError, BuildTimeoutError, ConnectionFailedError, ProtocolError
 
 #: A line is logged when the progress enters another of these steps, in per cent.
@@ -17,7 +17,7 @@ LONGEST_HISTORY = 12
 
 
 @dataclass
-class History:
+class PollHistory:
     """What was seen of a build while waiting, for the one line that sums the wait up.
 
     :param seconds: how long the wait took so far.
@@ -68,22 +68,22 @@ def _step(progress: int | None) -> int | None:
     return None if progress is None else progress // PROGRESS_STEP
 
 
-def look(talk: Conversation, build_id: int) -> Flow[Build]:
+def look(session: ApiSession, build_id: int) -> Flow[Build]:
     """Read a build once.
 
     :raises NotFoundError: if there is none.
     """
-    return (yield from talk.request(get_build(build_id)))
+    return (yield from session.request(get_build(build_id)))
 
 
 def wait(
-    talk: Conversation,
+    session: ApiSession,
     build_id: int,
     *,
     poll_interval: float,
     deadline: float | None = None,
     first_pause: float = 0.0,
-    history: History | None = None,
+    history: PollHistory | None = None,
     after_timeout: str = "",
 ) -> Flow[Build]:
     """Look at a build until it has ended, however it did.
@@ -99,55 +99,55 @@ def wait(
     :raises ProtocolError: if for that long the status was none that the API documents.
     :raises NotFoundError: if the build vanishes.
     """
-    history = history if history is not None else History()
-    began = talk.monotonic()
+    history = history if history is not None else PollHistory()
+    began = session.monotonic()
     unknown_since: float | None = None
-    call = get_build(build_id)
+    request = get_build(build_id)
     # A deadline that has passed already, say while no triggerer ran, still allows one look.
     if first_pause > 0:
-        yield Pause(first_pause if deadline is None else max(0.0, min(first_pause, deadline - talk.wall())))
+        yield Sleep(first_pause if deadline is None else max(0.0, min(first_pause, deadline - session.wall())))
     while True:
         try:
-            build = yield from talk.request(call, until=_grace(talk, deadline))
+            build = yield from session.request(request, until=_grace(session, deadline))
         except (ConnectionFailedError, ApiError, ProtocolError) as error:
             final = isinstance(error, ApiError) and error.status not in PASSING
-            if final or deadline is None or talk.wall() < deadline:
+            if final or deadline is None or session.wall() < deadline:
                 raise
             last_words = f"The server could not be asked at the end: {error}. "
-            raise _timed_out(build_id, history, talk.monotonic() - began, last_words, after_timeout) from error
-        now = talk.monotonic()
-        elapsed = age(build, talk.wall(), now - began) or now - began
+            raise _timed_out(build_id, history, session.monotonic() - began, last_words, after_timeout) from error
+        now = session.monotonic()
+        elapsed = age(build, session.wall(), now - began) or now - began
         if history.see(build, now - began):
-            talk.log.info("%s", standing(build, elapsed))
+            session.log.info("%s", standing(build, elapsed))
         if build.has_ended:
             return build
-        unknown_since = _check_status(talk, build, unknown_since)
-        if deadline is not None and talk.wall() >= deadline:
+        unknown_since = _check_status(session, build, unknown_since)
+        if deadline is not None and session.wall() >= deadline:
             raise _timed_out(build_id, history, now - began, "", after_timeout)
         pause = next_pause(
             elapsed=elapsed,
             progress=build.progress,
             poll_interval=poll_interval,
-            chance=talk.random(),
+            chance=session.random(),
         )
-        yield Pause(pause if deadline is None else max(0.0, min(pause, deadline - talk.wall())))
+        yield Sleep(pause if deadline is None else max(0.0, min(pause, deadline - session.wall())))
 
 
-def _grace(talk: Conversation, deadline: float | None) -> float | None:
+def _grace(session: ApiSession, deadline: float | None) -> float | None:
     """Return until when a look may be repeated: to the deadline, and a look after it is worth a few seconds more."""
-    return None if deadline is None else max(deadline, talk.wall() + talk.settings.connect_timeout)
+    return None if deadline is None else max(deadline, session.wall() + session.settings.connect_timeout)
 
 
-def _check_status(talk: Conversation, build: Build, unknown_since: float | None) -> float | None:
+def _check_status(session: ApiSession, build: Build, unknown_since: float | None) -> float | None:
     """Return since when the status has been one that the API does not document; None if it is documented.
 
     :raises ProtocolError: if it stays so for longer than the tolerance, or the build shows an end.
     """
     if build.status == BuildStatus.BUILDING:
         return None
-    now = talk.monotonic()
+    now = session.monotonic()
     since = now if unknown_since is None else unknown_since
-    if build.build_end is not None or now - since >= talk.settings.outage_tolerance:
+    if build.build_end is not None or now - since >= session.settings.outage_tolerance:
         raise ProtocolError(
             f"build {build.id} has the status {build.status!r}, which the API does not document; "
             "whether it goes on, and how it ends, is unknown: look at it in the web application"
@@ -156,7 +156,7 @@ def _check_status(talk: Conversation, build: Build, unknown_since: float | None)
 
 
 def _timed_out(
-    build_id: int, history: History, waited: float, last_words: str, after_timeout: str
+    build_id: int, history: PollHistory, waited: float, last_words: str, after_timeout: str
 ) -> BuildTimeoutError:
     seen = history.last_seen() or f"not seen once in {duration(waited)}"
     return BuildTimeoutError(build_id, timeout_message(build_id, seen, last_words, after_timeout))

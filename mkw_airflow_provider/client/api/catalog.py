@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mkw_airflow_provider.client.arguments import optional_text
-from mkw_airflow_provider.client.records import Record
-from mkw_airflow_provider.client.wire import Call, api_path, query, read_list
+from mkw_airflow_provider.client.model import Record
+from mkw_airflow_provider.client.request import Request, api_path, query, read_list
+from mkw_airflow_provider.client.validation import optional_text
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Pattern(Record):
     type: str | None = None
 
 
-def find_projects(name: str | None = None) -> Call[list[Project]]:
+def find_projects(name: str | None = None) -> Request[list[Project]]:
     """List projects; ``name`` is the documented filter."""
-    return Call("GET", api_path("projects"), read_list(Project.from_json), query(name=optional_text("name", name)))
+    return Request("GET", api_path("projects"), read_list(Project.from_json), query(name=optional_text("name", name)))
 
 
-def find_patterns(name: str | None = None) -> Call[list[Pattern]]:
+def find_patterns(name: str | None = None) -> Request[list[Pattern]]:
     """List patterns; ``name`` is the documented filter."""
-    return Call("GET", api_path("patterns"), read_list(Pattern.from_json), query(name=optional_text("name", name)))
+    return Request("GET", api_path("patterns"), read_list(Pattern.from_json), query(name=optional_text("name", name)))

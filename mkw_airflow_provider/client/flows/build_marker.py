@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from mkw_airflow_provider.client.builds import Build, BuildStatus
+from mkw_airflow_provider.client.api.builds import Build, BuildStatus
 
 
 @dataclass(frozen=True)
-class Identity:
+class BuildMarker:
     """Which series of tries of which task a build belongs to.
 
     A retry has the identity of the try before; a cleared task starts a new series, and so a new identity.
@@ -38,7 +38,7 @@ class Identity:
         line = f"Started by Airflow: DAG {self.dag_id}, task {self.task_id}{mapped}, run {self.run_id} {self.marker}"
         return f"{text}\n{line}" if text else line
 
-    def earlier(self) -> list[Identity]:
+    def earlier(self) -> list[BuildMarker]:
         """Return the identities that earlier series of the same task can have had."""
         return [replace(self, first_try=first_try) for first_try in range(1, self.first_try)]
 
@@ -47,7 +47,7 @@ class Identity:
         return build.description is not None and self.marker in build.description
 
 
-def choose(identity: Identity, builds: Iterable[Build]) -> Build | None:
+def choose(identity: BuildMarker, builds: Iterable[Build]) -> Build | None:
     """Return the build of an identity that a retry takes up again: the newest that goes on, else the newest FINISHED.
 
     FAILED and CANCELED builds are left aside: a retry after them builds again.

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from mkw_airflow_provider.client.downloads import get_file
-from mkw_airflow_provider.client.flows.conversation import Conversation, Flow
+from mkw_airflow_provider.client.api.downloads import get_file
+from mkw_airflow_provider.client.request import Request, Response, Sink
+from mkw_airflow_provider.client.session import ApiSession, Flow
 from mkw_airflow_provider.client.settings import is_loopback
-from mkw_airflow_provider.client.wire import Call, Reply, Sink
 from mkw_airflow_provider.exceptions import ApiError, DownloadError
 
 MOST_REDIRECTS = 5
@@ -24,47 +24,47 @@ class ResumableSink(Sink, Protocol):
         """Forget what came, so that the next request asks for the whole file."""
 
 
-def fetch(talk: Conversation, download_id: int, sink: ResumableSink) -> Flow[None]:
+def fetch(session: ApiSession, download_id: int, sink: ResumableSink) -> Flow[None]:
     """Fetch a file into a sink, which asks for the missing part itself after each break.
 
     :raises NotFoundError: if there is no such download.
     :raises ConnectionFailedError: if no piece came for ``outage_tolerance``.
     :raises DownloadError: if the sink refuses, or redirects lead nowhere.
     """
-    call = get_file(download_id, sink)
+    request = get_file(download_id, sink)
     for _ in range(MOST_REDIRECTS + 1):
-        reply = yield from _part_or_whole(talk, call, sink)
-        target = reply.redirects_to
+        response = yield from _part_or_whole(session, request, sink)
+        target = response.redirects_to
         if target is None:
             return
-        call = _redirected(talk, call, target)
+        request = _redirected(session, request, target)
     raise DownloadError(f"download {download_id} was redirected more than {MOST_REDIRECTS} times")
 
 
-def _part_or_whole(talk: Conversation, call: Call[Reply], sink: ResumableSink) -> Flow[Reply]:
+def _part_or_whole(session: ApiSession, request: Request[Response], sink: ResumableSink) -> Flow[Response]:
     try:
-        return (yield from talk.request(call))
+        return (yield from session.request(request))
     except ApiError as error:
         if error.status != RANGE_NOT_SATISFIABLE or not sink.received:
             raise
-        talk.log.info("%s: the server has no more of the file from where it broke off. Starting over.", call)
+        session.log.info("%s: the server has no more of the file from where it broke off. Starting over.", request)
     sink.start_over()
-    return (yield from talk.request(call))
+    return (yield from session.request(request))
 
 
-def _redirected(talk: Conversation, call: Call[Any], target: str) -> Call[Any]:
-    base = talk.settings.base_url
+def _redirected(session: ApiSession, request: Request[Any], target: str) -> Request[Any]:
+    base = session.settings.base_url
     try:
-        url = urljoin(call.url(base), target)
+        url = urljoin(request.url(base), target)
         here, there = urlsplit(base), urlsplit(url)
         same = _origin(here) == _origin(there)
     except ValueError as error:
-        raise DownloadError(f"{call} was redirected to something that is no web address") from error
+        raise DownloadError(f"{request} was redirected to something that is no web address") from error
     if there.scheme not in ("http", "https") or not there.hostname:
-        raise DownloadError(f"{call} was redirected to something that is no web address")
+        raise DownloadError(f"{request} was redirected to something that is no web address")
     if there.scheme == "http" and here.scheme == "https" and not is_loopback(there.hostname):
-        raise DownloadError(f"{call} was redirected to {there.hostname} without TLS: not followed")
-    return replace(call, path=url, authenticated=call.authenticated and same, token=None)
+        raise DownloadError(f"{request} was redirected to {there.hostname} without TLS: not followed")
+    return replace(request, path=url, authenticated=request.authenticated and same, token=None)
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, str | None, int | None]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
-from mkw_airflow_provider.client.builds import Build
-from mkw_airflow_provider.client.folder import Folder
+from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.storage.folder import Folder
 
 MANIFEST = "manifest.json"
 

@@ -10,7 +10,10 @@ from typing import Any, ClassVar
 
 import pendulum
 
-from mkw_airflow_provider.client.arguments import (
+from mkw_airflow_provider.client.api.downloads import Download
+from mkw_airflow_provider.client.model import Record
+from mkw_airflow_provider.client.request import Request, api_path, query, read_list, read_one
+from mkw_airflow_provider.client.validation import (
     at_most_one,
     exactly_one,
     flag,
@@ -20,9 +23,6 @@ from mkw_airflow_provider.client.arguments import (
     release_mapping,
     whole_number,
 )
-from mkw_airflow_provider.client.downloads import Download
-from mkw_airflow_provider.client.records import Record
-from mkw_airflow_provider.client.wire import Call, api_path, query, read_list, read_one
 from mkw_airflow_provider.exceptions import BuildCanceledError, BuildFailedError, ProtocolError
 
 
@@ -132,7 +132,7 @@ def find_builds(
     pattern: str | None = None,
     pattern_id: int | None = None,
     releases: Mapping[str, str] | None = None,
-) -> Call[list[Build]]:
+) -> Request[list[Build]]:
     """List builds. All filters are optional (documented); there is none for status or time.
 
     :param user: name of the user who started the build.
@@ -151,10 +151,10 @@ def find_builds(
         pattern_id=optional_number("pattern_id", pattern_id),
         releases=release_mapping(releases),
     )
-    return Call("GET", api_path("builds"), read_list(Build.from_json), filters)
+    return Request("GET", api_path("builds"), read_list(Build.from_json), filters)
 
 
-def get_build(build_id: int) -> Call[Build]:
+def get_build(build_id: int) -> Request[Build]:
     """Read one build."""
     number = whole_number("build_id", build_id)
 
@@ -164,7 +164,7 @@ def get_build(build_id: int) -> Call[Build]:
             raise ProtocolError(f"build {number} was asked for, build {build.id} came")
         return build
 
-    return Call("GET", api_path("builds", number), read_one(read))
+    return Request("GET", api_path("builds", number), read_one(read))
 
 
 def create_build(
@@ -176,7 +176,7 @@ def create_build(
     description: str | None = None,
     wait: bool = False,
     restore: bool = False,
-) -> Call[CreatedBuild]:
+) -> Request[CreatedBuild]:
     """Start a build. Each one commits its instances: it must not be sent twice.
 
     :param instances: each ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}`` (documented).
@@ -197,7 +197,7 @@ def create_build(
         "restore": flag("restore", restore) or None,
     }
     sent = {name: value for name, value in body.items() if value is not None}
-    return Call("POST", api_path("builds"), read_one(_read_created), body=sent)
+    return Request("POST", api_path("builds"), read_one(_read_created), body=sent)
 
 
 def _read_created(value: Any) -> CreatedBuild:

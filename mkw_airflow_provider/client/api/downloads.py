@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mkw_airflow_provider.client.arguments import at_most_one, optional_number, optional_text, whole_number
-from mkw_airflow_provider.client.records import Record
-from mkw_airflow_provider.client.wire import Call, Reply, Sink, api_path, query, read_list
+from mkw_airflow_provider.client.model import Record
+from mkw_airflow_provider.client.request import Request, Response, Sink, api_path, query, read_list
+from mkw_airflow_provider.client.validation import at_most_one, optional_number, optional_text, whole_number
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class DownloadedFile:
 
 def find_downloads(
     *, build_id: int | None = None, pattern: str | None = None, pattern_id: int | None = None
-) -> Call[list[Download]]:
+) -> Request[list[Download]]:
     """List downloads. All filters are optional (documented).
 
     :raises ConfigurationError: where both ``pattern`` and ``pattern_id`` are given.
@@ -62,10 +62,10 @@ def find_downloads(
         pattern=optional_text("pattern", pattern),
         pattern_id=optional_number("pattern_id", pattern_id),
     )
-    return Call("GET", api_path("downloads"), read_list(Download.from_json), filters)
+    return Request("GET", api_path("downloads"), read_list(Download.from_json), filters)
 
 
-def get_file(download_id: int, sink: Sink) -> Call[Reply]:
+def get_file(download_id: int, sink: Sink) -> Request[Response]:
     """Fetch a file into a sink. That the answer is the file's bytes is likely, not documented."""
     path = api_path("downloads", whole_number("download_id", download_id))
-    return Call("GET", path, lambda reply: reply, sees_redirects=True, sink=sink)
+    return Request("GET", path, lambda response: response, sees_redirects=True, sink=sink)
