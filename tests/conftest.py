@@ -32,8 +32,8 @@ def repository() -> Path:
 @pytest.fixture
 def connected(metakraftwerk, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """The emulator with builds of half a second, and no token left from another test."""
-    from mkw_airflow_provider.client.api import authentication
+    from mkw_airflow_provider.client import token_cache
 
-    monkeypatch.setattr(authentication, "_wallets", {})
+    monkeypatch.setattr(token_cache, "_caches", {})
     metakraftwerk.set(build_seconds=0.5)
     return metakraftwerk

@@ -18,7 +18,9 @@ from mkw_airflow_provider.client.text import (
 )
 from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ProtocolError, api_error
 
-MAX_JSON_BODY = 64 * 1024 * 1024
+#: Bytes of JSON about one object. An event loop can decode so much without delaying others.
+MAX_OBJECT_BODY = 1024 * 1024
+MAX_LIST_BODY = 256 * 1024 * 1024
 MAX_ERROR_BODY = 64 * 1024
 #: Bytes of a file that are held at once: smaller pieces cost more CPU, larger ones more memory.
 PIECE = 1024 * 1024
@@ -70,6 +72,16 @@ class Response:
         return 200 <= self.status < 300
 
     @property
+    def is_json_object(self) -> bool:
+        """Whether the body is a JSON object, as all error responses of the API are."""
+        return isinstance(self.json_or_none(), dict)
+
+    @property
+    def date(self) -> float | None:
+        """The server's clock when it sent the response, in epoch seconds; None if it does not say."""
+        return _epoch(self.headers.get("date", ""))
+
+    @property
     def redirects_to(self) -> str | None:
         """Where a redirect leads; None where the answer is none."""
         return self.headers.get("location") if self.status in (301, 302, 303, 307, 308) else None
@@ -113,7 +125,7 @@ class Response:
             moment = _epoch(value)
         if moment is None:
             return None
-        return max(0.0, moment - (_epoch(self.headers.get("date", "")) or now))
+        return max(0.0, moment - (self.date or now))
 
 
 def _epoch(http_date: str) -> float | None:
@@ -196,8 +208,15 @@ class Request(Generic[R]):
         return replace(self, token=token)
 
     def body_limit(self, status: int) -> int:
-        """Return how many bytes of an answer's body may be read."""
-        return MAX_JSON_BODY if 200 <= status < 300 else MAX_ERROR_BODY
+        """Return how many bytes of a response's body may be read."""
+        if not 200 <= status < 300:
+            return MAX_ERROR_BODY
+        return MAX_LIST_BODY if self.is_list else MAX_OBJECT_BODY
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the response is a list. It may be large, and is then read outside the event loop."""
+        return getattr(self.read, "is_list", False)
 
     def accepts(self, response: Response) -> bool:
         """Whether ``read`` can make a value of an answer."""
@@ -263,18 +282,6 @@ def _query_value(value: Any) -> str:
     if isinstance(value, (bool, Mapping)):
         return json.dumps(value, separators=(",", ":"))
     return str(value)
-
-
-def read_list(read: Callable[[Any], T]) -> Callable[[Response], list[T]]:
-    """Return a reader of arrays, which is what every find endpoint answers with (documented)."""
-
-    def read_all(response: Response) -> list[T]:
-        value = response.json()
-        if not isinstance(value, list):
-            raise ProtocolError(f"the answer is not the documented array: {foreign_text(response.body, 200)}")
-        return [read(item) for item in value]
-
-    return read_all
 
 
 def read_one(read: Callable[[Any], T]) -> Callable[[Response], T]:

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
-from mkw_airflow_provider.client.api import authentication
+from mkw_airflow_provider.client import token_cache
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
@@ -89,7 +89,7 @@ class Waits:
         emulator, strike = self._emulator, case.strike
         emulator.reset()
         # Its tokens are gone, and each play is a process of its own.
-        authentication._token_caches.clear()
+        token_cache._caches.clear()
         emulator.set(build_seconds=60)
         case.prepare(emulator)
         self._connect(**case.extra)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mkw_airflow_provider.client.api import authentication
+from mkw_airflow_provider.client import token_cache
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, journal_of
 from mkw_airflow_provider.emulator import Emulator
 from tests.exactly_once.accidents import Accident
@@ -47,7 +47,7 @@ class World:
         self._contents: dict[int, str] = {}
         emulator.reset()
         emulator.set(**SWITCHES)
-        authentication._token_caches.clear()
+        token_cache._caches.clear()
 
     def restart(self) -> None:
         """Restart the server; its database stays."""
@@ -67,7 +67,7 @@ class World:
             self.emulator.clear_faults()
             if accident.killed_after is not None:
                 # The next worker is a new process, and knows no token.
-                authentication._token_caches.clear()
+                token_cache._caches.clear()
 
     def builds_of(self, task: TriedTask) -> dict[int, str]:
         """Return the builds that the tries of a task's present series started, and their statuses."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mkw_airflow_provider.client.api import authentication
+from mkw_airflow_provider.client import token_cache
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from tests.faults.stage import Pace, Server
 
@@ -19,7 +19,7 @@ class MetaKraftwerk:
 
     def forget(self) -> None:
         """Forget the token that all tasks of this process share."""
-        authentication._token_caches.clear()
+        token_cache._caches.clear()
 
     def connection(self, server: Server, pace: Pace, *, tolerance: float, host: str | None) -> dict[str, str]:
         """Return the environment variable that is the Airflow connection."""

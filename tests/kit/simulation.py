@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import pendulum
 from hypothesis import settings as hypothesis_settings
 
-from mkw_airflow_provider.client.api.authentication import Token, TokenCache
-from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskSecret, Sleep
+from mkw_airflow_provider.client.api.authentication import Token
+from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskSecret, Offload, ReadConnection, Sleep
 from mkw_airflow_provider.client.request import Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.token_cache import TokenCache
 from mkw_airflow_provider.client.transports.sync import StoppedError
 
 T = TypeVar("T")
@@ -133,7 +134,7 @@ class World:
         self.settings = Settings("https://mkw.example.com", **given)
         self.clock = Clock()
         self.token_cache = TokenCache()
-        self.token_cache.put(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.seconds)
+        self.token_cache.store(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.seconds)
         self.chances: deque[float] = deque()
         self.chance = 1.0
         self.latency = 0.0
@@ -195,6 +196,10 @@ class World:
             return self.clock.go_on(step.seconds)
         if isinstance(step, MaskSecret):
             return self.secrets.append(step.value)
+        if isinstance(step, Offload):
+            return step.function()
+        if isinstance(step, ReadConnection):
+            return step.read()
         assert isinstance(step, Exclusive), step
         return self.run(step.flow)
 

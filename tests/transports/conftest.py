@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from mkw_airflow_provider.client.api.authentication import TokenCache
 from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, Sleep
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.token_cache import TokenCache
 from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
 from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.emulator import Emulator

@@ -155,8 +155,8 @@ def test_if_no_new_one_appears_it_is_uncertain_and_never_posted_again():
     assert world.asked.count(POSTED) == 1
     assert world.now == pytest.approx(120.0)
     assert str(caught.value) == (
-        "the answer to POST /api/v1/build_deployments was lost (POST /api/v1/build_deployments: connection reset), "
-        "and nothing appeared within 120 s: DEPLOY_TO_DEV of CORE_DV_HLS for build 5139 may run at the server. "
+        "no response to POST /api/v1/build_deployments (POST /api/v1/build_deployments: connection reset), "
+        "and nothing was found within 120 s: DEPLOY_TO_DEV of CORE_DV_HLS for build 5139 may run at the server. "
         "The next try of this task looks first, and deploys only if none is listed"
     )
 
@@ -250,7 +250,7 @@ def test_an_order_that_the_api_rules_out_is_refused_before_anything_is_sent(argu
     with pytest.raises(ConfigurationError, match=words):
         order.check()
     with pytest.raises(ConfigurationError, match=words):
-        order.call()
+        order.request()
 
 
 @pytest.mark.parametrize(
@@ -259,4 +259,4 @@ def test_an_order_that_the_api_rules_out_is_refused_before_anything_is_sent(argu
 def test_one_agent_one_group_or_none_are_fine(executor):
     order = DeploymentRequest(5139, pattern_id=808, deployment_id=12, **executor)
     order.check()
-    assert order.call().body == {"build_id": 5139, "pattern_id": 808, "deployment_id": 12, **executor}
+    assert order.request().body == {"build_id": 5139, "pattern_id": 808, "deployment_id": 12, **executor}

@@ -11,7 +11,7 @@ from mkw_airflow_provider.client.api.build_deployments import (
     create_build_deployment,
     find_build_deployments,
 )
-from mkw_airflow_provider.client.recovery import send_blindly, send_or_recover
+from mkw_airflow_provider.client.recovery import send_or_recover, send_without_recovery
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, DeploymentFailedError, DeploymentUncertainError
@@ -121,7 +121,7 @@ def create(session: ApiSession, order: DeploymentRequest) -> Flow[BuildDeploymen
             f"{what}: {order} may run at the server. List the build's deployments before deploying again"
         )
 
-    return (yield from send_blindly(session, order.request(), uncertain=uncertain))
+    return (yield from send_without_recovery(session, order.request(), uncertain=uncertain))
 
 
 def check_outcome(session: ApiSession, deployment: BuildDeployment) -> BuildDeployment:

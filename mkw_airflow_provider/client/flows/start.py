@@ -8,7 +8,7 @@ from typing import Any
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild, create_build, find_builds
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, choose
-from mkw_airflow_provider.client.recovery import send_blindly, send_or_recover
+from mkw_airflow_provider.client.recovery import send_or_recover, send_without_recovery
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow
 from mkw_airflow_provider.exceptions import BuildStartUncertainError
@@ -68,7 +68,7 @@ def create(session: ApiSession, order: BuildRequest) -> Flow[CreatedBuild]:
             "look for it in the web application before starting another"
         )
 
-    return (yield from send_blindly(session, _call(order, order.description), uncertain=uncertain))
+    return (yield from send_without_recovery(session, _call(order, order.description), uncertain=uncertain))
 
 
 def _start_once(

@@ -7,7 +7,8 @@ from typing import Any
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, get_build
 from mkw_airflow_provider.client.flows.polling import next_pause
-from mkw_airflow_provider.client.session import PASSING, ApiSession, Flow, Sleep
+from mkw_airflow_provider.client.retry import is_final
+from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
 from mkw_airflow_provider.exceptions import ApiError, BuildTimeoutError, ConnectionFailedError, ProtocolError
 
 #: A line is logged when the progress enters another of these steps, in per cent.
@@ -110,8 +111,7 @@ def wait(
         try:
             build = yield from session.request(request, until=_grace(session, deadline))
         except (ConnectionFailedError, ApiError, ProtocolError) as error:
-            final = isinstance(error, ApiError) and error.status not in PASSING
-            if final or deadline is None or session.wall() < deadline:
+            if is_final(error) or deadline is None or session.wall() < deadline:
                 raise
             last_words = f"The server could not be asked at the end: {error}. "
             raise _timed_out(build_id, history, session.monotonic() - began, last_words, after_timeout) from error

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import aiohttp
 import yarl
 
-from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Sleep
+from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Offload, ReadConnection, Sleep
 from mkw_airflow_provider.client.request import NOT_WHOLE, SLOWEST_ANSWER, Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.network import in_words, proxy_for, tls_context
@@ -167,8 +167,22 @@ class AsyncClient:
         if isinstance(step, MaskSecret):
             return await self._mask(step.value)
         if isinstance(step, Exclusive):
-            async with self._turns.setdefault(step.key, asyncio.Lock()):
+            lock = self._turns.setdefault(step.key, asyncio.Lock())
+            if not lock.locked():
+                await lock.acquire()
+            else:
+                try:
+                    await asyncio.wait_for(lock.acquire(), step.timeout)
+                except asyncio.TimeoutError as error:  # before Python 3.11 it is not the builtin one
+                    raise TimeoutError from error
+            try:
                 return await self.run(step.flow)
+            finally:
+                lock.release()
+        if isinstance(step, Offload):
+            return await asyncio.to_thread(step.function)
+        if isinstance(step, ReadConnection):
+            return await step.read()
         raise TypeError(f"a flow yielded {step!r}")
 
     async def send(self, call: Request[Any]) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import math
+import os
 import ssl
 import threading
 import time
@@ -18,7 +19,7 @@ import requests.adapters
 import urllib3
 import urllib3.connection
 
-from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Sleep
+from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Offload, ReadConnection, Sleep
 from mkw_airflow_provider.client.request import NOT_WHOLE, PIECE, SLOWEST_ANSWER, Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.network import in_words, proxy_for, tls_context
@@ -32,6 +33,16 @@ SLOWEST_FILE = 1024
 
 _turns: dict[Any, threading.Lock] = {}
 _turns_lock = threading.Lock()
+
+
+def _forget_locks() -> None:
+    global _turns_lock
+    _turns.clear()
+    _turns_lock = threading.Lock()
+
+
+# What another thread holds when a process forks would stay locked in the child.
+os.register_at_fork(after_in_child=_forget_locks)
 
 
 class StoppedError(Exception):
@@ -194,8 +205,16 @@ class Client:
         if isinstance(step, Exclusive):
             with _turns_lock:
                 turn = _turns.setdefault(step.key, threading.Lock())
-            with turn:
+            if not turn.acquire(timeout=-1 if step.timeout is None else max(0.0, step.timeout)):
+                raise TimeoutError
+            try:
                 return self.run(step.flow)
+            finally:
+                turn.release()
+        if isinstance(step, Offload):
+            return step.function()
+        if isinstance(step, ReadConnection):
+            return step.read()
         raise TypeError(f"a flow yielded {step!r}")
 
     def _go_on(self, after: float = 0.0) -> None:
