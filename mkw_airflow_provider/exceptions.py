@@ -163,6 +163,17 @@ _CLASS_OF_STATUS: dict[int, type[ApiError]] = {
 }
 
 
+#: The server, or a gateway in front of it, is overloaded or broken for the moment.
+TEMPORARY_STATUSES = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether an error stays as it is, however often somebody tries again: a person has to fix something first."""
+    if isinstance(error, ApiError):
+        return error.status not in TEMPORARY_STATUSES
+    return isinstance(error, ConfigurationError)
+
+
 def api_error(status: int, message: str, method: str, path: str, note: str = "") -> ApiError:
     """Return the error of the class that belongs to a status."""
     kind = _CLASS_OF_STATUS.get(status, ServerError if status >= 500 else ApiError)

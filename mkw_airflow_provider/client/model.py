@@ -50,7 +50,7 @@ class Record:
         return cls(**values, raw=dict(value))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form of the documented fields, without known secrets."""
+        """Return the JSON form of the documented fields, without known secrets. Others are in :attr:`raw` only."""
         return {name: _plain(getattr(self, name)) for name in _columns(type(self))}  # type: ignore[arg-type]
 
 

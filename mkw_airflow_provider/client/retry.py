@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from mkw_airflow_provider.client.request import Request, Response, TransportError
-from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, MetaKraftwerkError, ProtocolError
+from mkw_airflow_provider.exceptions import TEMPORARY_STATUSES, ApiError, ProtocolError
 
 SHORTEST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 
-#: The server, or a gateway in front of it, is overloaded or broken for the moment.
-TEMPORARY = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
 #: The request was turned away before anything was done. So is a 503 that says when to come back.
 NOT_PROCESSED = frozenset({425, 429})
 
@@ -81,15 +79,8 @@ def is_temporary(request: Request[Any], failure: Failure) -> bool:
     if isinstance(error, ApiError):
         # A gateway answers with a page of its own while the service behind it restarts.
         is_gateway_page = error.status == 404 and response is not None and not response.is_json_object
-        return error.status in TEMPORARY or (is_gateway_page and request.is_retryable)
+        return error.status in TEMPORARY_STATUSES or (is_gateway_page and request.is_retryable)
     return True
-
-
-def is_final(error: MetaKraftwerkError) -> bool:
-    """Whether an error stays as it is, however often somebody tries again: a person has to fix something first."""
-    if isinstance(error, ApiError):
-        return error.status not in TEMPORARY
-    return isinstance(error, ConfigurationError)
 
 
 class Backoff:

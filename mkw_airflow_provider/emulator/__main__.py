@@ -13,15 +13,14 @@ from types import FrameType
 from typing import Any
 
 from mkw_airflow_provider.emulator.server import Emulator
-from mkw_airflow_provider.emulator.switches import Switches, parse
+from mkw_airflow_provider.emulator.state.switches import Switches, parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """
-    Run an emulator until SIGTERM or SIGINT.
+    """Run an emulator until SIGTERM or SIGINT.
 
     :param arguments: the command line without the program's name; None for this process's own.
-    :returns: the exit status: 0 after a signal, 1 where it could not start.
+    :return: the exit status: 0 after a signal, 1 where it could not start.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -86,8 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _switches(options: argparse.Namespace) -> dict[str, Any]:
-    """
-    The switches of a command line.
+    """The switches of a command line.
 
     :raises ValueError: for one that does not exist, or a value that is not allowed.
     """

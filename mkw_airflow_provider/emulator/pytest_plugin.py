@@ -21,8 +21,7 @@ def metakraftwerk_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def metakraftwerk(metakraftwerk_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """
-    The emulator, back at its seed, as Airflow's connection ``metakraftwerk_default``.
+    """The emulator, back at its seed, as Airflow's connection ``metakraftwerk_default``.
 
     The test fails if a request made the emulator itself fail.
     """

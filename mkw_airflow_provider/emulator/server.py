@@ -1,4 +1,4 @@
-"""The emulator as an object: a server in a thread of this process, and the control of it."""
+"""The emulator: a server in a thread of this process, and its control plane."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from mkw_airflow_provider.emulator.control import Control
-from mkw_airflow_provider.emulator.switches import Switches
+from mkw_airflow_provider.emulator.state.switches import Switches
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from mkw_airflow_provider.emulator.serving import Server
-    from mkw_airflow_provider.emulator.state import State
+    from mkw_airflow_provider.emulator.faults.faults import Faults
+    from mkw_airflow_provider.emulator.http.connections import Connections
+    from mkw_airflow_provider.emulator.http.lifecycle import Server
+    from mkw_airflow_provider.emulator.state.state import State
 
-# Connections that may wait to be accepted: a load test opens a thousand at once.
+# Connections that may wait to be accepted: a load test opens a thousand at the same time.
 BACKLOG = 2048
 
 
 class Emulator(Control):
-    """
-    A MetaKraftwerk of one's own, on this machine.
+    """A local MetaKraftwerk.
 
-    As a context manager it starts and stops by itself; ``start`` and ``stop`` do it by hand. After ``stop`` it can
-    be started again on the same port, with the same state. Leaving the context ends a state in memory.
+    As a context manager it starts and stops automatically. After ``stop`` it can be started again on the same port,
+    with the same state. Leaving the context discards a state in memory.
 
-    :param database: a file that keeps the state, or ``:memory:``.
-    :param tls_cert: PEM file with the server's certificate chain; with it the emulator speaks TLS.
-    :param tls_key: PEM file with the certificate's key, unless it stands in ``tls_cert``.
+    :param database: a file that stores the state, or ``:memory:``.
+    :param tls_cert: PEM file with the server's certificate chain; with it the emulator serves https.
+    :param tls_key: PEM file with the certificate's key, unless ``tls_cert`` contains it.
     :param port: port, 0 for a free one.
     :param host: address to listen on.
     :param log_requests: log a line for each request on the logger ``mkw_airflow_provider.emulator``.
@@ -54,7 +55,7 @@ class Emulator(Control):
         self._database = str(database)
         self._switches = switches
         self._log_requests = log_requests
-        self._state: State | None = None
+        self._parts: tuple[State, Faults, Connections] | None = None
         self._address = (host, port)
         self._tls = None if tls_cert is None else (str(tls_cert), None if tls_key is None else str(tls_key))
         self._server: Server | None = None
@@ -67,22 +68,25 @@ class Emulator(Control):
         return self._thread is not None
 
     def start(self) -> Self:
-        """
-        Listen, and return when requests are answered.
+        """Start to listen, and return when the server responds.
 
         :raises OSError: if the port is taken, or a certificate cannot be read.
-        :raises RuntimeError: if it is running already.
+        :raises RuntimeError: if it is already running.
         """
-        # With these come FastAPI and uvicorn: only whoever starts an emulator pays for them.
-        from mkw_airflow_provider.emulator.app import create_app
-        from mkw_airflow_provider.emulator.serving import Server
-        from mkw_airflow_provider.emulator.state import State
+        # FastAPI and uvicorn are imported only when an emulator starts.
+        from mkw_airflow_provider.emulator.api.app import create_app
+        from mkw_airflow_provider.emulator.faults.faults import Faults
+        from mkw_airflow_provider.emulator.http.connections import Connections
+        from mkw_airflow_provider.emulator.http.lifecycle import Server
+        from mkw_airflow_provider.emulator.state.state import State
 
         if self._thread is not None:
-            raise RuntimeError(f"The emulator at {self.url} is running already.")
-        if self._state is None:
-            self._state = State(self._database, self._switches, log_requests=self._log_requests)
-        server = Server(create_app(self._state), self._state.connections, tls=self._tls)
+            raise RuntimeError(f"The emulator at {self.url} is already running.")
+        if self._parts is None:
+            state = State(self._database, self._switches, log_requests=self._log_requests)
+            self._parts = state, Faults(), Connections()
+        state, faults, connections = self._parts
+        server = Server(create_app(state, faults, connections), connections, tls=self._tls)
         family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
         listener = socket.create_server(self._address, family=family, backlog=BACKLOG)
         self._address = (self._address[0], listener.getsockname()[1])
@@ -94,7 +98,7 @@ class Emulator(Control):
         return self
 
     def stop(self) -> None:
-        """End the server and all its connections at once, as the end of a process would. The state stays."""
+        """Abort the server and all its connections, as the end of a process would. The state is kept."""
         if self._thread is None or self._server is None:
             return
         self._server.end()
@@ -102,11 +106,11 @@ class Emulator(Control):
         self._thread = self._server = None
 
     def close(self) -> None:
-        """Stop, and let go of the state: a file keeps it, memory does not."""
+        """Stop, and close the database: a file keeps its rows, memory does not."""
         self.stop()
-        if self._state is not None:
-            self._state.store.close()
-            self._state = None
+        if self._parts is not None:
+            self._parts[0].store.close()
+            self._parts = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -126,7 +130,7 @@ class Emulator(Control):
     def _trust(self) -> ssl.SSLContext | None:
         if self._tls is None:
             return None
-        # It is this very process that answers; whose certificate it shows is the clients' business.
+        # The server is in this process, so its certificate need not be verified; clients do that.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

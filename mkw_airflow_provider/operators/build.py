@@ -21,6 +21,7 @@ from mkw_airflow_provider.operators.attempt import series_of
 from mkw_airflow_provider.operators.build_wait import BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
+from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
@@ -169,7 +170,7 @@ class StartBuildOperator(BuildWaitOperator):
         task_instance = (context or {}).get("ti")
         if task_instance is not None:
             for key, value in values.items():
-                task_instance.xcom_push(key=key, value=value)
+                task_instance.xcom_push(key=key, value=safe_value(value))
 
     def concluded(self, build: Build) -> int:
         """Return the build's id.

@@ -9,6 +9,7 @@ from mkw_airflow_provider.client.validation import name_list, optional_text, who
 from mkw_airflow_provider.exceptions import ConfigurationError
 from mkw_airflow_provider.operators.build_wait import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
+from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
@@ -78,7 +79,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         count = len(manifest["files"])
         files = f"{count} file{'' if count == 1 else 's'}"
         self.log.info("Build %s: %s, %s bytes, in %s.", build_id, files, size, self.destination)
-        return manifest
+        return dict(safe_value(manifest))
 
     def on_kill(self) -> None:
         """Stop the downloads; the next try goes on with what is missing."""

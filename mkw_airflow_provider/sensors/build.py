@@ -22,6 +22,7 @@ from mkw_airflow_provider.exceptions import BuildError, BuildTimeoutError, Proto
 from mkw_airflow_provider.operators.build_wait import BuildWaitOperator, Limit
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.operators.without_worker import OfEachTask
+from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.sensors.start import start_trigger_args, starts_in_triggerer
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         # A build with an end goes on no more, whatever the server calls that. What is FINISHED, `execute` concludes.
         if build.status not in ("BUILDING", "FINISHED") and (build.has_ended or build.build_end is not None):
             self.concluded(build)
-        return PokeReturnValue(build.has_ended, build.to_dict())
+        return PokeReturnValue(build.has_ended, safe_value(build.to_dict()))
 
     def execute_complete(self, context: Any, event: dict[str, Any] | None = None, limited_by: str | None = None) -> Any:
         """Go on in a worker after the wait in the triggerer; ends as a sensor that was not deferred does."""
@@ -200,7 +201,7 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         self._seen = build
         self.log_end(build)
         try:
-            return build.require_finished().to_dict()
+            return dict(safe_value(build.require_finished().to_dict()))
         except BuildError as error:
             text = f"{str(error).rstrip('.')}. A retry cannot change that: start another build"
             raise AirflowFailException(text) from error

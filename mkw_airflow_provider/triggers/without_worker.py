@@ -11,6 +11,7 @@ from typing import Any
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from mkw_airflow_provider.client.validation import whole_number
+from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.triggers.build import BuildTrigger
 
 
@@ -33,15 +34,16 @@ class EndingTrigger(BuildTrigger):
     async def _event(self, payload: dict[str, Any]) -> TriggerEvent:
         if not self._may_end() or (payload.get("build") or {}).get("status") != "FINISHED":
             return await super()._event(payload)
-        result = {"build": payload["build"], "build_id": self.build_id}.get(self.ends_with)
+        result = safe_value({"build": payload["build"], "build_id": self.build_id}.get(self.ends_with))
         try:
             if result is not None:
                 # Airflow asks its supervisor and waits for the answer: on the event loop, all others would wait, too.
                 await asyncio.to_thread(self._push, result)
+            lines = _last_lines(payload)
         except Exception as error:
             self.log.info("The task's result cannot be pushed without a worker: %s", error)
             return await super()._event(payload)
-        for line in _last_lines(payload):
+        for line in lines:
             self.log.info("%s", line)
         return TaskSuccessEvent()
 

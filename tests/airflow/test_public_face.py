@@ -233,7 +233,7 @@ def test_a_build_reads_timestamps_as_pendulum_and_keeps_what_it_does_not_know() 
     assert build.build_end == pendulum.datetime(2026, 4, 2, 10, 14, 0, 500_000)
     assert isinstance(build.build_end, pendulum.DateTime)
     assert build.raw["brand_new"] == [1]
-    assert build.to_dict()["brand_new"] == [1]
+    assert "brand_new" not in build.to_dict()
     assert build.to_dict()["status"] == "FINISHED"
     assert build.to_dict()["build_end"] == "2026-04-02T10:14:00.500000Z"
 

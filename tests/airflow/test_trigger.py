@@ -109,9 +109,10 @@ class TestEvent:
         payload = _event()
         assert (payload["outcome"], payload["error"]["class"]) == ("error", "ConfigurationError")
 
-    def test_of_a_missing_connection_fails_the_trigger(self) -> None:
-        with pytest.raises(Exception, match="no_such_connection"):
-            _event(metakraftwerk_conn_id="no_such_connection")
+    def test_of_a_missing_connection_names_it(self) -> None:
+        payload = _event(metakraftwerk_conn_id="no_such_connection")
+        assert payload["outcome"] == "error"
+        assert "no_such_connection" in payload["error"]["arguments"][0]
 
     def test_holds_no_secret(self, emulator: Emulator) -> None:
         emulator.fault("expired", path=PATH, times=None)

@@ -8,32 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider import __version__
+from mkw_airflow_provider import __version__, exceptions
+from mkw_airflow_provider.client import recovery, retry, text
 from mkw_airflow_provider.client import request as wire
 from mkw_airflow_provider.client.api import authentication
-from mkw_airflow_provider.client.flows import conversation, downloading, lost_answers, polling, waiting
+from mkw_airflow_provider.client.flows import download as downloading
+from mkw_airflow_provider.client.flows import polling
+from mkw_airflow_provider.client.flows import wait as waiting
 from mkw_airflow_provider.client.storage import download_sink as incoming
 from mkw_airflow_provider.client.transports import aio, sync
 from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
 from tests.docs.pages import DOCS, ROOT, Page, plain
 
-BEHAVIOUR = Page(DOCS / "behaviour.md")
+BEHAVIOUR = Page(DOCS / "behavior.md")
 AIRFLOW = version("apache-airflow")
 
 MEBIBYTE = 1024 * 1024
 LIMITS = {
-    "largest JSON answer": f"{wire.MAX_JSON_BODY // MEBIBYTE} MiB",
-    "what is read of an error": (
-        f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {wire.MAX_ERROR_TEXT:,} characters are shown"
-    ),
+    "largest JSON answer": f"{wire.MAX_LIST_BODY // MEBIBYTE} MiB",
+    "what is read of an error": (f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"),
     "a JSON answer must be whole within": f"{wire.SLOWEST_ANSWER} times read_timeout",
     "a file may not come slower than": f"{sync.SLOWEST_FILE:,} bytes within read_timeout; then it counts as broken off",
     "redirects of a download": f"{downloading.MOST_REDIRECTS}",
     "connections of one triggerer to MetaKraftwerk": f"{aio.POOL}",
     "a file name": f"{incoming.LONGEST_NAME} bytes",
-    "pauses after a failure": (f"{conversation.SHORTEST_BACKOFF} to {conversation.LONGEST_BACKOFF:.0f} s, at random"),
-    "pauses when a lost answer is looked up": f"up to {lost_answers.LOOK_UP_INTERVAL:.0f} s",
+    "pauses after a failure": (f"{retry.SHORTEST_PAUSE} to {retry.LONGEST_PAUSE:.0f} s, at random"),
+    "pauses when a lost answer is looked up": f"up to {recovery.SEARCH_INTERVAL:.0f} s",
     "a token is renewed": (
         f"{authentication.RENEW_AHEAD:.0f} s before it ends; "
         f"one that lives for less than {authentication.RENEW_AHEAD * 10 / 60:.0f} minutes after nine tenths of its life"
@@ -50,7 +51,7 @@ def test_the_table_of_limits() -> None:
     [
         ("The triggerer sends nothing in the first five seconds", EARLIEST_EVENT == 5.0),
         ("No two looks at one build are closer than two seconds", polling.FLOOR == 2.0),
-        ("408, 425, 429, 500, 502, 503, 504", {408, 425, 429, 500, 502, 503, 504} == conversation.PASSING),
+        ("408, 425, 429, 500, 502, 503, 504", {408, 425, 429, 500, 502, 503, 504} <= exceptions.TEMPORARY_STATUSES),
     ],
 )
 def test_a_number_in_a_sentence(words: str, value: bool) -> None:
@@ -74,7 +75,7 @@ def test_the_versions_that_are_asked_for() -> None:
     assert declared["Python"] == f"{metadata('mkw-airflow-provider')['Requires-Python'].removeprefix('>=')} or later"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behaviour.md"], ids=str)
+@pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behavior.md"], ids=str)
 def test_the_version_of_airflow_that_the_tests_run_on(path: Path) -> None:
     assert AIRFLOW in path.read_text()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.emulator import builds
+from mkw_airflow_provider.emulator.state import builds
 
 ROW = {"starts": 0, "ends": 1000, "outcome": "FINISHED", "progress": None}
 

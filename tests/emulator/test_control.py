@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from mkw_airflow_provider.emulator import Control, ControlError, Emulator
-from mkw_airflow_provider.emulator.users import USERS
+from mkw_airflow_provider.emulator.state.users import USERS
 
 BUILD = {"project": "DEMO_PROJECT", "instances": [{"id": 1001}]}
 
@@ -123,7 +123,7 @@ def test_a_person_starts_a_build(emulator, demo):
     ("order", "message"),
     [
         ({"project": "X"}, "'X' is not in projects: DEMO_PROJECT, SALES_DWH, FINANCE_DWH, HR_DWH"),
-        ({"instances": ["X"]}, "There is no instance 'X' in project DEMO_PROJECT"),
+        ({"instances": ["X"]}, "No instance 'X' in project DEMO_PROJECT"),
         ({"user": "X"}, "'X' is not in users: demo, viewer, outsider"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_person_ends_a_build(emulator, demo, status, message):
     ended = demo.get("/builds/5139").json
     assert (ended["status"], ended["message"]) == (status, message)
     assert (ended["progress"] == 100, len(ended["downloads"])) == ((True, 1) if status == "FINISHED" else (False, 0))
-    with pytest.raises(ControlError, match=f"Build 5139 has ended already: {status}"):
+    with pytest.raises(ControlError, match=f"Build 5139 has already ended: {status}"):
         emulator.end_build(5139)
 
 
@@ -171,7 +171,7 @@ def test_a_build_vanishes_with_all_that_belongs_to_it(emulator, demo, finished):
     ],
 )
 def test_orders_that_make_no_sense_are_refused(emulator, order):
-    with pytest.raises(ControlError, match=r"There is no row 1 in|Input should be|Unknown field"):
+    with pytest.raises(ControlError, match=r"No row 1 in|Input should be|Unknown field"):
         order(emulator)
 
 

@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from mkw_airflow_provider.emulator import Control, effects
+from mkw_airflow_provider.emulator import Control
 from mkw_airflow_provider.emulator.__main__ import _parser
-from mkw_airflow_provider.emulator.switches import describe
+from mkw_airflow_provider.emulator.faults import actions
+from mkw_airflow_provider.emulator.state.switches import describe
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_the_table_of_switches_is_complete_and_true(page):
 def test_the_table_of_faults_has_each_action_and_its_arguments(page):
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", section(page, "Faults"), re.MULTILINE)
     described = {action: set(re.findall(r"`(\w+)`", arguments)) for action, arguments in rows}
-    kinds = [effects.Working, *effects.Action.__subclasses__(), *effects.Working.__subclasses__()]
+    kinds = [actions.ReplaceResponse, *actions.Action.__subclasses__(), *actions.ReplaceResponse.__subclasses__()]
     actual = {kind.__name__.lower(): set(kind.model_fields) - {"type"} for kind in kinds if "type" in kind.model_fields}
     assert described == actual
 

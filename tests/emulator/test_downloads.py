@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from mkw_airflow_provider.emulator.content import Content
-from mkw_airflow_provider.emulator.generate import ddl
+from mkw_airflow_provider.emulator.state.content import Content
+from mkw_airflow_provider.emulator.state.generate import make_ddl
 
 FILE = "/downloads/5442"
 
@@ -73,7 +73,7 @@ def test_the_file_is_a_zip_with_ddl_for_each_instance_and_a_manifest(emulator, d
     ],
 )
 def test_each_pattern_makes_its_own_tables(pattern, instance, tables):
-    assert re.findall(r"CREATE TABLE (\w+)", ddl(pattern, instance)) == tables
+    assert re.findall(r"CREATE TABLE (\w+)", make_ddl(pattern, instance)) == tables
 
 
 def test_the_same_build_gives_the_same_bytes(demo, finished):
@@ -205,15 +205,15 @@ def test_a_download_may_have_any_name(emulator, demo, finished):
 @pytest.mark.parametrize(("start", "end"), [(0, 30), (2, 28), (5, 12), (12, 13), (24, 30), (29, 30)])
 def test_any_part_of_a_content_is_the_part_of_the_whole(start, end):
     content = Content(b"0123456789", 10, b"abcdefghij")
-    whole = b"".join(content.pieces(0, content.size))
+    whole = b"".join(content.read(0, content.size))
     assert (len(whole), whole[:10], whole[20:]) == (30, b"0123456789", b"abcdefghij")
-    assert b"".join(content.pieces(start, end)) == whole[start:end]
+    assert b"".join(content.read(start, end)) == whole[start:end]
 
 
 def test_large_filler_comes_in_pieces_of_a_mebibyte_at_most():
     content = Content(b"head", 5 * 1024 * 1024, b"tail")
-    pieces = list(content.pieces(0, content.size))
-    assert max(map(len, pieces)) == 1024 * 1024
-    assert sum(map(len, pieces)) == content.size
-    rest = b"".join(content.pieces(1_500_000, content.size))
-    assert hashlib.sha256(rest).digest() == hashlib.sha256(b"".join(pieces)[1_500_000:]).digest()
+    chunks = list(content.read(0, content.size))
+    assert max(map(len, chunks)) == 1024 * 1024
+    assert sum(map(len, chunks)) == content.size
+    rest = b"".join(content.read(1_500_000, content.size))
+    assert hashlib.sha256(rest).digest() == hashlib.sha256(b"".join(chunks)[1_500_000:]).digest()

@@ -141,13 +141,13 @@ def test_a_trickle_sends_the_whole_in_small_pieces(emulator, demo):
     connection = demo.connect()
     connection.request("GET", "/api/v1/projects", headers={"Authorization": f"Bearer {demo.token}"})
     response = connection.getresponse()
-    pieces = []
+    chunks = []
     while piece := response.read1(65536):
-        pieces.append(piece)
+        chunks.append(piece)
     connection.close()
-    assert b"".join(pieces) == whole
-    assert max(map(len, pieces)) <= 400
-    assert len(pieces) > 1
+    assert b"".join(chunks) == whole
+    assert max(map(len, chunks)) <= 400
+    assert len(chunks) > 1
 
 
 def test_an_endless_answer_goes_on_until_the_client_leaves(emulator, demo):

@@ -51,7 +51,7 @@ def test_it(metakraftwerk):
     login = json.dumps({"strategy": "local", "email": "demo@example.com", "password": "demo-password"}).encode()
     request = Request(f"{metakraftwerk.url}/authentication", login, {"Content-Type": "application/json"})
     token = json.load(urlopen(request))["accessToken"]
-    metakraftwerk._state.store.execute("DROP TABLE agents")
+    metakraftwerk._parts[0].store.execute("DROP TABLE agents")
     try:
         urlopen(Request(f"{metakraftwerk.url}/api/v1/agents", headers={"Authorization": f"Bearer {token}"}))
     except HTTPError as error:

@@ -139,7 +139,7 @@ def test_accepted_connections_have_tcp_nodelay(client):
         connection.connect()
         connection.request("GET", "/api/v1/builds")
         connection.getresponse().read()
-        transports = emulator._state.connections._open
+        transports = emulator._parts[2]._open
         options = {
             one.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for one in transports
         }

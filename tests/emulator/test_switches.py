@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mkw_airflow_provider.emulator import ControlError, Emulator
-from mkw_airflow_provider.emulator.switches import Switches, describe, parse
+from mkw_airflow_provider.emulator.state.switches import Switches, describe, parse
 
 
 @pytest.mark.parametrize(

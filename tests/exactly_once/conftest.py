@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client.flows import conversation, lost_answers, polling
+from mkw_airflow_provider.client import recovery, retry
+from mkw_airflow_provider.client.flows import polling
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.hooks import metakraftwerk
 from mkw_airflow_provider.triggers import build as trigger
@@ -34,8 +35,8 @@ def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulat
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten what cannot be set by a connection."""
     for module, names in (
-        (conversation, ("SHORTEST_BACKOFF", "LONGEST_BACKOFF")),
-        (lost_answers, ("LOOK_UP_INTERVAL",)),
+        (retry, ("SHORTEST_PAUSE", "LONGEST_PAUSE")),
+        (recovery, ("SEARCH_INTERVAL",)),
         (trigger, ("EARLIEST_EVENT",)),
         (polling, ("FLOOR", "START")),
         (watch, ("FLOOR",)),

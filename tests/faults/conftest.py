@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from mkw_airflow_provider.client.flows import ApiSession, conversation, lost_answers, polling
+from mkw_airflow_provider.client import recovery, retry
+from mkw_airflow_provider.client.flows import ApiSession, polling
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
@@ -60,9 +61,9 @@ def _few_secrets() -> None:
 @pytest.fixture
 def pace(monkeypatch: pytest.MonkeyPatch) -> Pace:
     """The pace of the fault table here: the pauses that this provider makes are shortened alike."""
-    monkeypatch.setattr(conversation, "SHORTEST_BACKOFF", conversation.SHORTEST_BACKOFF / FASTER)
-    monkeypatch.setattr(conversation, "LONGEST_BACKOFF", conversation.LONGEST_BACKOFF / FASTER)
-    monkeypatch.setattr(lost_answers, "LOOK_UP_INTERVAL", lost_answers.LOOK_UP_INTERVAL / FASTER)
+    monkeypatch.setattr(retry, "SHORTEST_PAUSE", retry.SHORTEST_PAUSE / FASTER)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE", retry.LONGEST_PAUSE / FASTER)
+    monkeypatch.setattr(recovery, "SEARCH_INTERVAL", recovery.SEARCH_INTERVAL / FASTER)
     monkeypatch.setattr(trigger, "EARLIEST_EVENT", trigger.EARLIEST_EVENT / FASTER)
     monkeypatch.setattr(watch, "FLOOR", polling.FLOOR / FASTER)
     monkeypatch.setattr(polling, "FLOOR", polling.FLOOR / FASTER)

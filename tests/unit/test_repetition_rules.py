@@ -6,7 +6,6 @@ import pytest
 
 from mkw_airflow_provider.client.api.builds import create_build, get_build
 from mkw_airflow_provider.client.request import Response
-from mkw_airflow_provider.client.retry import is_final
 from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import (
     ApiError,
@@ -19,6 +18,7 @@ from mkw_airflow_provider.exceptions import (
     ProtocolError,
     RateLimitedError,
     ServerError,
+    is_final,
 )
 from tests.kit.simulation import World, build, html, lost, ok, redirect, says_no, unreachable
 

@@ -18,12 +18,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from dev.benchmarks.peers import words
-from mkw_airflow_provider.emulator import builds, lookups
-from mkw_airflow_provider.emulator.app import create_api
-from mkw_airflow_provider.emulator.errors import ApiError
-from mkw_airflow_provider.emulator.front import Front
-from mkw_airflow_provider.emulator.serving import Server
-from mkw_airflow_provider.emulator.state import State
+from mkw_airflow_provider.emulator.api.app import create_api
+from mkw_airflow_provider.emulator.api.middleware import ApiMiddleware
+from mkw_airflow_provider.emulator.faults.faults import Faults
+from mkw_airflow_provider.emulator.http.connections import Connections
+from mkw_airflow_provider.emulator.http.lifecycle import Server
+from mkw_airflow_provider.emulator.state import builds, lookups
+from mkw_airflow_provider.emulator.state.errors import ApiError
+from mkw_airflow_provider.emulator.state.state import State
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
 BACKLOG = 128
 
 
-def create_app(state: State) -> ASGIApp:
+def create_app(state: State, faults: Faults, connections: Connections) -> ASGIApp:
     """Return the emulator's application with the peers' paths before its own.
 
-    :param state: all that it knows.
+    :param state: the emulator's database and switches.
+    :param faults: the faults that hit requests.
+    :param connections: the clients' connections.
     """
     routes = [
         Route(words.DBT_START, _starting(state, words.dbt_started), methods=["POST"]),
@@ -43,9 +47,9 @@ def create_app(state: State) -> ASGIApp:
         Route(words.DATABRICKS_LOOK, _looking(state, words.databricks_run)),
         Route(words.AIRBYTE_START, _starting(state, words.airbyte_job), methods=["POST"]),
         Route(words.AIRBYTE_LOOK, _looking(state, words.airbyte_job)),
-        Mount("/", create_api(state)),
+        Mount("/", create_api(state, faults, connections)),
     ]
-    return RunInPath(Front(Starlette(routes=routes), state))
+    return RunInPath(ApiMiddleware(Starlette(routes=routes), state, faults, connections))
 
 
 def _starting(state: State, answer: Any) -> Any:
@@ -53,7 +57,7 @@ def _starting(state: State, answer: Any) -> Any:
         user = state.store.find("users", name="demo")[0]
         project = state.store.find("projects", name="DEMO_PROJECT")[0]
         instance = state.store.find("instances", project_id=project["id"], name="AIRPLANE")[0]
-        build, _ = builds.start(state, builds.Order(user=user, project_id=project["id"], instances=[instance]))
+        build, _ = builds.start(state, builds.BuildRequest(user=user, project_id=project["id"], instances=[instance]))
         return JSONResponse(answer(build["id"], builds.status(build)))
 
     return start
@@ -86,13 +90,13 @@ class RunInPath:
         if scope["path"] != words.DATABRICKS_LOOK_SENT:
             await self._app(scope, receive, send)
             return
-        pieces: list[bytes] = []
+        chunks: list[bytes] = []
         more = True
         while more:
             message = await receive()
-            pieces.append(message.get("body", b""))
+            chunks.append(message.get("body", b""))
             more = message.get("more_body", False)
-        body = b"".join(pieces)
+        body = b"".join(chunks)
         run = dict(parse_qsl(scope["query_string"].decode())).get("run_id") or json.loads(body)["run_id"]
         path = words.DATABRICKS_LOOK.format(run=run)
         unread = True
@@ -114,8 +118,8 @@ def main() -> None:
     parser.add_argument("--database", required=True, help="file that keeps the state")
     parser.add_argument("--certificate", required=True, help="PEM file with certificate and key")
     options = parser.parse_args()
-    state = State(options.database, {})
-    server = Server(create_app(state), state.connections, tls=(options.certificate, None))
+    state, connections = State(options.database, {}), Connections()
+    server = Server(create_app(state, Faults(), connections), connections, tls=(options.certificate, None))
     server.run(sockets=[socket.create_server(("127.0.0.1", options.port), backlog=BACKLOG)])
 
 

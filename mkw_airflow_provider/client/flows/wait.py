@@ -7,9 +7,8 @@ from typing import Any
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, get_build
 from mkw_airflow_provider.client.flows.polling import next_pause
-from mkw_airflow_provider.client.retry import is_final
 from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
-from mkw_airflow_provider.exceptions import ApiError, BuildTimeoutError, ConnectionFailedError, ProtocolError
+from mkw_airflow_provider.exceptions import ApiError, BuildTimeoutError, ConnectionFailedError, ProtocolError, is_final
 
 #: A line is logged when the progress enters another of these steps, in per cent.
 PROGRESS_STEP = 10

@@ -58,7 +58,7 @@ def test_an_answer_that_drips_ends_after_ten_read_timeouts(once, serve, part):
 def test_an_answer_that_floods_ends_and_is_not_kept(once, serve, peak, part):
     begin, piece = PARTS[part]
     server = serve(lambda request: itertools.chain([begin], itertools.repeat(piece * 10_000, 100_000)))
-    with peak, pytest.raises(ConnectionFailedError, match=r"GET /api/v1/projects at .* got no answer"):
+    with peak, pytest.raises(ConnectionFailedError, match=r"GET /api/v1/projects at .* got no response"):
         once(server, read_timeout=0.05)
     assert peak.mebibytes < 16
 
@@ -103,7 +103,7 @@ def test_a_file_that_drips_ends(fetch, serve, part):
 def test_a_file_that_floods_behind_its_end_ends(fetch, serve):
     begin, piece = PARTS["trailers"]
     server = serve(lambda request: itertools.chain([begin], itertools.repeat(piece * 1000, 100_000)))
-    with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/downloads/5442 at .* got no answer"):
+    with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/downloads/5442 at .* got no response"):
         fetch(server, Slow())
 
 

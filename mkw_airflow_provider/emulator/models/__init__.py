@@ -1,3 +1,0 @@
-"""The objects of the API."""
-
-from __future__ import annotations

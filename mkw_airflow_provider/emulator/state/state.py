@@ -1,0 +1,57 @@
+"""The state of an emulator: its database, switches and request log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from mkw_airflow_provider.emulator.state import seed
+from mkw_airflow_provider.emulator.state.request_log import RequestLog
+from mkw_airflow_provider.emulator.state.store import Store
+from mkw_airflow_provider.emulator.state.switches import Switches
+
+
+class State:
+    """The database, the switches and the request log.
+
+    :param database: a file's path, or ``:memory:``.
+    :param switches: switches other than their defaults; a reset returns to them.
+    :param log_requests: write a line for each request on the package's logger.
+    :raises ValueError: for an unknown switch or a value that is not allowed.
+    """
+
+    def __init__(self, database: str, switches: Mapping[str, Any], *, log_requests: bool = False) -> None:
+        self.switches = Switches()
+        self.switches.change(**switches)
+        self._initial = self.switches.to_dict()
+        self.store = Store(database)
+        self.log = RequestLog(self.store, echo=log_requests)
+        self._waiting: set[asyncio.Future[None]] = set()
+        if not self.store.one("SELECT 1 FROM settings"):
+            seed.load(self.store)
+
+    def reset(self) -> None:
+        """Restore the seed: rows, request log and switches. Tokens stay valid."""
+        # A client that has cached a token must not get a 401 that no test asked for.
+        self.store.clear(keep=("settings", "tokens"))
+        self.store.execute("UPDATE tokens SET earlier = 1")
+        seed.load(self.store)
+        self.switches.change(**self._initial)
+        self.builds_changed()
+
+    def builds_changed(self) -> None:
+        """Wake the requests that wait for a build, because a person changed or removed one."""
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def wait_for_change(self, seconds: float) -> None:
+        """Return after these seconds, or when a person changes a build."""
+        # One future per request: they belong to the server's loop, which the state outlives.
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiting)
+        try:
+            await asyncio.wait({waiting}, timeout=seconds)
+        finally:
+            self._waiting.discard(waiting)

@@ -1,0 +1,84 @@
+"""What all operators of this package share: the hook, ids from other tasks, and errors that no retry can fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+
+from mkw_airflow_provider.client.validation import whole_number
+from mkw_airflow_provider.exceptions import (
+    ApiError,
+    BadRequestError,
+    ConfigurationError,
+    ForbiddenError,
+    MetaKraftwerkError,
+    NotAuthenticatedError,
+    NotFoundError,
+    is_final,
+)
+
+if TYPE_CHECKING:
+    from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+
+#: What to fix, by error.
+_CURES: tuple[tuple[type[MetaKraftwerkError], str], ...] = (
+    (ConfigurationError, "Fix the arguments of the task or its connection"),
+    (NotAuthenticatedError, "Fix the login, password or token of connection {connection!r}"),
+    (ForbiddenError, "Grant the user of connection {connection!r} this permission in MetaKraftwerk"),
+    (NotFoundError, "Fix the id or the name that was asked for, or create what is missing in MetaKraftwerk"),
+    (BadRequestError, "Fix the arguments of the task"),
+    (ApiError, "Fix the request or the address of connection {connection!r}"),
+)
+
+
+class MetaKraftwerkOperator(BaseOperator):
+    """An operator with a hook and with ids that may come from other tasks."""
+
+    metakraftwerk_conn_id: str
+
+    @cached_property
+    def hook(self) -> MetaKraftwerkHook:
+        """The hook of this task."""
+        # Here and not above: reading a DAG file must not load the client.
+        from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+
+        return MetaKraftwerkHook(self.metakraftwerk_conn_id)
+
+    def read_build_id(self, value: Any) -> int:
+        """Return a build id that came from another task as int.
+
+        :raises ConfigurationError: for anything else; names the upstream tasks.
+        """
+        tasks = ", ".join(sorted(self.upstream_task_ids)) if self.upstream_task_ids else ""
+        hint = f"check the upstream task{'s' if ',' in tasks else ''} {tasks}" if tasks else "check where it comes from"
+        if value is None or value == "None":
+            hint = f"it was not pushed, perhaps because its task was skipped: {hint}"
+        return whole_number("build_id", value, hint)
+
+    @contextmanager
+    def final_errors(self) -> Iterator[None]:
+        """Fail the task without a retry for an error that no retry can fix; let all others through.
+
+        :raises AirflowFailException: from the error; says what to fix.
+        """
+        try:
+            yield
+        except MetaKraftwerkError as error:
+            failure = self.final_failure(error)
+            if failure is None:
+                raise
+            self.log.error("%s", failure)  # noqa: TRY400  # Airflow logs the traceback itself
+            raise failure from error
+
+    def final_failure(self, error: MetaKraftwerkError) -> AirflowFailException | None:
+        """Return what fails the task without a retry; None if a retry may help."""
+        if not is_final(error):
+            return None
+        cure = next(cure for kind, cure in _CURES if isinstance(error, kind))
+        text = str(error).rstrip(".")
+        advice = cure.format(connection=self.metakraftwerk_conn_id)
+        return AirflowFailException(f"{text[:1].upper()}{text[1:]}. {advice}; a retry would fail the same way.")
