@@ -18,6 +18,8 @@
     │   └── BuildCanceledError      CANCELED: somebody stopped it in the web application
     ├── BuildTimeoutError           the waiting ended, the build did not
     ├── BuildStartUncertainError    the answer to POST /builds was lost and no build can be found
+    ├── SelectionError              a selector names what does not exist, or matches too much or nothing
+    ├── QueryError                  a statement on the metadata failed
     ├── DeploymentError
     │   ├── AlreadyDeployedError    refused by ``if_deployed="fail"``
     │   ├── DeploymentFailedError   the server reports FAILED
@@ -30,13 +32,11 @@ Each of them survives pickling, and :meth:`MetaKraftwerkError.to_dict`, by which
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from mkw_airflow_provider.client.text import foreign_text, quote_value, remove_secrets
-
-if TYPE_CHECKING:
-    from mkw_airflow_provider.client.api.builds import Build
 
 __all__ = [
     "AlreadyDeployedError",
@@ -59,7 +59,9 @@ __all__ = [
     "NotAuthenticatedError",
     "NotFoundError",
     "ProtocolError",
+    "QueryError",
     "RateLimitedError",
+    "SelectionError",
     "ServerError",
     "api_error",
 ]
@@ -90,7 +92,9 @@ class MetaKraftwerkError(Exception):
         kind = globals().get(str(name))
         if isinstance(kind, type) and issubclass(kind, MetaKraftwerkError) and isinstance(arguments, list):
             with suppress(TypeError, MetaKraftwerkError):
-                return kind(*arguments)
+                error = kind(*arguments)
+                str(error)
+                return error
         return ProtocolError(f"an error of an unknown form came out of the triggerer: {quote_value(value, 500)}")
 
 
@@ -183,20 +187,20 @@ def api_error(status: int, message: str, method: str, path: str, note: str = "")
 class BuildError(MetaKraftwerkError):
     """A build ended otherwise than FINISHED.
 
-    :param build: the build as the server last showed it; its JSON form is accepted too.
+    :param build: the build as the server last showed it; after a journey through JSON as a dict.
     """
 
     _ending: ClassVar[str] = "ended"
 
-    def __init__(self, build: Build | dict[str, Any]) -> None:
-        from mkw_airflow_provider.client.api.builds import Build
-
-        self.build = build if isinstance(build, Build) else Build.from_json(build)
-        super().__init__(self.build)
+    def __init__(self, build: Any) -> None:
+        self.build = build
+        super().__init__(build)
 
     def __str__(self) -> str:
-        said = f" The server says: {self.build.message}" if self.build.message else ""
-        return f"build {self.build.id} {self._ending}.{said}"
+        build = self.build if isinstance(self.build, Mapping) else vars(self.build)
+        message = foreign_text(str(build.get("message") or ""))
+        said = f" The server says: {message}" if message else ""
+        return f"build {build.get('id')} {self._ending}.{said}"
 
 
 class BuildFailedError(BuildError):
@@ -229,6 +233,14 @@ class BuildTimeoutError(MetaKraftwerkError):
 
 class BuildStartUncertainError(MetaKraftwerkError):
     """The answer to ``POST /builds`` was lost, and no build of this task can be found (yet)."""
+
+
+class SelectionError(MetaKraftwerkError):
+    """A selector of instances names what does not exist, or matches too many instances or none. Nothing was built."""
+
+
+class QueryError(MetaKraftwerkError):
+    """A statement of ``POST /metadata`` failed; the message is the server's."""
 
 
 class DeploymentError(MetaKraftwerkError):

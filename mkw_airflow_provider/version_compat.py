@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow import __version__ as airflow_version
 
 AIRFLOW_VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
@@ -14,3 +16,34 @@ AIRFLOW_V_3_3_PLUS = AIRFLOW_VERSION >= (3, 3)
 FAILED_DEFERRAL = "__fail__"
 #: That reason if the time of the deferral was over, for example because no triggerer ran.
 TRIGGER_TIMEOUT = "Trigger timeout"
+
+
+class TaskStateStore:
+    """What Airflow keeps for a task instance over retries and clears, until its DAG run is deleted (3.3 and later).
+
+    :param store: Airflow's own accessor.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    @classmethod
+    def of(cls, context: Any) -> TaskStateStore | None:
+        """Return the store of the task that runs; None where Airflow has none."""
+        store = (context or {}).get("task_state_store")
+        return None if store is None else cls(store)
+
+    def get(self, key: str) -> Any:
+        """Return what is stored under a key; None if nothing is."""
+        return self._store.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        """Store a JSON value. It does not expire: a deferred task can wait for longer than Airflow's default."""
+        # Only 3.3 has this name, and reading a DAG file must not load what only a running task needs.
+        from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+        self._store.set(key, value, retention=NEVER_EXPIRE)
+
+    def delete(self, key: str) -> None:
+        """Delete what is stored under a key, if anything is."""
+        self._store.delete(key)

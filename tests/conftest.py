@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,10 +29,7 @@ def repository() -> Path:
 
 
 @pytest.fixture
-def connected(metakraftwerk, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    """The emulator with builds of half a second, and no token left from another test."""
-    from mkw_airflow_provider.client import token_cache
-
-    monkeypatch.setattr(token_cache, "_caches", {})
+def connected(metakraftwerk) -> object:
+    """The emulator with builds of half a second."""
     metakraftwerk.set(build_seconds=0.5)
     return metakraftwerk

@@ -1,3 +1,3 @@
-"""What the figures in the documentation come from. ``python -m dev.benchmarks`` measures them all side by side."""
+"""Benchmarks: the figures in the documentation come from ``python -m dev.benchmarks``."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m dev.benchmarks``: make the environment, measure everything side by side, print and keep the results."""
+"""``python -m dev.benchmarks``: make the environment, run all benchmarks, print and save the results."""
 
 from __future__ import annotations
 
@@ -21,19 +21,23 @@ if TYPE_CHECKING:
 
 NAMES = ("imports", "chain", "downloads", "polling", "waiting", "detection", "worker_time")
 SEED = 20_261_122
-#: Bytes that the largest download takes, and as many to spare.
-ROOM = 2 * 1024**3
+#: Twice the bytes that the largest download takes.
+MEMORY_NEEDED = 2 * 1024**3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what the command line names.
+    """Run the benchmarks that the command line names.
 
-    :return: 0 if all was measured, whether or not targets were reached.
+    :return: 0 if all of them ran, whether or not they met their targets.
     """
     parser = argparse.ArgumentParser(prog="python -m dev.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, one round: to see that everything works")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes and one round, only to see that everything works"
+    )
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--seed", type=int, default=SEED, help="of the order and of simulated builds (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=SEED, help="seed of the order and of simulated builds (%(default)s)"
+    )
     options = parser.parse_args(arguments)
     if not environment.is_inside():
         environment.enter("dev.benchmarks", sys.argv[1:] if arguments is None else arguments)
@@ -62,7 +66,7 @@ def _measure(*, quick: bool, only: Sequence[str], seed: int) -> int:
                 continue
             try:
                 found = [table.to_dict() for table in benchmark(plan)]
-            except Exception:  # what else is measured must not be lost
+            except Exception:  # the other benchmarks must not be lost
                 failed.append(name)
                 sys.stderr.write(f"\n{name} failed:\n{traceback.format_exc()}")
                 continue
@@ -73,15 +77,15 @@ def _measure(*, quick: bool, only: Sequence[str], seed: int) -> int:
     finally:
         shutil.rmtree(plan.folder, ignore_errors=True)
     results["minutes"] = round((time.monotonic() - began) / 60, 1)
-    _keep(results, whole=not quick and not failed and set(only) == set(NAMES))
+    _save(results, complete=not quick and not failed and set(only) == set(NAMES))
     return 1 if failed else 0
 
 
 def _folder() -> Path:
-    """Make a folder for files that are written while measuring: in memory, where there is room for them."""
-    memory = Path("/dev/shm")  # noqa: S108  # nothing in it is anybody's but what the folder below it keeps
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
-    return Path(tempfile.mkdtemp(prefix="mkw-benchmarks-", dir=memory if roomy else None))
+    """Make a folder for files that are written during measurements: in memory, if there is enough of it."""
+    memory = Path("/dev/shm")  # noqa: S108  # only used for a private folder below it
+    is_large_enough = memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_NEEDED
+    return Path(tempfile.mkdtemp(prefix="mkw-benchmarks-", dir=memory if is_large_enough else None))
 
 
 def _benchmarks() -> dict[str, Callable[[Plan], list[Table]]]:
@@ -100,13 +104,13 @@ def _benchmarks() -> dict[str, Callable[[Plan], list[Table]]]:
     }
 
 
-def _keep(results: dict[str, Any], *, whole: bool) -> None:
-    """Write the results; only a whole run replaces those that the documentation shows."""
+def _save(results: dict[str, Any], *, complete: bool) -> None:
+    """Write the results; only a complete run replaces those that the documentation shows."""
     from dev.benchmarks import render
 
-    path = render.RESULTS if whole else environment.HOME / "results.json"
+    path = render.RESULTS if complete else environment.HOME / "results.json"
     path.write_text(json.dumps(results, indent=1) + "\n")
-    if whole:
+    if complete:
         render.main()
     missed = [target["what"] for table in results["tables"] for target in table["targets"] if not target["reached"]]
     sys.stdout.write(f"\n{results['minutes']} minutes; targets missed: {', '.join(missed) or 'none'}.\n")

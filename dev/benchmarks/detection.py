@@ -1,4 +1,4 @@
-"""How late the end of a build is noticed, for how many polls: simulated builds, the client's own waiting, no server."""
+"""How late the end of a build is noticed, and after how many polls: the client's own flow and simulated builds."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from mkw_airflow_provider.client.token_cache import TokenCache
 from mkw_airflow_provider.triggers.watch import FIRST_LOOK
 
 #: Epoch seconds at which every simulated build starts.
-NIGHT = 1_775_116_800.0
+START = 1_775_116_800.0
 #: Median length of the builds in seconds; lengths are lognormal.
 MEDIANS = {"20 s": 20.0, "5 min": 300.0, "1 h": 3600.0}
 SIGMA = 0.8
 POLL_INTERVAL = 30.0
 OURS = "this package"
 
-#: Moments of the looks at one build, in seconds after its start; the last one sees its end.
-Looks = list[float]
+#: Times of the polls of one build, in seconds after its start; the last one sees its end.
+Polls = list[float]
 Progress = Callable[[float], float]
 
 
@@ -44,54 +44,54 @@ def linear(_: random.Random) -> Progress:
 
 
 def uneven(chance: random.Random) -> Progress:
-    """Up to twice as fast or as slow at first as at the end."""
+    """Up to twice as fast or as slow at the beginning as at the end."""
     power = math.exp(chance.uniform(-0.7, 0.7))
     return lambda share: share**power
 
 
 def in_leaps(_: random.Random) -> Progress:
-    """Quick at first, then nothing for long, then leaps: one large instance among small ones."""
+    """Fast at first, then no progress for long, then leaps: one large instance among small ones."""
     return lambda share: share * 3 if share < 0.1 else 0.3 if share < 0.7 else 0.85 if share < 0.9 else 0.97
 
 
 def late_stuck(chance: random.Random) -> Progress:
-    """At 99 per cent for up to the last tenth of the time."""
+    """At 99 percent for up to the last tenth of the time."""
     reached = chance.uniform(0.9, 1.0)
     return lambda share: min(0.99, 0.99 * share / reached)
 
 
 def stuck(_: random.Random) -> Progress:
-    """At 42 per cent from there on."""
+    """Never above 42 percent."""
     return lambda share: min(share, 0.42)
 
 
-#: What tells something about the end, and what does not.
-TELLING = {"linear": linear, "uneven": uneven, "in leaps": in_leaps, "stuck at 99 %": late_stuck}
-MUTE = {"stuck at 42 %": stuck, "absent": None}
+#: Progress that helps to predict the end, and progress that does not.
+USEFUL = {"linear": linear, "uneven": uneven, "in leaps": in_leaps, "stuck at 99 %": late_stuck}
+USELESS = {"stuck at 42 %": stuck, "absent": None}
 
 
 @dataclass(frozen=True)
 class SimulatedBuild:
-    """A build that nobody runs.
+    """A simulated build.
 
     :param length: seconds from start to end.
-    :param progress: how far it shows to be after a share of its time; None: it does not show it.
+    :param progress: reported progress after a share of its time; None: not reported.
     """
 
     length: float
     progress: Progress | None
 
-    def seen(self, moment: float) -> bytes:
-        """Return the body that the API would answer."""
+    def body_at(self, moment: float) -> bytes:
+        """Return the response body of the API at a moment."""
         ended = moment >= self.length
-        build: dict[str, Any] = {"id": 1, "status": "FINISHED" if ended else "BUILDING", "build_start": _iso(NIGHT)}
+        build: dict[str, Any] = {"id": 1, "status": "FINISHED" if ended else "BUILDING", "build_start": _iso(START)}
         if self.progress is not None:
             build["progress"] = 100 if ended else min(99, int(100 * self.progress(moment / self.length)))
         return json.dumps(build).encode()
 
 
-def ours(build: SimulatedBuild, chance: random.Random, poll_interval: float = POLL_INTERVAL) -> Looks:
-    """Let the client's own flow wait for a build, with a clock that jumps to the end of each pause."""
+def ours(build: SimulatedBuild, chance: random.Random, poll_interval: float = POLL_INTERVAL) -> Polls:
+    """Run the client's own flow for a build, with a clock that jumps to the end of each pause."""
     clock = 0.0
     token_cache = TokenCache()
     token_cache.store(Token("simulated"), 0.0)
@@ -99,12 +99,12 @@ def ours(build: SimulatedBuild, chance: random.Random, poll_interval: float = PO
         Settings("https://simulated"),
         token_cache,
         monotonic=lambda: clock,
-        wall=lambda: NIGHT + clock,
+        wall=lambda: START + clock,
         random=chance.random,
         log=_SILENT,
     )
-    # As the task does: one look, then the trigger's own first pause.
-    looks = [0.0]
+    # As in Airflow: the task polls once, then the trigger pauses before its first poll.
+    polls = [0.0]
     first = min(FIRST_LOOK * FLOOR, poll_interval) * (1 + 0.5 * chance.random())
     flow = wait(session, 1, poll_interval=poll_interval, first_pause=first)
     outcome: Any = None
@@ -112,63 +112,63 @@ def ours(build: SimulatedBuild, chance: random.Random, poll_interval: float = PO
         try:
             step = flow.send(outcome)
         except StopIteration:
-            return looks
+            return polls
         if isinstance(step, Sleep):
             clock += step.seconds
             outcome = None
         else:
-            looks.append(clock)
-            outcome = Response(200, {}, build.seen(clock))
+            polls.append(clock)
+            outcome = Response(200, {}, build.body_at(clock))
 
 
-def fixed(build: SimulatedBuild, chance: random.Random, pause: float) -> Looks:
-    """Look at a build at a fixed pause, as the peers do."""
+def fixed(build: SimulatedBuild, chance: random.Random, pause: float) -> Polls:
+    """Poll a build at a fixed interval, as the other providers do."""
     del chance
-    looks = [0.0]
-    while looks[-1] < build.length:
-        looks.append(looks[-1] + pause)
-    return looks
+    polls = [0.0]
+    while polls[-1] < build.length:
+        polls.append(polls[-1] + pause)
+    return polls
 
 
-def back_off(build: SimulatedBuild, chance: random.Random) -> Looks:
-    """Look at a build after pauses of 1 s that grow by half, up to 60 s."""
+def back_off(build: SimulatedBuild, chance: random.Random) -> Polls:
+    """Poll a build with pauses of 1 s that grow by half, up to 60 s."""
     del chance
-    looks, pause = [0.0], 1.0
-    while looks[-1] < build.length:
-        looks.append(looks[-1] + pause)
+    polls, pause = [0.0], 1.0
+    while polls[-1] < build.length:
+        polls.append(polls[-1] + pause)
         pause = min(60.0, pause * 1.5)
-    return looks
+    return polls
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a schedule comes to, over many builds: delays in seconds, and looks for each build."""
+    """The result of a schedule over many builds: delays in seconds, and polls per build."""
 
     mean: float
     p95: float
     worst: float
-    looks: float
+    polls: float
 
 
-Schedule = Callable[[SimulatedBuild, random.Random], Looks]
+Schedule = Callable[[SimulatedBuild, random.Random], Polls]
 
 
 def simulate(
     schedule: Schedule, plan: Plan, median: float, shape: Callable[[random.Random], Progress] | None
 ) -> Outcome:
-    """Let a schedule look at the same builds as every other one does."""
-    lengths, chance = random.Random(f"{plan.seed} {median}"), random.Random(plan.seed)  # noqa: S311  # nothing to guess
-    delays, looks = [], 0
+    """Run a schedule on simulated builds, which are the same for each schedule."""
+    lengths, chance = random.Random(f"{plan.seed} {median}"), random.Random(plan.seed)  # noqa: S311  # not a secret
+    delays, polls = [], 0
     for _ in range(plan.size(500, 20)):
         build = SimulatedBuild(lengths.lognormvariate(math.log(median), SIGMA), shape and shape(chance))
         seen = schedule(build, chance)
         delays.append(seen[-1] - build.length)
-        looks += len(seen)
-    return Outcome(statistics.fmean(delays), percentile(delays, 0.95), max(delays), looks / len(delays))
+        polls += len(seen)
+    return Outcome(statistics.fmean(delays), percentile(delays, 0.95), max(delays), polls / len(delays))
 
 
 def run(plan: Plan) -> list[Table]:
-    """Simulate, and return the tables."""
+    """Run the simulation and return the tables."""
     return [_against_others(plan), _by_interval(plan)]
 
 
@@ -184,20 +184,20 @@ def _against_others(plan: Plan) -> Table:
         for name, median in MEDIANS.items()
     } | {
         (OURS, shape, name): simulate(ours, plan, median, make)
-        for shape, make in {**TELLING, **MUTE}.items()
+        for shape, make in {**USEFUL, **USELESS}.items()
         for name, median in MEDIANS.items()
     }
     progress("")
     targets = []
     for name in MEDIANS:
         peer = found["fixed 15 s", "", name]
-        telling = {shape: found[OURS, shape, name] for shape in TELLING}
-        for figure, words, limit in (("mean", "mean delay", 1.0), ("p95", "delay p95", 1.0), ("looks", "polls", 0.6)):
-            worst = max(telling, key=lambda shape: getattr(telling[shape], figure))
-            ratio = getattr(telling[worst], figure) / getattr(peer, figure)
-            what = f"builds of {name} with progress: {words} against a fixed 15 s (worst: {worst})"
+        useful = {shape: found[OURS, shape, name] for shape in USEFUL}
+        for figure, text, limit in (("mean", "mean delay", 1.0), ("p95", "delay p95", 1.0), ("polls", "polls", 0.6)):
+            worst = max(useful, key=lambda shape: getattr(useful[shape], figure))
+            ratio = getattr(useful[worst], figure) / getattr(peer, figure)
+            what = f"builds of {name} with progress: {text} compared with a fixed 15 s (worst: {worst})"
             targets.append(Target(what, limit, ratio))
-        latest = max(found[OURS, shape, name].worst for shape in MUTE)
+        latest = max(found[OURS, shape, name].worst for shape in USELESS)
         targets.append(Target(f"builds of {name} without progress: longest delay", POLL_INTERVAL, latest, "s"))
     return Table(
         name="detection",
@@ -226,7 +226,7 @@ def _by_interval(plan: Plan) -> Table:
             rows.append([name, f"{interval:g} s", *(cell for outcome in outcomes for cell in _cells(outcome))])
     return Table(
         name="poll-interval",
-        title="What poll_interval does",
+        title="The effect of poll_interval",
         note="As above, with other values of `poll_interval`.",
         columns=(
             "builds of",
@@ -238,7 +238,7 @@ def _by_interval(plan: Plan) -> Table:
 
 
 def _cells(outcome: Outcome) -> tuple[float, float, float]:
-    return outcome.mean, outcome.p95, outcome.looks
+    return outcome.mean, outcome.p95, outcome.polls
 
 
 def _iso(epoch: float) -> str:

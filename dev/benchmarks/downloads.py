@@ -1,4 +1,4 @@
-"""What fetching files costs: CPU, memory and time, against ``requests`` and ``curl``."""
+"""CPU, memory and time of downloads, compared with ``requests`` and ``curl``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from dev.benchmarks.harness import Figures, Plan, Table, Target, interleaved, measured
+from dev.benchmarks.harness import Figures, Plan, Table, Target, interleaved, run_client
 from dev.benchmarks.servers.process import serving
 
 SINGLE = (
     "this package",
-    "requests, pieces of 1 MiB",
+    "requests, chunks of 1 MiB",
     "requests, .content",
     "curl | sha256sum",
     "curl, then sha256sum",
@@ -20,23 +20,23 @@ PARALLEL = ("this package, 8 files", "8 times curl | sha256sum", "curl --paralle
 
 
 def run(plan: Plan) -> list[Table]:
-    """Measure, and return the tables."""
+    """Measure and return the tables."""
     return [_single(plan), _parallel(plan)]
 
 
-def _fetched(plan: Plan, way: str, mebibytes: int) -> Figures:
+def _download(plan: Plan, way: str, mebibytes: int) -> Figures:
     folder = plan.folder / "downloads"
     folder.mkdir(exist_ok=True)
     try:
         with serving("files", mebibytes=mebibytes) as server, serving("files", mebibytes=1) as small:
-            order = {"way": way, "url": server.url, "small": small.url, "folder": str(folder)}
-            return measured("download", order)
+            job = {"way": way, "url": server.url, "small": small.url, "folder": str(folder)}
+            return run_client("download", job)
     finally:
         shutil.rmtree(folder)
 
 
 def _subjects(plan: Plan, ways: Sequence[str], mebibytes: int) -> dict[str, Callable[[], Figures]]:
-    return {way: partial(_fetched, plan, way, mebibytes) for way in ways}
+    return {way: partial(_download, plan, way, mebibytes) for way in ways}
 
 
 def _single(plan: Plan) -> Table:
@@ -45,10 +45,10 @@ def _single(plan: Plan) -> Table:
     mine = SINGLE[0]
     return Table(
         name="download",
-        title=f"Download of {size} MiB with its hash",
-        note="Over HTTP from this machine, into memory where there is room. CPU: of the process and of what it starts. "
-        "`curl | sha256sum` stores nothing; the others store the file.",
-        columns=("way", "CPU, s", "this package in proportion", "time, s", "memory growth, MiB"),
+        title=f"Download of {size} MiB with its SHA-256",
+        note="Over HTTP from this machine, into a folder in memory if there is enough. CPU: of the process "
+        "and its children. `curl | sha256sum` stores nothing; the others store the file.",
+        columns=("way", "CPU, s", "ratio of this package", "time, s", "memory growth, MiB"),
         rows=[
             [
                 way,
@@ -61,9 +61,8 @@ def _single(plan: Plan) -> Table:
         ],
         targets=[
             Target("download: memory growth", 16, rounds.median(mine, "memory") / 2**20, "MiB"),
-            *(Target(f"download: CPU against {way}", 1.0, rounds.ratio(mine, way, "cpu")) for way in SINGLE[-2:]),
+            *(Target(f"download: CPU compared with {way}", 1.0, rounds.ratio(mine, way, "cpu")) for way in SINGLE[-2:]),
         ],
-        rounds=rounds.values,
     )
 
 
@@ -73,15 +72,16 @@ def _parallel(plan: Plan) -> Table:
     mine, shell = PARALLEL[0], PARALLEL[1]
     return Table(
         name="downloads",
-        title=f"8 files of {size} MiB at once",
+        title=f"8 files of {size} MiB in parallel",
         note="As above. `curl | sha256sum` stores nothing, `curl --parallel` hashes nothing.",
-        columns=("way", "time, s", "this package in proportion", "CPU, s"),
+        columns=("way", "time, s", "ratio of this package", "CPU, s"),
         rows=[
             [way, rounds.median(way, "wall"), rounds.ratio(mine, way, "wall"), rounds.median(way, "cpu")]
             for way in PARALLEL
         ],
         targets=[
-            Target("time of 8 downloads at once against curl | sha256sum", 1.0, rounds.ratio(mine, shell, "wall"))
+            Target(
+                "time of 8 parallel downloads compared with curl | sha256sum", 1.0, rounds.ratio(mine, shell, "wall")
+            )
         ],
-        rounds=rounds.values,
     )

@@ -1,4 +1,4 @@
-"""The environment that everything is measured in: ``.bench/``, with this package and the peers in pinned versions."""
+"""The environment for measurements: ``.bench/``, with this package and the other providers in pinned versions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ HOME = ROOT / ".bench"
 VENV = HOME / "venv"
 PYTHON = VENV / "bin" / "python"
 PEERS = ROOT / "dev" / "benchmarks" / "peers"
-UV = "uv==0.13.9"
-#: The oldest Python that all peers install on.
+UV = ROOT / ".ci" / "uv"
+#: The oldest Python that all other providers can be installed on.
 OLDEST = (3, 11)
 
 
@@ -30,7 +30,7 @@ def is_inside() -> bool:
 
 
 def enter(module: str, arguments: Sequence[str]) -> None:
-    """Go on inside the environment, which is made if need be: a module takes the place of this process.
+    """Replace this process by a module that runs inside the environment, which is made if necessary.
 
     :param arguments: its command line.
     :raises SystemExit: if the environment cannot be made, with the reason.
@@ -45,31 +45,30 @@ def enter(module: str, arguments: Sequence[str]) -> None:
 
 
 def make() -> None:
-    """Make the environment, unless it stands as it should.
+    """Make the environment, unless it is up to date.
 
-    :raises NoEnvironmentError: if this Python is too old for the peers.
+    :raises NoEnvironmentError: this Python is too old for the other providers.
     """
     if sys.version_info[:2] < OLDEST:
         raise NoEnvironmentError(
-            f"the peers need Python {'.'.join(map(str, OLDEST))} or newer, this is {sys.version.split()[0]}"
+            f"the other providers need Python {'.'.join(map(str, OLDEST))} or newer, this is {sys.version.split()[0]}"
         )
     stamp, wanted = HOME / "stamp", _fingerprint()
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    sys.stderr.write(f"Making {VENV} with this package and its peers ...\n")
+    sys.stderr.write(f"Making {VENV} with this package and the other providers ...\n")
     stamp.unlink(missing_ok=True)
-    _run(sys.executable, "-m", "venv", "--clear", str(VENV))
-    _run(str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV)
-    install = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(PYTHON)]
+    _run("venv", "--quiet", "--clear", "--python", sys.executable, str(VENV))
     requirements, constraints = PEERS / "requirements.txt", PEERS / "constraints.txt"
     build = ROOT / "constraints" / "build.txt"
     options = ["--compile-bytecode", f"--requirement={requirements}", f"--constraint={constraints}"]
-    _run(*install, *options, f"--build-constraint={build}", "--editable", str(ROOT))
+    options += [f"--build-constraint={build}", "--editable", str(ROOT)]
+    _run("pip", "install", "--quiet", "--python", str(PYTHON), *options)
     stamp.write_text(wanted)
 
 
 def variables() -> dict[str, str]:
-    """Return the environment of all that is measured: the caller's, without proxies, and without an own Airflow."""
+    """Return the environment variables for measurements: the caller's, without proxies and Airflow settings."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -80,14 +79,14 @@ def variables() -> dict[str, str]:
 
 def _fingerprint() -> str:
     """Return what tells one state of the environment's description from another."""
-    # Not known to the Python that is told here that it is too old.
+    # Python 3.10 does not have it; it is told above that it is too old.
     import tomllib  # type: ignore[import-not-found,unused-ignore]
 
-    parts = [str(ROOT), sys.version, UV]
-    parts += [path.read_text() for path in (PEERS / "requirements.txt", PEERS / "constraints.txt")]
+    parts = [str(ROOT), sys.version]
+    parts += [path.read_text() for path in (UV, PEERS / "requirements.txt", PEERS / "constraints.txt")]
     parts.append(json.dumps(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, cwd=ROOT)  # noqa: S603  # the commands are this module's own
+def _run(*arguments: str) -> None:
+    subprocess.run([str(UV), *arguments], check=True, cwd=ROOT)  # noqa: S603  # the commands are this module's own

@@ -1,4 +1,4 @@
-"""Side by side: every subject once a round, in an order drawn for each round, and the medians of what they measured."""
+"""Run measurements in rounds: each subject once per round, in random order, and report medians."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ TIMEOUT = 900
 class Plan:
     """How much to measure.
 
-    :param quick: everything in small sizes: to see that it works, not to learn anything.
-    :param seed: of the order of the subjects, and of the simulated builds.
-    :param folder: for files that are written while measuring.
+    :param quick: use small sizes, which only show that everything works.
+    :param seed: seed of the order of the subjects and of the simulated builds.
+    :param folder: for files that are written during measurements.
     """
 
     quick: bool
@@ -45,12 +45,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Target:
-    """A figure that is to be reached.
+    """A limit for a figure.
 
-    :param what: in words.
-    :param limit: the highest value that reaches it.
-    :param measured: the value.
-    :param unit: of both; ``x`` for a ratio.
+    :param what: what is measured, as text.
+    :param limit: the highest value that meets the target.
+    :param measured: the measured value.
+    :param unit: unit of both; ``x`` for a ratio.
     """
 
     what: str
@@ -70,15 +70,14 @@ class Target:
 
 @dataclass
 class Table:
-    """What one benchmark has found.
+    """The result of one benchmark.
 
-    :param name: by which the documentation refers to it.
-    :param title: above it.
+    :param name: the marker of the table in the documentation.
+    :param title: heading of the table.
     :param note: what was measured, and how to read it.
-    :param columns: the first one names the row.
-    :param rows: as many cells as columns each; None for what was not measured.
-    :param targets: what was to be reached.
-    :param rounds: the figures of each round, for whoever wants to reckon differently.
+    :param columns: column headings; the first column names the row.
+    :param rows: one cell per column; None for what was not measured.
+    :param targets: the limits that belong to it.
     """
 
     name: str
@@ -87,7 +86,6 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str | float | None]]
     targets: Sequence[Target] = ()
-    rounds: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -96,7 +94,7 @@ class Table:
 
 
 def _short(value: Any) -> Any:
-    """Return a value with its numbers cut to what was measured, not what a float can hold."""
+    """Return a value with its numbers rounded to four digits."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, Mapping):
@@ -111,7 +109,7 @@ class Rounds:
         self.values: dict[str, dict[str, list[float]]] = {}
 
     def add(self, subject: str, figures: Figures) -> None:
-        """Take the figures of one round."""
+        """Add the figures of one round."""
         for name, value in figures.items():
             self.values.setdefault(subject, {}).setdefault(name, []).append(value)
 
@@ -124,7 +122,7 @@ class Rounds:
         return sum(self.values[subject][figure])
 
     def ratio(self, subject: str, other: str, figure: str) -> float:
-        """Return the median of the ratios of each round: what slows one round down slows both."""
+        """Return the median of the ratios per round: a slow round slows both subjects."""
         mine, others = self.values[subject][figure], self.values[other][figure]
         return statistics.median(a / b if b else float("inf") for a, b in zip(mine, others, strict=True))
 
@@ -132,10 +130,10 @@ class Rounds:
 def interleaved(title: str, plan: Plan, subjects: Mapping[str, Callable[[], Figures]]) -> Rounds:
     """Measure each subject once a round.
 
-    :param title: for the line that says how far it is.
-    :param subjects: what measures each.
+    :param title: for the progress line.
+    :param subjects: a function for each subject that measures it.
     """
-    rounds, chance = Rounds(), random.Random(plan.seed)  # noqa: S311  # nothing to guess here
+    rounds, chance = Rounds(), random.Random(plan.seed)  # noqa: S311  # not a secret
     for number in range(1, plan.rounds + 1):
         for subject in chance.sample(list(subjects), len(subjects)):
             progress(f"{title}: round {number} of {plan.rounds}, {subject} ...")
@@ -145,7 +143,7 @@ def interleaved(title: str, plan: Plan, subjects: Mapping[str, Callable[[], Figu
 
 
 def progress(line: str) -> None:
-    """Show how far it is: on a terminal over the line that showed it before, elsewhere below."""
+    """Show a progress line; on a terminal it replaces the one before."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\033[K{line}")
     elif line:
@@ -153,17 +151,17 @@ def progress(line: str) -> None:
     sys.stderr.flush()
 
 
-def measured(client: str, order: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> dict[str, float]:
+def run_client(client: str, job: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> dict[str, float]:
     """Run a client of :mod:`dev.benchmarks.clients` and return its figures.
 
-    :param client: its name.
-    :param order: what it is to do.
-    :param variables: of its environment, besides the usual ones.
-    :raises RuntimeError: with the end of what it said, if it failed.
+    :param client: name of the module.
+    :param job: what it is to do; it reads this as JSON from its standard input.
+    :param variables: additional environment variables.
+    :raises RuntimeError: if it failed, with the end of its output.
     """
     process = subprocess.run(  # noqa: S603  # the command is this module's own
         [sys.executable, "-m", f"dev.benchmarks.clients.{client}"],
-        input=json.dumps(order),
+        input=json.dumps(job),
         env={**environment.variables(), **(variables or {})},
         cwd=environment.ROOT,
         capture_output=True,
@@ -172,6 +170,6 @@ def measured(client: str, order: Mapping[str, Any], variables: Mapping[str, str]
         check=False,
     )
     if process.returncode:
-        raise RuntimeError(f"{client} {dict(order)} ended with {process.returncode}:\n{process.stderr[-2000:]}")
+        raise RuntimeError(f"{client} {dict(job)} ended with {process.returncode}:\n{process.stderr[-2000:]}")
     figures: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
     return figures

@@ -1,4 +1,4 @@
-"""What importing all operators, sensors and triggers adds to reading a DAG file, against the peers."""
+"""What importing all operators, sensors and triggers adds to parsing a DAG file, compared with other providers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from dev.benchmarks.harness import Figures, Plan, Table, Target, interleaved, measured
+from dev.benchmarks.harness import Figures, Plan, Table, Target, interleaved, run_client
 
-#: Where each provider tells Airflow its modules.
+#: The module in which each provider lists its modules for Airflow.
 PROVIDERS = {
     "metakraftwerk": "mkw_airflow_provider.get_provider_info",
     "dbt-cloud": "airflow.providers.dbt.cloud.get_provider_info",
@@ -28,10 +28,10 @@ def modules_of(provider: str) -> list[str]:
 
 
 def run(plan: Plan) -> list[Table]:
-    """Measure, and return the table."""
+    """Measure and return the table."""
 
     def imported(provider: str) -> Figures:
-        return measured("importing", {"modules": modules_of(provider)})
+        return run_client("importing", {"modules": modules_of(provider)})
 
     subjects: dict[str, Callable[[], Figures]] = {name: partial(imported, name) for name in PROVIDERS}
     rounds = interleaved("imports", plan, subjects)
@@ -45,7 +45,7 @@ def run(plan: Plan) -> list[Table]:
             columns=(
                 "provider",
                 "CPU, ms",
-                "this package in proportion",
+                "ratio of this package",
                 "modules",
                 "memory, MiB",
                 "requests",
@@ -63,10 +63,9 @@ def run(plan: Plan) -> list[Table]:
                 for name in PROVIDERS
             ],
             targets=[
-                Target("CPU of the imports against dbt-cloud", 0.1, rounds.ratio(OURS, "dbt-cloud", "cpu")),
-                Target(f"CPU of the imports against {best}, the best", 0.25, rounds.ratio(OURS, best, "cpu")),
-                Target("imports: of requests and aiohttp loaded", 0, libraries, ""),
+                Target("CPU of the imports compared with dbt-cloud", 0.1, rounds.ratio(OURS, "dbt-cloud", "cpu")),
+                Target(f"CPU of the imports compared with {best}, the best", 0.25, rounds.ratio(OURS, best, "cpu")),
+                Target("imports: HTTP libraries loaded", 0, libraries, ""),
             ],
-            rounds=rounds.values,
         )
     ]

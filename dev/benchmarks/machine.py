@@ -1,4 +1,4 @@
-"""What was measured on: the machine, as far as figures depend on it, and the versions of what ran."""
+"""The machine that the figures were measured on, and the versions of what ran."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 def describe() -> dict[str, Any]:
-    """Return the machine's JSON form."""
+    """Return a description of the machine as JSON."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -36,7 +36,7 @@ def describe() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what was measured."""
+    """Return the versions of what is measured."""
     curl = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True)  # noqa: S607
     return {**{package: version(package) for package in PACKAGES}, "curl": curl.stdout.split()[1]}
 

@@ -1,4 +1,4 @@
-"""What a poll costs: CPU, connections and the freedom of the event loop, against the peers' triggers."""
+"""What a poll costs: CPU, connections and event loop lag, compared with the triggers of other providers."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from dev.benchmarks.clients import triggers
-from dev.benchmarks.harness import Figures, Plan, Rounds, Table, Target, interleaved, measured, progress
+from dev.benchmarks.harness import Figures, Plan, Rounds, Table, Target, interleaved, progress, run_client
 from dev.benchmarks.servers.certificates import Authority
 from dev.benchmarks.servers.process import serving
 
 OURS = triggers.KINDS[0]
 FLOOR = "floor"
-#: Seconds between two polls, so that a measurement is over soon; each side is asked for the same pause.
+#: Seconds between two polls, the same for each provider; short, so that a measurement ends soon.
 INTERVAL = 1.0
-#: The same while nothing starts or ends: the shortest that this package makes of its own accord.
+#: The same while nothing starts or ends: the shortest pause that this package chooses by itself.
 STEADY_INTERVAL = 2.0
-#: Polls that a build takes while nothing ends: one per cent of it for each.
+#: Polls until a build ends while nothing else does: one percent of progress per poll.
 STEADY_POLLS = 100
 #: A pause longer than aiohttp keeps an idle connection by default, 15 s.
 LONG_INTERVAL = 20.0
 
 
 def run(plan: Plan, authority: Authority) -> list[Table]:
-    """Measure, and return the tables."""
+    """Measure and return the tables."""
     return [
         _cpu("HTTP", None, plan),
         _cpu("HTTPS", authority, plan),
@@ -34,20 +34,20 @@ def run(plan: Plan, authority: Authority) -> list[Table]:
 
 
 def waited(
-    kind: str, authority: Authority | None, count: int, polls: int, interval: float, *, at_once: bool = False
+    kind: str, authority: Authority | None, count: int, polls: int, interval: float, *, simultaneous: bool = False
 ) -> Figures:
-    """Let triggers of one kind wait, each for so many polls, and return what one poll costs.
+    """Let triggers of one kind wait for a number of polls each, and return what one poll costs.
 
-    :param at_once: all start at the same moment, as after the start of a triggerer; else evenly over one interval, as
-        tasks defer. Only then is it measured how free the event loop is, which costs CPU itself.
+    :param simultaneous: all start at the same moment, as when a triggerer starts, and the lag of the event loop is
+        measured, which costs CPU itself; otherwise the starts are spread over one interval.
     """
     with serving("polls", authority, polls=polls) as server:
         name, value = triggers.connection(kind if kind != FLOOR else OURS, server.url)
-        order = {"kind": kind, "url": server.url, "count": count, "interval": interval}
-        order |= {"spread": 0.0 if at_once else interval, "heartbeat": at_once}
-        figures = measured("waiters", order, {name: value, **(authority.environment if authority else {})})
+        job = {"kind": kind, "url": server.url, "count": count, "interval": interval}
+        job |= {"spread": 0.0 if simultaneous else interval, "heartbeat": simultaneous}
+        figures = run_client("waiters", job, {name: value, **(authority.environment if authority else {})})
         counts = server.counts()
-    # One trigger has waited before, uncounted.
+    # Without the trigger that ran first as a warm-up.
     asked = counts["polls"] - polls
     return {
         "cpu": 1000 * figures["cpu"] / asked,
@@ -66,8 +66,8 @@ def steady(kind: str, authority: Authority | None, count: int, window: float) ->
     """
     with serving("polls", authority, polls=STEADY_POLLS) as server:
         name, value = triggers.connection(kind if kind != FLOOR else OURS, server.url)
-        order = {"kind": kind, "url": server.url, "count": count, "interval": STEADY_INTERVAL, "window": window}
-        figures = measured("steady", order, {name: value, **(authority.environment if authority else {})})
+        job = {"kind": kind, "url": server.url, "count": count, "interval": STEADY_INTERVAL, "window": window}
+        figures = run_client("steady", job, {name: value, **(authority.environment if authority else {})})
     return {"steady_cpu": 1000 * figures["cpu"], "steady_failures": figures["failures"]}
 
 
@@ -81,7 +81,7 @@ def _cpu(scheme: str, authority: Authority | None, plan: Plan) -> Table:
     rounds = interleaved(f"CPU per poll, {scheme}", plan, _subjects(kinds, measure))
     limits = {"dbt-cloud": 0.2, "databricks": 0.45, "airbyte": 0.05, FLOOR: 3.0}
     targets = [
-        Target(f"CPU per poll over {scheme}, {what}, against {kind}", limit, rounds.ratio(OURS, kind, figure))
+        Target(f"CPU per poll over {scheme}, {what}, compared with {kind}", limit, rounds.ratio(OURS, kind, figure))
         for figure, what in (("steady_cpu", "while waiting"), ("cpu", "with start and end"))
         for kind, limit in limits.items()
     ]
@@ -89,16 +89,15 @@ def _cpu(scheme: str, authority: Authority | None, plan: Plan) -> Table:
         name=f"polling-{scheme.lower()}",
         title=f"CPU per poll over {scheme}",
         note=f"{count} triggers in one event loop. While waiting: all have started, none ends, {STEADY_INTERVAL:g} s "
-        f"between two polls, one per cent of progress for each. With start and end: waits of {polls} polls, from the "
-        f"first trigger's start to the last one's end, {INTERVAL:g} s between two polls. Milliseconds; the second "
-        "figure of each is this package in proportion.",
+        f"between two polls, one percent of progress per poll. With start and end: waits of {polls} polls, from the "
+        f"first trigger's start to the last one's end, {INTERVAL:g} s between two polls. Milliseconds.",
         columns=(
             "trigger",
             "while waiting",
-            "proportion",
+            "ratio",
             "with start and end",
-            "proportion",
-            "most connections at once",
+            "ratio",
+            "most open connections",
             "connections per poll",
             "failures",
         ),
@@ -116,7 +115,6 @@ def _cpu(scheme: str, authority: Authority | None, plan: Plan) -> Table:
             for kind in kinds
         ],
         targets=targets,
-        rounds=rounds.values,
     )
 
 
@@ -124,14 +122,14 @@ def _lag(plan: Plan, authority: Authority) -> Table:
     count, polls = plan.size(1000, 50), 3
     # Airbyte's triggers block the loop from start to end, for more than a minute with a thousand of them.
     kinds = [kind for kind in triggers.KINDS if kind != "airbyte"]
-    subjects = _subjects(kinds, lambda kind: waited(kind, authority, count, polls, INTERVAL, at_once=True))
+    subjects = _subjects(kinds, lambda kind: waited(kind, authority, count, polls, INTERVAL, simultaneous=True))
     rounds = interleaved("event loop", plan, subjects)
     return Table(
         name="event-loop",
-        title=f"How free the event loop is kept, {count} triggers",
+        title=f"Event loop lag with {count} triggers",
         note=f"{count} triggers over HTTPS that start at the same moment, {polls} polls each, {INTERVAL:g} s between "
-        "two polls. Lag: by how much a task that sleeps for 10 ms wakes up too late. Busy: CPU time of the loop's "
-        "thread between two such moments.",
+        "two polls. Lag: how late a task that sleeps for 10 ms wakes up. Busy: CPU time of the loop's "
+        "thread between two wake-ups.",
         columns=("trigger", "lag p99, ms", "lag max, ms", "busy p99, ms", "busy max, ms", "failures"),
         rows=[
             [
@@ -141,8 +139,9 @@ def _lag(plan: Plan, authority: Authority) -> Table:
             ]
             for kind in kinds
         ],
-        targets=[Target("event loop's lag, p99, against dbt-cloud", 0.1, rounds.ratio(OURS, "dbt-cloud", "lag_p99"))],
-        rounds=rounds.values,
+        targets=[
+            Target("event loop lag, p99, compared with dbt-cloud", 0.1, rounds.ratio(OURS, "dbt-cloud", "lag_p99"))
+        ],
     )
 
 
@@ -150,7 +149,7 @@ def _connections(plan: Plan, authority: Authority) -> Table:
     count, polls, interval = plan.size(100, 20), 3, LONG_INTERVAL if not plan.quick else 2.0
     progress("connections ...")
     subjects = _subjects(triggers.KINDS, lambda kind: waited(kind, authority, count, polls, interval))
-    # All at once, and once: connections are counted, not timed.
+    # In parallel and in one round: connections are counted, not timed.
     with ThreadPoolExecutor() as pool:
         running = {kind: pool.submit(subject) for kind, subject in subjects.items()}
         rounds = Rounds()
@@ -160,23 +159,22 @@ def _connections(plan: Plan, authority: Authority) -> Table:
     return Table(
         name="connections",
         title=f"Connections with a pause of {interval:g} s",
-        note=f"{count} triggers over HTTPS, {polls} polls each. Counted at the server. aiohttp closes a connection "
-        "that was idle for 15 s unless it is told otherwise.",
-        columns=("trigger", "most connections at once", "connections per poll"),
+        note=f"{count} triggers over HTTPS, {polls} polls each. Counted by the server. By default, aiohttp closes "
+        "a connection that was idle for 15 s.",
+        columns=("trigger", "most open connections", "connections per poll"),
         rows=[
             [kind, rounds.median(kind, "most_open"), rounds.median(kind, "connections_per_poll")]
             for kind in triggers.KINDS
         ],
         targets=[
             Target(
-                f"connections of {count} triggers, pause of {interval:g} s, in all",
-                # Ten, and the one of the trigger that has waited before.
+                f"connections of {count} triggers, pause of {interval:g} s",
+                # Ten, and one of the warm-up trigger.
                 11,
                 rounds.median(OURS, "opened"),
                 "",
             )
         ],
-        rounds=rounds.values,
     )
 
 

@@ -1,4 +1,4 @@
-"""``python -m dev.benchmarks.render``: write the results into their page, between its markers."""
+"""``python -m dev.benchmarks.render``: write the results into the page between its markers."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def blocks(results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def filled(page: str, results: Mapping[str, Any]) -> str:
-    """Return the page with the results in it.
+    """Return the page with the results between its markers.
 
-    :raises KeyError: for a marker that nothing was measured for.
+    :raises KeyError: there is no result for a marker.
     """
     found = blocks(results)
     return _BLOCK.sub(lambda match: f"{match[1]}\n{found[match[2]]}\n\n{match[3]}", page)
 
 
 def markers(page: str) -> list[str]:
-    """Return what a page has markers for."""
+    """Return the names of the markers of a page."""
     return [match[2] for match in _BLOCK.finditer(page)]
 
 

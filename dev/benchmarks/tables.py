@@ -1,4 +1,4 @@
-"""Results as text: for a terminal, and as Markdown for the documentation."""
+"""Results as text for a terminal and as Markdown for the documentation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 Cell = str | float | None
 Result = Mapping[str, Any]
 
-TARGET_COLUMNS = ("what", "to reach", "measured", "")
+TARGET_COLUMNS = ("what", "target", "measured", "")
 
 
 def shown(value: Cell) -> str:
-    """Return a cell as people read it: whole numbers as they are, others to three digits."""
+    """Return a cell as text: integers as they are, other numbers with three digits."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -29,7 +29,7 @@ def target_rows(targets: Sequence[Result]) -> list[list[Cell]]:
             target["what"],
             f"at most {shown(target['limit'])} {target['unit']}".strip(),
             f"{shown(target['measured'])} {target['unit']}".strip(),
-            "reached" if target["reached"] else "**missed**",
+            "met" if target["reached"] else "**missed**",
         ]
         for target in targets
     ]
@@ -55,7 +55,7 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 
 
 def as_text(table: Result) -> str:
-    """Return a table with its title, its note and its targets for a terminal."""
+    """Return a table with its title, note and targets for a terminal."""
     parts = [table["title"], table["note"], "", plain(table["columns"], table["rows"])]
     if table["targets"]:
         parts += ["", plain(TARGET_COLUMNS, target_rows(table["targets"]))]

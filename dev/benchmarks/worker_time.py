@@ -1,4 +1,4 @@
-"""What a build that is waited for costs the workers of a real Airflow, against dbt Cloud's operator."""
+"""What waiting for a build costs the workers of a real Airflow, compared with dbt Cloud's operator."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from dev.benchmarks.servers.certificates import Authority
 from dev.benchmarks.servers.process import serving
 from dev.stack.airflow import AirflowStack
 
-#: DAG ids by what tables call them.
+#: DAG ids by their names in tables.
 DAGS = {
     "dbt-cloud: one deferrable operator": "dbt_cloud",
     "this package: start, deferrable sensor": "metakraftwerk_start_and_sensor",
     "this package: one deferrable operator": "metakraftwerk_one_task",
 }
 PEER, OURS, _ = DAGS
-#: Seconds that each build takes: no trigger may report an end in the first five.
+#: Duration of each build: triggers report no end in the first five seconds.
 BUILD_SECONDS = 8.0
 
 
 def run(plan: Plan, authority: Authority) -> list[Table]:
-    """Measure, and return the table."""
+    """Measure and return the table."""
     with serving("polls", authority, seconds=BUILD_SECONDS) as server:
         connections = dict(triggers.connection(kind, server.url) for kind in ("metakraftwerk", "dbt-cloud"))
         stack = AirflowStack(
@@ -43,40 +43,41 @@ def run(plan: Plan, authority: Authority) -> list[Table]:
         with stack:
             for dag_id in DAGS.values():
                 stack.client.wait_for_dag(dag_id)
-            at_once = plan.size(4, 1)
+            concurrent = plan.size(4, 1)
             for dag_id in DAGS.values():
-                _builds(stack, dag_id, 1)
+                _run_dag(stack, dag_id, 1)
             subjects: dict[str, Callable[[], Figures]] = {
-                name: partial(_builds, stack, dag_id, at_once) for name, dag_id in DAGS.items()
+                name: partial(_run_dag, stack, dag_id, concurrent) for name, dag_id in DAGS.items()
             }
             rounds = interleaved("worker time", plan, subjects)
     return [
         Table(
             name="worker-time",
-            title="Worker time for each build waited for, in a real Airflow",
-            note=f"LocalExecutor, {at_once} DAG runs at once, builds of {BUILD_SECONDS:g} s, over HTTPS. CPU: of the "
-            "workers and of the processes that they start, one for each time that a task comes to a worker.",
-            columns=("tasks", "worker CPU, s", "in proportion to dbt-cloud", "times in a worker"),
+            title="Worker time per build in a real Airflow",
+            note=f"LocalExecutor, {concurrent} concurrent DAG runs, builds of {BUILD_SECONDS:g} s, over HTTPS. CPU: "
+            "of the workers and their child processes, one each time a task runs in a worker.",
+            columns=("tasks", "worker CPU, s", "ratio to dbt-cloud", "times in a worker"),
             rows=[
                 [name, rounds.median(name, "cpu"), rounds.ratio(name, PEER, "cpu"), rounds.median(name, "processes")]
                 for name in DAGS
             ],
-            targets=[Target("worker CPU of start and sensor against dbt-cloud", 0.6, rounds.ratio(OURS, PEER, "cpu"))],
-            rounds=rounds.values,
+            targets=[
+                Target("worker CPU of start and sensor compared with dbt-cloud", 0.6, rounds.ratio(OURS, PEER, "cpu"))
+            ],
         )
     ]
 
 
-def _builds(stack: AirflowStack, dag_id: str, count: int) -> Figures:
-    """Run a DAG so many times at once, and return what each cost the workers."""
+def _run_dag(stack: AirflowStack, dag_id: str, count: int) -> Figures:
+    """Trigger concurrent runs of a DAG and return what each of them cost the workers."""
     workers = _workers()
     before = _cpu(workers)
     runs = [stack.client.trigger(dag_id) for _ in range(count)]
     for run_id in runs:
         state = stack.client.wait_for_run(dag_id, run_id)
         if state != "success":
-            raise RuntimeError(f"run {run_id} of {dag_id} ended {state}")
-    # A worker counts its child only when it has waited for it.
+            raise RuntimeError(f"run {run_id} of {dag_id} ended as {state}")
+    # The CPU time of a child is added to its worker when the worker has reaped it.
     time.sleep(2)
     events = [event["event"] for run_id in runs for event in stack.client.events(dag_id, run_id)]
     return {"cpu": (_cpu(workers) - before) / count, "processes": events.count("running") / count}

@@ -1,7 +1,7 @@
-"""Faults on purpose: many runs of the nightly chain on a real Airflow while its processes are killed: `make chaos`.
+"""`make chaos`: many runs of the nightly chain on a real Airflow while processes are killed and responses are lost.
 
-`kinds` says what can happen, `schedule` what happens to which run, `nights` makes it happen, `invariants` checks what
-came of it, `report` says so. Airflow and its REST client come from `dev.stack`.
+`fault_catalog` lists the faults, `plan` assigns them to runs, `chaos_run` injects them into one run, `runner` executes
+all runs, `evidence` collects what they left, `invariants` checks it, and `report` prints the result.
 """
 
 from __future__ import annotations

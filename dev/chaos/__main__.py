@@ -1,4 +1,4 @@
-"""`make chaos`: kill, cut and delay while the nightly chain runs, then check that nothing was lost or done twice."""
+"""`make chaos`: inject faults while the nightly chain runs, then check that nothing was lost or done twice."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ import random
 import sys
 from pathlib import Path
 
-from dev.chaos import report, session
-from dev.chaos.field import Field
-from dev.chaos.schedule import plan
+from dev.chaos import report
+from dev.chaos.environment import Environment
+from dev.chaos.plan import make_plan
+from dev.chaos.runner import run_all
 from dev.stack import interrupts
 from dev.stack.airflow import StackError
 from dev.stack.emulator import EmulatorError
 from dev.stack.interrupts import Interrupted
-from dev.stack.lock import AlreadyRunningError, alone
+from dev.stack.lock import AlreadyRunningError, locked
 from dev.stack.rest import AirflowApiError
 from dev.stack.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".chaos"
 RUNS, MINUTES = 24, 10.0
-BRIEF_RUNS, BRIEF_MINUTES = 5, 2.5
+SHORT_RUNS, SHORT_MINUTES = 5, 2.5
 
 
 def main() -> int:
     """Run chaos and return the exit code: 0 if everything holds."""
     options = _options()
     interrupts.raise_once()
-    interrupts.follow_make()
+    interrupts.stop_with_make()
     terminal = Terminal()
     try:
-        with alone(FOLDER), contextlib.ExitStack() as cleanup:
+        with locked(FOLDER), contextlib.ExitStack() as cleanup:
             return _run(terminal, options, cleanup)
     except Interrupted as interrupted:
         terminal.line()
@@ -43,34 +44,38 @@ def main() -> int:
 
 
 def _run(terminal: Terminal, options: argparse.Namespace, cleanup: contextlib.ExitStack) -> int:
-    place = Field(FOLDER, cache=FOLDER / "cache")
-    cleanup.callback(place.stop)
+    environment = Environment(FOLDER, cache=FOLDER / "cache")
+    cleanup.callback(environment.stop)
     terminal.title(f"Chaos with the seed {options.seed}")
-    place.clear()
-    place.start()
-    terminal.fact("Airflow", place.stack.url)
-    terminal.fact("MetaKraftwerk", place.server.control.url)
+    environment.delete_results()
+    environment.start()
+    terminal.fact("Airflow", environment.stack.url)
+    terminal.fact("MetaKraftwerk", environment.emulator.control.url)
     terminal.line()
-    plans = plan(options.seed, options.runs, brief=options.short)
-    outcome = session.spend(place, plans, terminal.change, command=_command(options), seconds=60 * options.minutes)
+    plans = make_plan(options.seed, options.runs, short=options.short)
+    command, seconds = _command(options), 60 * options.minutes
+    outcome = run_all(environment, plans, terminal.change, command=command, seconds=seconds)
     terminal.title("Report")
-    (terminal.line if outcome.good else terminal.bad)(report.text(outcome))
-    return 0 if outcome.good else 1
+    (terminal.line if outcome.passed else terminal.bad)(report.text(outcome))
+    return 0 if outcome.passed else 1
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.chaos", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="few runs, and the most telling kinds of faults only")
-    parser.add_argument("--runs", type=int, metavar="N", help=f"runs of the chain ({RUNS}; short {BRIEF_RUNS})")
-    parser.add_argument("--seed", type=int, metavar="S", help="what happens to which run follows from it (random)")
+    parser.add_argument("--short", action="store_true", help="few runs, and only the most important faults")
+    parser.add_argument("--runs", type=int, metavar="N", help=f"runs of the chain ({RUNS}; short {SHORT_RUNS})")
+    parser.add_argument("--seed", type=int, metavar="S", help="decides which fault hits which run (random)")
     parser.add_argument(
-        "--minutes", type=float, metavar="M", help=f"begin no run after so many ({MINUTES:g}; short {BRIEF_MINUTES:g})"
+        "--minutes",
+        type=float,
+        metavar="M",
+        help=f"start no run after M minutes ({MINUTES:g}; short {SHORT_MINUTES:g})",
     )
     options = parser.parse_args()
-    runs, minutes = (BRIEF_RUNS, BRIEF_MINUTES) if options.short else (RUNS, MINUTES)
+    runs, minutes = (SHORT_RUNS, SHORT_MINUTES) if options.short else (RUNS, MINUTES)
     options.runs = runs if options.runs is None else options.runs
     options.minutes = minutes if options.minutes is None else options.minutes
-    options.seed = random.randrange(10_000) if options.seed is None else options.seed  # noqa: S311 - a game
+    options.seed = random.randrange(10_000) if options.seed is None else options.seed  # noqa: S311 - not a secret
     return options
 
 

@@ -1,16 +1,18 @@
-"""What is there when all nights are over: at the server, in Airflow, and on the disk."""
+"""What all runs have left: on the server, in Airflow, and on disk."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from dev.chaos.field import RETRIES, Field
+from dev.chaos.environment import Environment
 from dev.stack.rest import AirflowApiError, AirflowClient
 from mkw_airflow_provider.emulator import Control
 
@@ -19,27 +21,29 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Clear:
-    """A task that a person cleared.
+    """A task that a person cleared, or whose run a person deleted and created again.
 
-    :param after_try: the number of the try that it had reached.
-    :param ran: whether it ran at that moment. Airflow then has the last word on whether a new series begins.
+    :param at: the moment right before.
+    :param state: the task's state at that moment.
+    :param try_number: the task's try number at that moment.
+    :param deleted: whether its run was deleted, so that its try numbers start again.
     """
 
     task_id: str
-    after_try: int
-    ran: bool
+    at: datetime
+    state: str | None
+    try_number: int
+    deleted: bool = False
 
 
 @dataclass(frozen=True)
 class RunEvidence:
-    """One run as Airflow and the disk have it.
+    """One run as Airflow and the disk show it.
 
     :param tasks: its task instances by task.
-    :param series: the first tries of a task's series, by task: a retry belongs to the series of the try before, a clear
-        begins a new one.
-    :param clears: which of its tasks were cleared.
+    :param clears: which of its tasks were cleared, oldest first.
     :param results: what the tasks returned, by task; None for one that returned nothing.
-    :param folder: where its files are to be.
+    :param folder: where its files are expected.
     :param logs: its folder of logs.
     """
 
@@ -47,26 +51,30 @@ class RunEvidence:
     run_id: str
     state: str
     tasks: Mapping[str, Row]
-    series: Mapping[str, Sequence[int]]
     clears: Sequence[Clear]
     results: Mapping[str, Any]
     folder: Path
     logs: Path
 
     def log(self, task_id: str) -> Path:
-        """Return the folder with a task's logs, a file for each try."""
+        """Return the folder with a task's logs, one file for each attempt."""
         return self.logs / f"task_id={task_id}"
+
+    def clears_of(self, task_id: str) -> list[Clear]:
+        """Return how a task was cleared, oldest first."""
+        return [clear for clear in self.clears if clear.task_id == task_id]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the invariants are about.
+    """Everything that the invariants check.
 
-    :param requests: the server's log.
+    :param requests: the server's log of requests.
     :param triggerers: how many triggerers ran, one after the other.
-    :param secrets: the password and all tokens.
+    :param rotations: how often the password was changed.
+    :param secrets: all passwords and tokens.
     :param home: Airflow's folder, with its logs and its database.
-    :param contents: SHA-256 of each download by its id, asked from the server at the end.
+    :param contents: SHA-256 of each download by its id, as the server has it at the end.
     """
 
     runs: list[RunEvidence]
@@ -75,58 +83,53 @@ class Evidence:
     downloads: Sequence[Row] = field(repr=False)
     deployments: Sequence[Row] = field(repr=False)
     triggerers: int
+    rotations: int
     secrets: Sequence[str] = field(repr=False)
     home: Path
     contents: Mapping[int, str] = field(repr=False)
     server_log: Path
 
 
-def gather(place: Field, runs: Iterable[tuple[str, str, Sequence[Clear]]]) -> Evidence:
-    """Collect it.
+def collect(environment: Environment, runs: Iterable[tuple[str, str, Sequence[Clear]]]) -> Evidence:
+    """Collect the evidence.
 
     :param runs: DAG, run, and which of its tasks were cleared.
     """
-    client, control = place.client(), place.server.control
-    # The log first: what follows asks the server for files, too.
+    client, control = environment.new_client(), environment.emulator.control
+    # The log comes first: what follows sends requests to the server, too.
     log = control.requests()
     builds = control.builds()
     finished = {build["id"] for build in builds if build["status"] == "FINISHED"}
     downloads = [download for download in control.downloads() if download["build_id"] in finished]
     return Evidence(
-        runs=[_run(place, client, *run) for run in runs],
+        runs=[_collect_run(environment, client, *run) for run in runs],
         requests=log,
         builds=builds,
         downloads=downloads,
         deployments=control.build_deployments(),
-        triggerers=1 + place.replaced["triggerer"],
-        secrets=[control.connection["password"], *(token["token"] for token in control.tokens())],
-        home=place.stack.home,
-        contents=_contents(control, [download["id"] for download in downloads]),
-        server_log=place.server.log,
+        triggerers=1 + environment.kills["triggerer"],
+        rotations=environment.rotations,
+        secrets=[*environment.passwords, *(token["token"] for token in control.tokens())],
+        home=environment.stack.home,
+        contents=_contents(control, environment.passwords[-1], [download["id"] for download in downloads]),
+        server_log=environment.emulator.log,
     )
 
 
-def _run(place: Field, client: AirflowClient, dag_id: str, run_id: str, clears: Sequence[Clear]) -> RunEvidence:
+def _collect_run(
+    environment: Environment, client: AirflowClient, dag_id: str, run_id: str, clears: Sequence[Clear]
+) -> RunEvidence:
     tasks = {task["task_id"]: task for task in client.task_instances(dag_id, run_id)}
     return RunEvidence(
         dag_id=dag_id,
         run_id=run_id,
         state=str(client.run(dag_id, run_id)["state"]),
         tasks=tasks,
-        series={task_id: _series(client.tries(dag_id, run_id, task_id)) for task_id in tasks},
         clears=clears,
         results={task_id: _result(client, dag_id, run_id, task_id) for task_id in tasks},
-        folder=place.results / run_id,
-        logs=place.stack.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}",
+        folder=environment.results / run_id,
+        logs=environment.stack.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}",
     )
-
-
-def _series(tries: Iterable[Row]) -> list[int]:
-    """Return the first try of each series: Airflow raises `max_tries` when one begins, and not for a retry.
-
-    Not the lowest number of the tries: one that failed while it was queued is in none of Airflow's tables.
-    """
-    return sorted({each["max_tries"] - RETRIES + 1 for each in tries if each["try_number"]})
 
 
 def _result(client: AirflowClient, dag_id: str, run_id: str, task_id: str) -> Any:
@@ -138,17 +141,26 @@ def _result(client: AirflowClient, dag_id: str, run_id: str, task_id: str) -> An
         raise
 
 
-def _contents(control: Control, download_ids: list[int]) -> dict[int, str]:
-    connection = control.connection
+def _contents(control: Control, password: str, download_ids: list[int]) -> dict[int, str]:
     with requests.Session() as session:
         session.trust_env = False
-        login = {"strategy": "local", "email": connection["login"], "password": connection["password"]}
-        answer = session.post(f"{control.url}/authentication", json=login, timeout=30)
-        answer.raise_for_status()
-        session.headers["Authorization"] = f"Bearer {answer.json()['accessToken']}"
-        found = {}
+        login = {"strategy": "local", "email": control.connection["login"], "password": password}
+        response = session.post(f"{control.url}/authentication", json=login, timeout=30)
+        response.raise_for_status()
+        session.headers["Authorization"] = f"Bearer {response.json()['accessToken']}"
+        contents = {}
         for download_id in download_ids:
-            answer = session.get(f"{control.url}/api/v1/downloads/{download_id}", timeout=60)
-            answer.raise_for_status()
-            found[download_id] = hashlib.sha256(answer.content).hexdigest()
-    return found
+            response = session.get(f"{control.url}/api/v1/downloads/{download_id}", timeout=60)
+            response.raise_for_status()
+            contents[download_id] = hashlib.sha256(response.content).hexdigest()
+    return contents
+
+
+def belongs_to(build: Row, run_id: str) -> bool:
+    """Whether a build, or a request to build, is that of a run: the chain writes the run into the description."""
+    return re.search(rf"\b{re.escape(run_id)}\b", str(build.get("description"))) is not None
+
+
+def moment(text: str) -> datetime:
+    """Return a timestamp of the emulator or of Airflow."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

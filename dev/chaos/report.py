@@ -1,29 +1,29 @@
-"""What chaos did and what came of it, for a person."""
+"""The report of a chaos: which faults were injected, and what does not hold."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dev.chaos.chaos_run import ChaosRun
 from dev.chaos.evidence import Evidence
+from dev.chaos.fault_catalog import FAULTS, Fault
 from dev.chaos.invariants import Violation
-from dev.chaos.kinds import KINDS, Kind
-from dev.chaos.nights import Night
 from dev.demo.report import requests_by_kind
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """All nights and what came of them.
+    """All runs and what they left.
 
-    :param nights: those that were begun in time.
+    :param runs: those that were started in time.
     :param planned: how many were planned.
     :param command: repeats it.
     :param seconds: how long it took.
     """
 
-    nights: Sequence[Night]
+    runs: Sequence[ChaosRun]
     planned: int
     evidence: Evidence
     violations: Sequence[Violation]
@@ -31,81 +31,82 @@ class Outcome:
     seconds: float
 
     @property
-    def injected(self) -> Counter[Kind]:
-        """How often each kind took place."""
-        return Counter(injury.kind for night in self.nights for injury in night.injuries if injury.done)
+    def injected(self) -> Counter[Fault]:
+        """How often each fault took place."""
+        return _count_done(self.runs)
 
     @property
-    def survived(self) -> Counter[Kind]:
-        """How often it did in a run of which everything holds."""
-        hurt = {violation.run_id for violation in self.violations}
-        good = [night for night in self.nights if night.plan.run_id not in hurt]
-        return Counter(injury.kind for night in good for injury in night.injuries if injury.done)
+    def survived(self) -> Counter[Fault]:
+        """How often each fault took place in a run without violations."""
+        violated = {violation.run_id for violation in self.violations}
+        return _count_done([run for run in self.runs if run.plan.run_id not in violated])
 
     @property
-    def missed(self) -> list[tuple[str, Kind]]:
+    def missed(self) -> list[tuple[str, Fault]]:
         """What was planned and did not take place, with the run."""
         return [
-            (night.plan.run_id, kind)
-            for night in self.nights
-            for kind in night.plan.faults.values()
-            if not any(injury.done and injury.kind is kind for injury in night.injuries)
+            (run.plan.run_id, fault)
+            for run in self.runs
+            for fault in run.plan.faults.values()
+            if not any(injection.done and injection.fault is fault for injection in run.injections)
         ]
 
     @property
-    def good(self) -> bool:
+    def passed(self) -> bool:
         """Whether everything holds."""
         return not self.violations
 
 
 def text(outcome: Outcome) -> str:
     """Return the report."""
-    lines = [*_faults(outcome), "", *_sums(outcome), ""]
+    lines = [*_faults(outcome), "", *_totals(outcome), ""]
     if outcome.missed:
         lines += [
             "Planned, but the moment did not come:",
-            *(f"  {run}  {k.step}: {k.text}" for run, k in outcome.missed),
+            *(f"  {run}  {fault.step}: {fault.text}" for run, fault in outcome.missed),
             "",
         ]
     if outcome.violations:
-        lines += ["Does not hold:", *(f"  {violation}" for violation in outcome.violations)]
+        lines += ["Violations:", *(f"  {violation}" for violation in outcome.violations)]
     else:
-        lines.append("Everything holds.")
+        lines.append("No violations.")
     return "\n".join([*lines, f"Repeat with: {outcome.command}"])
+
+
+def _count_done(runs: Sequence[ChaosRun]) -> Counter[Fault]:
+    return Counter(injection.fault for run in runs for injection in run.injections if injection.done)
 
 
 def _faults(outcome: Outcome) -> list[str]:
     injected, survived = outcome.injected, outcome.survived
-    width = max(len(kind.text) for kind in KINDS)
+    width = max(len(fault.text) for fault in FAULTS)
     title = f"{'task':<15} {'fault':<{width}} injected survived"
     lines = [
-        f"{kind.step:<15} {kind.text:<{width}} {injected[kind]:>8} {survived[kind]:>8}"
-        for kind in KINDS
-        if injected[kind]
+        f"{fault.step:<15} {fault.text:<{width}} {injected[fault]:>8} {survived[fault]:>8}"
+        for fault in FAULTS
+        if injected[fault]
     ]
     total = f"{'all':<15} {'':<{width}} {injected.total():>8} {survived.total():>8}"
     return [title, *lines, total]
 
 
-def _sums(outcome: Outcome) -> list[str]:
+def _totals(outcome: Outcome) -> list[str]:
     evidence = outcome.evidence
     states = Counter(run.state for run in evidence.runs)
-    endings = Counter(build["status"] for build in evidence.builds)
-    tries = Counter(task["try_number"] for run in evidence.runs for task in run.tasks.values() if task["try_number"])
+    statuses = Counter(build["status"] for build in evidence.builds)
+    attempts = Counter(task["try_number"] for run in evidence.runs for task in run.tasks.values() if task["try_number"])
     sent = requests_by_kind(evidence.requests)
-    parts = sum(1 for run in evidence.runs if run.folder.exists() for _ in run.folder.glob(".*.part"))
     return [
         f"runs         {len(evidence.runs)} of {outcome.planned}: {_counts(states)}",
-        f"tries        {_counts({f'{n} task instances took {t}': n for t, n in sorted(tries.items())}, bare=True)}",
-        f"series       {sum(len(run.series['start_build']) for run in evidence.runs)} asked for a build",
-        f"builds       {len(evidence.builds)}: {_counts(endings)}",
+        f"attempts     {', '.join(f'{n} task instances took {count}' for count, n in sorted(attempts.items()))}",
+        f"builds       {len(evidence.builds)}: {_counts(statuses)}",
         f"deployments  {len(evidence.deployments)}",
-        f"files        {len(evidence.downloads)} downloads, {parts} pieces left by killed workers",
+        f"files        {len(evidence.downloads)} downloads",
         f"requests     {len(evidence.requests)}",
         *(f"{count:>16} {kind}" for kind, count in sent.items()),
         f"took         {outcome.seconds:.0f} s",
     ]
 
 
-def _counts(counts: Counter[str] | dict[str, int], *, bare: bool = False) -> str:
-    return ", ".join(name if bare else f"{count} {name}" for name, count in counts.items())
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

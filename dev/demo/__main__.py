@@ -16,7 +16,7 @@ from dev.stack import interrupts
 from dev.stack.airflow import AirflowStack, StackError
 from dev.stack.emulator import EmulatorError, EmulatorProgram
 from dev.stack.interrupts import Interrupted
-from dev.stack.lock import AlreadyRunningError, alone
+from dev.stack.lock import AlreadyRunningError, locked
 from dev.stack.rest import AirflowApiError
 from dev.stack.terminal import Terminal
 
@@ -32,11 +32,11 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave Airflow running until Ctrl-C")
     keep = parser.parse_args().keep
     interrupts.raise_once()
-    interrupts.follow_make()
+    interrupts.stop_with_make()
     terminal = Terminal()
     code = 1
     try:
-        with alone(FOLDER), contextlib.ExitStack() as cleanup:
+        with locked(FOLDER), contextlib.ExitStack() as cleanup:
             code = demonstrate(terminal, cleanup, keep=keep)
     except Interrupted as interrupted:
         code = 128 + interrupted.number
@@ -45,14 +45,14 @@ def main() -> int:
         return 1
     except (AirflowApiError, EmulatorError, StackError) as error:
         terminal.bad(f"\n{error}")
-    terminal.line(f"Nothing of this runs any more. Its files and logs: {FOLDER}")
+    terminal.line(f"Everything has been stopped. Files and logs: {FOLDER}")
     if not keep:
-        terminal.line("To look around on Airflow's web page: make demo KEEP=1")
+        terminal.line("To explore Airflow's web page: make demo KEEP=1")
     return code
 
 
 def demonstrate(terminal: Terminal, cleanup: contextlib.ExitStack, *, keep: bool) -> int:
-    """Start everything, run the chain, show what came of it; `cleanup` ends what was started."""
+    """Start everything, run the chain and show the result; `cleanup` ends what was started."""
     began = time.monotonic()
     terminal.title("A nightly MetaKraftwerk build on a real Airflow")
     emulator = EmulatorProgram(FOLDER / "metakraftwerk", build_seconds=BUILD_SECONDS)
@@ -66,7 +66,7 @@ def demonstrate(terminal: Terminal, cleanup: contextlib.ExitStack, *, keep: bool
         environment={**emulator.connection, "METAKRAFTWERK_RESULTS": str(FOLDER / "results")},
     )
     cleanup.callback(stack.stop)
-    cleanup.callback(terminal.line, "\nEnding Airflow and the emulator ...")
+    cleanup.callback(terminal.line, "\nStopping Airflow and the emulator ...")
     airflow = f"Airflow {version('apache-airflow')}"
     terminal.fact(airflow, f"{stack.url}, starting: API server, scheduler, DAG processor, triggerer")
     stack.start()
@@ -75,7 +75,7 @@ def demonstrate(terminal: Terminal, cleanup: contextlib.ExitStack, *, keep: bool
     finished = chain.run(stack.client, emulator.control, DAG_ID, terminal.change)
     if finished.succeeded:
         report.success(terminal, stack.client, emulator.control, finished)
-        terminal.good(f"\nThe chain succeeded; all of this took {time.monotonic() - began:.0f} s.")
+        terminal.good(f"\nThe chain succeeded; everything took {time.monotonic() - began:.0f} s.")
     else:
         report.failure(terminal, stack.client, finished)
         terminal.bad("\nThe chain failed.")
@@ -85,11 +85,11 @@ def demonstrate(terminal: Terminal, cleanup: contextlib.ExitStack, *, keep: bool
 
 
 def wait(terminal: Terminal, page: str, stack: AirflowStack) -> None:
-    """Leave it running until somebody ends it, which is no error."""
-    terminal.title("Airflow goes on running")
+    """Leave everything running until somebody stops it, which is not an error."""
+    terminal.title("Airflow is still running")
     terminal.fact("web page", page)
     terminal.fact("login", f"{stack.user}, password {stack.password}")
-    terminal.fact("end it", f"Ctrl-C here, or from elsewhere: kill {os.getpid()}")
+    terminal.fact("to stop it", f"Ctrl-C here, or from elsewhere: kill {os.getpid()}")
     with contextlib.suppress(Interrupted):
         while True:
             signal.pause()

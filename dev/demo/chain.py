@@ -1,6 +1,6 @@
-"""Follow a DAG run to its end: what each task does, and how far its build is.
+"""Follow a DAG run to its end: the states of its tasks and the progress of its build.
 
-Airflow's audit log has what workers reported; what happens in the triggerer shows in the task instances only.
+Airflow's audit log has what workers reported; what happens in the triggerer is visible in task instances only.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any
 from dev.stack.rest import FINAL_RUN_STATES, AirflowApiError, AirflowClient
 from mkw_airflow_provider.emulator import Control
 
-# Progress is shown in steps of this many percent, so that a build is a handful of lines.
+# Progress is shown in steps of this many percent, to limit the number of lines.
 STEP = 20
 
 _WITHOUT_WORKER = frozenset({"deferred", "success", "failed", "skipped", "upstream_failed"})
 _MEANINGS = {
-    "deferred": "the triggerer waits, no worker is held",
-    "up_for_retry": "Airflow tries again after a pause",
-    "upstream_failed": "a task before it failed",
+    "deferred": "the triggerer waits, no worker is used",
+    "up_for_retry": "Airflow retries after a pause",
+    "upstream_failed": "an earlier task failed",
 }
 
 Show = Callable[[float, str, str, str], None]
-"""Told of each change: seconds since the run was triggered, what changed, its new state, what that means."""
+"""Called for each change: seconds since the run was triggered, what changed, its new state, what that means."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Finished:
 
     @property
     def succeeded(self) -> bool:
-        """Whether all of it worked."""
+        """Whether the run succeeded."""
         return self.state == "success"
 
 
@@ -49,8 +49,8 @@ class Finished:
 class Time:
     """How long a task took, in seconds.
 
-    :param total: from its first start to its end, the wait included.
-    :param on_worker: how much of that it ran on a worker.
+    :param total: from its first start to its end, including the wait.
+    :param on_worker: the part of it that used a worker.
     """
 
     total: float
@@ -58,9 +58,9 @@ class Time:
 
 
 def run(client: AirflowClient, control: Control, dag_id: str, show: Show, *, timeout: float = 300.0) -> Finished:
-    """Trigger a DAG, tell of each change, and return when the run has ended.
+    """Trigger a DAG, show each change, and return when the run has ended.
 
-    :param timeout: seconds until giving up.
+    :param timeout: time limit in seconds.
     :raises AirflowApiError: Airflow does not know the DAG, or the run did not end in time.
     """
     client.wait_for_dag(dag_id)
@@ -70,7 +70,7 @@ def run(client: AirflowClient, control: Control, dag_id: str, show: Show, *, tim
     deadline = time.monotonic() + timeout
     seen, quiet, progress = 0, set[tuple[str, str]](), _progress(control)
     while True:
-        # The states first: what follows then holds all that led to them.
+        # The states come first: what is read after them includes everything that led to them.
         state = str(client.run(dag_id, run_id)["state"])
         task_instances = client.task_instances(dag_id, run_id)
         events = client.events(dag_id, run_id)
@@ -95,9 +95,9 @@ def run(client: AirflowClient, control: Control, dag_id: str, show: Show, *, tim
 
 
 def times(finished: Finished, task_id: str) -> Time:
-    """Return how long a task took, and how long of it held a worker, by the moments that workers reported.
+    """Return how long a task took, and how long of it used a worker.
 
-    A worker holds a task from each `running` to the next state that it reports: `deferred` hands the wait to the
+    A task uses a worker from each reported `running` to the next reported state: `deferred` hands the wait to the
     triggerer.
     """
     (task,) = (task for task in finished.task_instances if task["task_id"] == task_id)
@@ -112,7 +112,7 @@ def times(finished: Finished, task_id: str) -> Time:
 
 
 def _unreported(task_instances: list[dict[str, Any]], events: list[dict[str, Any]]) -> set[tuple[str, str]]:
-    """Return which tasks have reached which state without a worker: they began or ended in the triggerer."""
+    """Return tasks and states that they reached without a worker, because they started or ended in the triggerer."""
     reached = {
         (str(task["task_id"]), str(task["state"])) for task in task_instances if task["state"] in _WITHOUT_WORKER
     }
@@ -120,7 +120,7 @@ def _unreported(task_instances: list[dict[str, Any]], events: list[dict[str, Any
 
 
 def _progress(control: Control) -> dict[str, tuple[str, str]]:
-    """Return how far each build is, and why if it failed."""
+    """Return the progress of each build, and the reason if it failed."""
     reached = {}
     for build in control.builds():
         if build["status"] == "BUILDING":

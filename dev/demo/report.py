@@ -1,4 +1,4 @@
-"""What came of the nightly chain, for a person: its files and what it cost, or the log of the task that failed."""
+"""The result of the nightly chain: its files and what it cost, or the log of the task that failed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mkw_airflow_provider.emulator import Control
 
 
 def success(terminal: Terminal, client: AirflowClient, control: Control, finished: Finished) -> None:
-    """Show the files, the deployment, what the wait cost, which requests it took, and where Airflow shows it."""
+    """Show the files, the deployment, the cost of the wait, the requests, and the web page of the run."""
     manifest = client.xcom(finished.dag_id, finished.run_id, "download_build")
     deployment = client.xcom(finished.dag_id, finished.run_id, "deploy_build")
     wait = chain.times(finished, "wait_for_build")
@@ -24,7 +24,7 @@ def success(terminal: Terminal, client: AirflowClient, control: Control, finishe
         terminal.fact(file["pattern"], f"{file['path']}")
         terminal.fact("", f"{file['size']:,} bytes, sha256 {file['sha256']}")
     terminal.fact("deployed as", f"build deployment {deployment}")
-    terminal.fact("waited", f"{wait.total:.1f} s, of which a worker was held for {wait.on_worker:.1f} s")
+    terminal.fact("waited", f"{wait.total:.1f} s, of which a worker was used for {wait.on_worker:.1f} s")
     (kind, count), *others = requests_by_kind(control.requests()).items()
     terminal.fact("requests", f"{count:>4} {kind}")
     for kind, count in others:
@@ -33,20 +33,20 @@ def success(terminal: Terminal, client: AirflowClient, control: Control, finishe
 
 
 def failure(terminal: Terminal, client: AirflowClient, finished: Finished) -> None:
-    """Show the log of each task that failed, and which tasks did not run because of it."""
+    """Show the log of each task that failed, and the tasks that did not run because of it."""
     failed = [task for task in finished.task_instances if task["state"] == "failed"]
     for task in failed:
         index = task["map_index"]
-        terminal.title(f"Log of {task['task_id']}{f'[{index}]' if index >= 0 else ''}, try {task['try_number']}")
+        terminal.title(f"Log of {task['task_id']}{f'[{index}]' if index >= 0 else ''}, attempt {task['try_number']}")
         log = client.log(
             finished.dag_id, finished.run_id, task["task_id"], try_number=task["try_number"], map_index=index
         )
         for line in unfolded(log):
             terminal.line(f"  {line}")
-    kept = [task["task_id"] for task in finished.task_instances if task["state"] == "upstream_failed"]
+    not_run = [task["task_id"] for task in finished.task_instances if task["state"] == "upstream_failed"]
     terminal.line()
-    if kept:
-        terminal.fact("did not run", ", ".join(kept))
+    if not_run:
+        terminal.fact("did not run", ", ".join(not_run))
     terminal.fact("web page", page(client, finished))
 
 
@@ -56,7 +56,7 @@ def page(client: AirflowClient, finished: Finished) -> str:
 
 
 def unfolded(log: str) -> Iterator[str]:
-    """Yield a task's log without what Airflow says around the task, unless that is what went wrong."""
+    """Yield a task's log without the lines that Airflow groups around the task, unless they have warnings or errors."""
     folded = False
     for line in log.splitlines():
         if "::group::" in line or "::endgroup::" in line:
@@ -69,5 +69,5 @@ def unfolded(log: str) -> Iterator[str]:
 
 
 def requests_by_kind(requests: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Count requests by method and path, with `:id` in place of a record's number, in the order of first arrival."""
+    """Count requests by method and path, with `:id` in place of ids, in the order of first occurrence."""
     return dict(Counter(f"{each['method']} {re.sub('/[0-9]+(?=/|$)', '/:id', each['path'])}" for each in requests))

@@ -22,15 +22,15 @@ from dev.stack import processes, settings
 from dev.stack.processes import Program
 from dev.stack.rest import AirflowClient
 
-# What the health endpoint calls a component, and the command that runs it. The log servers would listen on every
-# interface; with all in one folder, the API server reads the files themselves.
+# Components by their names, and the commands that run them. The log servers are left out, because they listen on every
+# interface; everything is in one folder, where the API server reads the log files itself.
 COMPONENTS = {
     "api-server": ["api-server"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
-PARTS_OF_HEALTH = frozenset({"metadatabase", "scheduler", "dag_processor", "triggerer"})
+HEALTH_PARTS = frozenset({"metadatabase", "scheduler", "dag_processor", "triggerer"})
 
 
 class StackError(Exception):
@@ -39,12 +39,12 @@ class StackError(Exception):
 
 @final
 class AirflowStack:
-    """A real Airflow on this machine, for as long as the `with` block lasts.
+    """A real Airflow on this machine, while the `with` block lasts.
 
-    Everything it writes is in one folder, it listens on the loopback interface only, and no process of it is left
-    after `stop`. DAGs run when they are triggered, never by their schedule.
+    It writes into one folder and listens on the loopback interface only, and `stop` leaves no process of it. DAGs run
+    when they are triggered, never by their schedule.
 
-    :param home: the folder, made if it does not exist. Its database and its logs begin anew.
+    :param home: its folder, created if it does not exist. Its database and its logs are created again.
     :param dags: the folder with the DAG files.
     :param cache: where a migrated database is kept, which saves about 10 s from the second start on.
     :param environment: variables for all processes, for example `AIRFLOW_CONN_METAKRAFTWERK_DEFAULT`.
@@ -89,37 +89,39 @@ class AirflowStack:
         self.client.login()
 
     def stop(self) -> None:
-        """End everything that was started, the tasks that run included."""
+        """End everything that was started, running tasks included."""
         processes.stop(self._programs.values())
         (self.home / processes.RECORD).unlink(missing_ok=True)
 
     def log(self, component: str) -> Path:
-        """Return the file with what a component has printed."""
+        """Return the file with the output of a component."""
         return self._programs[component].log
 
     def kill(self, component: str) -> None:
-        """End a component with all that it started, at once, as when its container dies: no clean-up of its own."""
+        """Kill a component with everything it started, as when its container dies."""
         processes.kill(self._programs[component])
 
     def kill_task(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> None:
-        """End the process that runs a task, at once, as when memory runs out."""
+        """Kill the process that runs a task, as when memory runs out."""
         os.kill(self._task_process(dag_id, run_id, task_id, map_index), signal.SIGKILL)
 
     def kill_supervisor(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> None:
-        """End the process that watches over a task's own, which goes on alone until it has something to say."""
+        """Kill the supervisor of a task; the task itself continues until it has something to report."""
         os.kill(psutil.Process(self._task_process(dag_id, run_id, task_id, map_index)).ppid(), signal.SIGKILL)
 
     def _task_process(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> int:
         pid: int | None = self.client.task_instance(dag_id, run_id, task_id, map_index)["pid"]
         if pid is None or pid not in self._programs["scheduler"].members():
-            raise ProcessLookupError(f"No process of this Airflow runs task {task_id} of {run_id} now.")
+            raise ProcessLookupError(f"No process of this Airflow is running task {task_id} of {run_id}.")
         return pid
 
-    def restart(self, component: str, *, timeout: float = 120.0) -> None:
+    def restart(self, component: str, *, variables: Mapping[str, str] | None = None, timeout: float = 120.0) -> None:
         """Start a component again after `kill`, and wait until all are healthy.
 
+        :param variables: environment variables that it has in addition until it is started again.
         :raises StackError: it ended again, or was not healthy in time.
         """
+        self._programs[component].environment = {**self._environment, **(variables or {})}
         self._start([component], timeout)
 
     def _start(self, components: Collection[str], timeout: float) -> None:
@@ -157,13 +159,13 @@ class AirflowStack:
         if code:
             raise StackError(f"`airflow db migrate` ended with {code}; its log ends with:\n{migration.tail()}")
         self._cache.mkdir(parents=True, exist_ok=True)
-        # A copy that was interrupted must not be found by the next start.
+        # The next start must not find an incomplete copy.
         partial = cached.with_suffix(f".{os.getpid()}")
         shutil.copyfile(database, partial)
         partial.replace(cached)
 
     def _wait_until_healthy(self, timeout: float, *, fresh: Collection[str], since: datetime) -> None:
-        """Wait for all components, for a heartbeat after `since` of those in `fresh`."""
+        """Wait for all components, and for a heartbeat after `since` of those in `fresh`."""
         deadline = time.monotonic() + timeout
         warm = False
         while True:
@@ -186,10 +188,10 @@ class AirflowStack:
 
 
 def _not_healthy(health: Mapping[str, Mapping[str, str | None]], fresh: Collection[str], since: datetime) -> set[str]:
-    waiting = {part for part in PARTS_OF_HEALTH if health.get(part, {}).get("status") != "healthy"}
-    for part in PARTS_OF_HEALTH.intersection(fresh) - waiting:
+    waiting = {part for part in HEALTH_PARTS if health.get(part, {}).get("status") != "healthy"}
+    for part in HEALTH_PARTS.intersection(fresh) - waiting:
         heartbeat = health[part][f"latest_{part}_heartbeat"]
-        # Airflow calls a dead component healthy until its last heartbeat is 30 s old.
+        # Airflow reports a dead component as healthy until its last heartbeat is 30 s old.
         if heartbeat is None or datetime.fromisoformat(heartbeat.replace("Z", "+00:00")) < since:
             waiting.add(part)
     return waiting

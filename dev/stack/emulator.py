@@ -1,4 +1,4 @@
-"""The emulator as a program of its own: the MetaKraftwerk that the demo and the end-to-end tests talk to."""
+"""The emulator as a program of its own, for the demo, chaos and the end-to-end tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dev.stack.processes import Program
 from mkw_airflow_provider.emulator import Control
 
 #: Seconds that it may take to start.
-PATIENCE = 60.0
+START_TIMEOUT = 60.0
 
 
 class EmulatorError(Exception):
@@ -20,7 +20,7 @@ class EmulatorError(Exception):
 
 
 class EmulatorProgram:
-    """A local MetaKraftwerk on a free port, which it keeps when it is killed and started again.
+    """A local MetaKraftwerk on a free port, which stays the same when it is killed and started again.
 
     :param folder: where its state (`metakraftwerk.db`) and its log are.
     :param build_seconds: how long a build takes.
@@ -28,7 +28,7 @@ class EmulatorProgram:
 
     def __init__(self, folder: Path, *, build_seconds: float) -> None:
         self._folder = folder.resolve()
-        #: What happened there, and how it behaves from now on.
+        #: Its control API: its log of requests, its state and its faults.
         self.control = Control(f"http://{settings.HOST}:{settings.free_port()}")
         self._program = Program(
             "metakraftwerk",
@@ -42,9 +42,9 @@ class EmulatorProgram:
         )
 
     def start(self) -> None:
-        """Start it in its first state, and wait until it serves.
+        """Start it with an empty state and wait until it responds.
 
-        :raises EmulatorError: it ended, or did not serve in time.
+        :raises EmulatorError: it ended, or did not respond in time.
         """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         processes.end_leftovers(self._folder)
@@ -53,18 +53,18 @@ class EmulatorProgram:
         self.restart()
 
     def kill(self) -> None:
-        """End it at once, without warning."""
+        """Kill it without warning."""
         processes.kill(self._program)
 
     def restart(self) -> None:
-        """Start it again with the builds that it had, and wait until it serves.
+        """Start it again with the same state and wait until it responds.
 
-        :raises EmulatorError: it ended, or did not serve in time.
+        :raises EmulatorError: it ended, or did not respond in time.
         """
         self._program.start()
         processes.record(self._folder, [self._program])
-        deadline = time.monotonic() + PATIENCE
-        while not self._serves():
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._responds():
             if self._program.exit_code is not None or time.monotonic() > deadline:
                 raise EmulatorError(f"The emulator did not start; its log ends with:\n{self._program.tail()}")
             time.sleep(0.1)
@@ -89,7 +89,7 @@ class EmulatorProgram:
         """The environment variable that makes it Airflow's default connection to MetaKraftwerk."""
         return {"AIRFLOW_CONN_METAKRAFTWERK_DEFAULT": self.control.connection_json}
 
-    def _serves(self) -> bool:
+    def _responds(self) -> bool:
         try:
             return bool(self.control.health())
         except OSError:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as one exception that is raised once, so that the way out is never cut short."""
+"""Ctrl-C, SIGTERM and SIGHUP as one exception that is raised once, so that nothing interrupts the cleanup."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A person or the system asked to stop.
+    """A person or the system asked this process to stop.
 
     :param number: the signal.
     """
@@ -27,24 +27,24 @@ class Interrupted(BaseException):
 
 
 def raise_once() -> None:
-    """Turn the first signal into `Interrupted`; those that follow are ignored."""
+    """Turn the first signal into `Interrupted` and ignore those that follow."""
     for number in SIGNALS:
-        # `nohup` asks for this by ignoring it.
+        # `nohup` ignores SIGHUP.
         if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN):
             signal.signal(number, _raise)
 
 
-def follow_make() -> None:
-    """End when `make` is to end: killed it cannot tell its recipe, and interrupted alone it tells it nothing."""
+def stop_with_make() -> None:
+    """Stop when `make` stops: make does not pass on a SIGKILL, nor an interrupt that only it received."""
     if "MAKELEVEL" in os.environ:
-        threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_watch_make, args=(os.getppid(),), daemon=True).start()
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[None]:
-    """Let signals wait until the block has ended: a process that was just started must not get lost."""
+def delayed() -> Iterator[None]:
+    """Delay signals until the block has ended, so that a process that was just started is recorded."""
     if threading.current_thread() is not threading.main_thread():
-        # Signals are handled in the main thread only.
+        # Only the main thread handles signals.
         yield
         return
     arrived: list[int] = []
@@ -62,20 +62,20 @@ def held_back() -> Iterator[None]:
             signal.raise_signal(signal.Signals(arrived[0]))
 
 
-def _follow(make: int) -> None:
+def _watch_make(make: int) -> None:
     catching = _catches_interrupts(make)
     while os.getppid() == make and _catches_interrupts(make) == catching:
         time.sleep(0.5)
-    # To the main thread itself: it may sleep in a call that only its own signals end.
+    # Sent to the main thread, which may sleep in a call that only a signal of its own interrupts.
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def _catches_interrupts(pid: int) -> bool:
-    """Whether a process has a handler for SIGINT; GNU make gives its own up when it is interrupted."""
+    """Whether a process has a handler for SIGINT; GNU make removes its own when it is interrupted."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        # No Linux, or the process is gone.
+        # Not Linux, or the process has ended.
         return False
     (caught,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
     return bool(int(caught, 16) & 1 << (signal.SIGINT - 1))

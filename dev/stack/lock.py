@@ -1,4 +1,4 @@
-"""One at a time: what runs in a folder keeps a second one out of it."""
+"""A lock on a folder, so that only one process uses it at a time."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class AlreadyRunningError(Exception):
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep everybody else out of the folder as long as the block lasts.
+def locked(folder: Path) -> Iterator[None]:
+    """Lock a folder while the block lasts.
 
-    :param folder: made if it does not exist.
-    :raises AlreadyRunningError: somebody is in it.
+    :param folder: created if it does not exist.
+    :raises AlreadyRunningError: another process uses it.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "lock").open("a+") as lock:
         try:
-            # The system gives it up when this process ends, in whatever way.
+            # The system releases it when this process ends, in whatever way.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
             raise AlreadyRunningError(
-                f"This runs already, in the folder {folder}. To end it: kill {lock.read().strip()}"
+                f"Another process is already using the folder {folder}. To end it: kill {lock.read().strip()}"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

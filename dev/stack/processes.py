@@ -1,4 +1,4 @@
-"""Programs in sessions of their own, so that whatever they fork can be found and ended again."""
+"""Programs in sessions of their own, so that everything they fork can be found and ended."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ RECORD = "processes.json"
 
 
 class Program:
-    """One program with everything that it starts, and one file for what they print.
+    """One program with everything that it starts, and one log file for their output.
 
-    :param name: what people call it.
+    :param name: its name in messages.
     :param command: the command line.
-    :param folder: where it runs; its log is `logs/NAME.log` in there.
+    :param folder: its working folder; its log is `logs/NAME.log` in it.
     :param environment: all of its environment variables.
     """
 
@@ -36,10 +36,10 @@ class Program:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, with the log continued if there is one."""
+        """Start it and append to its log."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log, interrupts.held_back():
-            self._process = subprocess.Popen(  # noqa: S603 - the commands are this module's callers' own
+        with self.log.open("ab") as log, interrupts.delayed():
+            self._process = subprocess.Popen(  # noqa: S603 - the commands come from this project
                 self.command,
                 cwd=self.folder,
                 env=self.environment,
@@ -58,7 +58,7 @@ class Program:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; None while it runs."""
+        """Its exit code; None while it is running."""
         return self._process.poll() if self._process else None
 
     def tail(self, lines: int = 25) -> str:
@@ -68,7 +68,7 @@ class Program:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def members(self) -> set[int]:
-        """Return the ids of the living processes of its session, its own among them."""
+        """Return the ids of the running processes of its session, its own included."""
         if self._process is None:
             return set()
         self._process.poll()
@@ -81,7 +81,7 @@ class Program:
 
 
 def stop(programs: Iterable[Program], *, grace: float = 3.0) -> None:
-    """End programs and all that they started: asked first, killed after `grace` seconds. None is left on return."""
+    """End programs and everything they started: SIGTERM first, SIGKILL after `grace` seconds. None is left."""
     started = [program for program in programs if program.members()]
     for program in started:
         program.signal(signal.SIGTERM)
@@ -93,24 +93,24 @@ def stop(programs: Iterable[Program], *, grace: float = 3.0) -> None:
 
 
 def kill(program: Program) -> None:
-    """End a program and all that it started, at once, as when its container dies."""
-    # More than one round: a process may fork between the look and the kill.
+    """Kill a program and everything it started, as when its container dies."""
+    # Repeated, because a process may fork between the listing and the kill.
     while members := program.members():
         _kill(members)
         time.sleep(0.05)
 
 
 def record(folder: Path, programs: Iterable[Program]) -> None:
-    """Write down which sessions belong to a folder, for `end_leftovers`."""
+    """Record which sessions belong to a folder, for `end_leftovers`."""
     (folder / RECORD).write_text(json.dumps({program.name: program.pid for program in programs}, indent=2))
 
 
 def end_leftovers(folder: Path) -> None:
-    """End what a run that was itself killed has left behind in this folder."""
+    """End what a run that was itself killed has left running in this folder."""
     if not (folder / RECORD).exists():
         return
     for session in json.loads((folder / RECORD).read_text()).values():
-        # The number may be another program's by now; the working folder tells them apart.
+        # The id may belong to another program by now; the working folder tells them apart.
         while members := {pid for pid in _session(session) if _runs_in(pid, folder)}:
             _kill(members)
             time.sleep(0.05)
@@ -120,7 +120,7 @@ def end_leftovers(folder: Path) -> None:
 def _session(number: int) -> set[int]:
     members = set()
     for pid in psutil.pids():
-        # Processes come and go while they are counted, and some are not ours to ask.
+        # Processes start and end meanwhile, and some belong to other users.
         with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
             if os.getsid(pid) == number and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 members.add(pid)

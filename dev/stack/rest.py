@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as a demo and tests need it."""
+"""The part of Airflow's REST API that the demo, chaos and tests need."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ FINAL_RUN_STATES = frozenset({"success", "failed"})
 
 
 class AirflowApiError(Exception):
-    """Airflow refused a request; the message holds its words.
+    """Airflow refused a request; the message contains its response.
 
-    :param status: the HTTP status; None: there was no answer.
+    :param status: the HTTP status; None: there was no response.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -34,19 +34,19 @@ class AirflowClient:
         self.url = url
         self._login = {"username": user, "password": password}
         self._session = requests.Session()
-        # A proxy of the user's must not see requests to this machine.
+        # The user's proxy is not for this machine.
         self._session.trust_env = False
 
     def health(self) -> dict[str, dict[str, str | None]]:
-        """Return the status and the last heartbeat of each component; empty while the API server does not answer."""
+        """Return the status and the last heartbeat of each component; empty while the API server does not respond."""
         try:
-            answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10)
-            return {name: part for name, part in answer.json().items() if part}
+            response = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10)
+            return {name: part for name, part in response.json().items() if part}
         except (requests.RequestException, ValueError):
             return {}
 
     def warm_up(self) -> None:
-        """Let the API server load what workers ask it for, which takes it seconds at the first request."""
+        """Let the API server load what workers need, which takes seconds for the first request."""
         self._send("GET", "/execution/health")
 
     def login(self) -> None:
@@ -72,13 +72,13 @@ class AirflowClient:
             if errors := self.import_errors():
                 raise AirflowApiError("\n".join(f"{name}:\n{trace}" for name, trace in errors.items()))
             if time.monotonic() > deadline:
-                raise AirflowApiError(f"Airflow has not found the DAG {dag_id} in {timeout:.0f} s.")
+                raise AirflowApiError(f"Airflow has not found the DAG {dag_id} within {timeout:.0f} s.")
             time.sleep(0.5)
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, *, run_id: str | None = None) -> str:
-        """Start a run with now as its logical date, as the button on the web page does, and return its id.
+        """Start a run with the current time as its logical date, as the web page does, and return its id.
 
-        :param run_id: the id that the run is to have; None: Airflow makes one.
+        :param run_id: id of the run; None: Airflow generates one.
         """
         body: dict[str, Any] = {"logical_date": datetime.now(timezone.utc).isoformat(), "conf": conf or {}}
         if run_id is not None:
@@ -112,19 +112,19 @@ class AirflowClient:
         return self._get(_task(dag_id, run_id, task_id, map_index))
 
     def tries(self, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
-        """Return all tries of a task, oldest first, each as a task instance."""
+        """Return all attempts of a task, oldest first, each as a task instance."""
         found: list[dict[str, Any]] = self._get(f"{_task(dag_id, run_id, task_id, -1)}/tries")["task_instances"]
         return sorted(found, key=lambda task: int(task["try_number"]))
 
     def events(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return the audit log of a run, oldest first: among others each change of state that a worker reported."""
+        """Return the audit log of a run, oldest first; it has each change of state that a worker reported."""
         found: list[dict[str, Any]] = self._get(
             "/eventLogs", dag_id=dag_id, run_id=run_id, order_by="event_log_id", limit=1000
         )["event_logs"]
         return found
 
     def log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1) -> str:
-        """Return a task's log as text, the lines of its trigger included."""
+        """Return a task's log as text, including the lines of its trigger."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/logs/{try_number}"
         content = self._get(path, full_content=True, map_index=map_index)["content"]
         return "\n".join(_line(entry) for entry in content)
@@ -147,11 +147,11 @@ class AirflowClient:
         self._send("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body)
 
     def set_state(self, dag_id: str, run_id: str, task_id: str, state: str, *, map_index: int = -1) -> None:
-        """Mark a task instance, as the buttons on the web page do: `success`, `failed` or `skipped`."""
+        """Mark a task instance as `success`, `failed` or `skipped`, as the web page does."""
         self._send("PATCH", f"/api/v2{_task(dag_id, run_id, task_id, map_index)}", json={"new_state": state})
 
     def make_pool(self, name: str, slots: int) -> None:
-        """Make a pool that lets so many of its tasks run at once."""
+        """Create a pool with a number of slots."""
         self._send("POST", "/api/v2/pools", json={"name": name, "slots": slots})
 
     def _get(self, path: str, **query: Any) -> dict[str, Any]:
@@ -160,12 +160,12 @@ class AirflowClient:
 
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
         try:
-            answer = self._session.request(method, f"{self.url}{path}", timeout=60, **arguments)
+            response = self._session.request(method, f"{self.url}{path}", timeout=60, **arguments)
         except requests.RequestException as error:
-            raise AirflowApiError(f"{method} {path}: Airflow does not answer ({error}).") from error
-        if not answer.ok:
-            raise AirflowApiError(f"{method} {path}: {answer.status_code} {answer.text}", answer.status_code)
-        return answer.json()
+            raise AirflowApiError(f"{method} {path}: Airflow does not respond ({error}).") from error
+        if not response.ok:
+            raise AirflowApiError(f"{method} {path}: {response.status_code} {response.text}", response.status_code)
+        return response.json() if response.content else None
 
 
 def _run(dag_id: str, run_id: str) -> str:
@@ -178,7 +178,7 @@ def _task(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
 
 
 def _line(entry: str | dict[str, Any]) -> str:
-    """Return one entry of a log as a person reads it: time, level, text, and the error with its place."""
+    """Return one entry of a log as text: time, level, message, and the error with its place."""
     if isinstance(entry, str):
         return entry
     parts = [str(entry.get("timestamp") or "")[11:19], str(entry.get("level") or "").upper(), str(entry["event"])]

@@ -1,4 +1,4 @@
-"""What makes an Airflow small, quick and closed: one folder, one user, the loopback interface."""
+"""The settings of a small and private Airflow: one folder, one user, the loopback interface."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def configuration(home: Path, *, dags: Path, port: int) -> configparser.ConfigPa
     :param port: where the API server listens.
     """
     url = f"http://{HOST}:{port}"
-    # Paths may hold a percent sign.
+    # Paths may contain a percent sign.
     settings = configparser.ConfigParser(interpolation=None)
     settings.read_dict(
         {
@@ -46,25 +46,25 @@ def configuration(home: Path, *, dags: Path, port: int) -> configparser.ConfigPa
                 "load_examples": False,
                 "dags_are_paused_at_creation": False,
                 "executor": "LocalExecutor",
-                # Each of these is a process that waits in memory.
+                # Each of these is a process.
                 "parallelism": 4,
                 "execution_api_server_url": f"{url}/execution/",
                 "simple_auth_manager_users": f"{USER}:admin",
                 "simple_auth_manager_passwords_file": password_file(home),
-                # The default asks a name server, which can take seconds.
+                # The default queries a name server, which can take seconds.
                 "hostname_callable": "socket.gethostname",
                 "test_connection": "Enabled",
             },
             "database": {"sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}"},
             "api": {"host": HOST, "port": port, "base_url": url, "workers": 1},
             "workers": {
-                # At the default of 5 s, Airflow 3.3 now and then fails a task that resumes soon after it deferred
+                # With the default of 5 s, Airflow 3.3 sometimes fails a task that resumes soon after it deferred
                 # (apache/airflow issue 67287).
                 "min_heartbeat_interval": 1,
                 "execution_api_timeout": 30,
             },
             "dag_processor": {"refresh_interval": 5, "parsing_processes": 1},
-            # A DAG runs when it is triggered: otherwise its schedule adds a run for last night.
+            # DAGs only run when they are triggered: otherwise their schedule adds a run for last night.
             "scheduler": {"use_job_schedule": False},
             "logging": {"base_log_folder": home / "logs"},
             "usage_data_collection": {"enabled": False},
@@ -74,7 +74,7 @@ def configuration(home: Path, *, dags: Path, port: int) -> configparser.ConfigPa
 
 
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of Airflow's processes: this one's, without the caller's own Airflow, with new secrets.
+    """Return the environment of Airflow's processes: this one's without its Airflow settings, with new secrets.
 
     :param home: Airflow's folder.
     :param extra: variables to add, for example connections.
@@ -95,5 +95,5 @@ def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def password_file(home: Path) -> Path:
-    """Return where Airflow's simple auth manager looks the password up."""
+    """Return the file from which Airflow's simple auth manager reads the password."""
     return home / "passwords.json"

@@ -75,6 +75,11 @@ def _integer(value: Any) -> int | None:
     return None
 
 
+def _flag(value: Any) -> bool | None:
+    """Read a flag, which may come as a boolean (documented) or as 0 or 1."""
+    return bool(value) if isinstance(value, (bool, int)) else None
+
+
 def _id(value: Any) -> int | None:
     """Read an id: a number that is not negative, and no flag."""
     number = None if isinstance(value, bool) else _integer(value)
@@ -111,7 +116,13 @@ def _integers(value: Any) -> tuple[int, ...]:
     return tuple(number for number in numbers if number is not None)
 
 
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, (list, tuple)) else ()
+
+
 _READERS: dict[str, Any] = {
+    "bool | None": _flag,
+    "tuple[str, ...]": _texts,
     "int | None": _integer,
     "str | None": _text,
     "pendulum.DateTime | None": _moment,
@@ -132,4 +143,5 @@ def _columns(kind: Any) -> dict[str, tuple[Any, bool]]:
 def _reader(item: dataclasses.Field[Any]) -> Any:
     if "read" in item.metadata:
         return item.metadata["read"]
-    return _id if item.name == "id" or item.name.endswith("_id") else _READERS[str(item.type)]
+    is_id = item.name == "id" or (item.name.endswith("_id") and str(item.type) == "int | None")
+    return _id if is_id else _READERS[str(item.type)]

@@ -24,9 +24,8 @@ MAX_LIST_BODY = 256 * 1024 * 1024
 MAX_ERROR_BODY = 64 * 1024
 #: Bytes of a file that are held at once: smaller pieces cost more CPU, larger ones more memory.
 PIECE = 1024 * 1024
-#: A JSON answer must be whole within this many times ``read_timeout``, however its bytes are spread.
-SLOWEST_ANSWER = 10
-NOT_WHOLE = f"the answer was not whole after {SLOWEST_ANSWER} read time-outs"
+#: A response that is no file must be complete within this many times ``read_timeout``.
+SLOWEST_RESPONSE = 10
 #: What can stand in a header, where a token goes. The libraries' own errors about another text would show it.
 SENDABLE = re.compile(r"[\x21-\x7e]+")
 

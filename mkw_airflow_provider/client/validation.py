@@ -76,6 +76,11 @@ def flag(name: str, value: Any) -> bool:
     raise ConfigurationError(f"`{name}` must be true or false, not {value!r:.200}")
 
 
+def optional_flag(name: str, value: Any) -> bool | None:
+    """Return a bool, or None where none is given."""
+    return None if value is None else flag(name, value)
+
+
 def name_list(name: str, value: Any) -> list[str] | None:
     """Return names, or None where none are given.
 

@@ -1,9 +1,10 @@
-"""``python -m mkw_airflow_provider.emulator``: run an emulator until it is told to stop."""
+"""``python -m mkw_airflow_provider.emulator``: run an emulator until it is stopped."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -15,12 +16,14 @@ from typing import Any
 from mkw_airflow_provider.emulator.server import Emulator
 from mkw_airflow_provider.emulator.state.switches import Switches, parse
 
+LARGEST_PORT = 65535
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run an emulator until SIGTERM or SIGINT.
 
     :param arguments: the command line without the program's name; None for this process's own.
-    :return: the exit status: 0 after a signal, 1 where it could not start.
+    :return: the exit status: 0 after a signal, 1 if it could not start.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -32,15 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--tls-key needs --tls-cert")
     if options.log_requests:
         _log_to_stderr()
-    emulator = Emulator(
-        options.database,
-        options.tls_cert,
-        options.tls_key,
-        options.port,
-        host=options.host,
-        log_requests=options.log_requests,
-        **switches,
-    )
     stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -50,16 +44,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     try:
-        emulator.start()
-    except (OSError, ValueError) as error:
+        emulator = Emulator(
+            options.database,
+            options.tls_cert,
+            options.tls_key,
+            options.port,
+            host=options.host,
+            log_requests=options.log_requests,
+            **switches,
+        ).start()
+    except (OSError, ValueError, RuntimeError) as error:
         sys.stderr.write(f"The emulator could not start: {error}\n")
         return 1
-    sys.stdout.write(f"MetaKraftwerk emulator at {emulator.url}\n")
-    sys.stdout.write(f"AIRFLOW_CONN_METAKRAFTWERK_DEFAULT='{emulator.connection_json}'\n")
-    sys.stdout.flush()
+    _print(f"MetaKraftwerk emulator at {emulator.url}")
+    _print(f"AIRFLOW_CONN_METAKRAFTWERK_DEFAULT='{emulator.connection_json}'")
     stopped.wait()
     emulator.close()
     return 0
+
+
+def _print(line: str) -> None:
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has closed it, as `head -1` does; the emulator keeps running without it.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port: give a number from 0 to {LARGEST_PORT}")
+    return int(text)
+
+
+def _address(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the address is empty; 127.0.0.1 is this machine only")
+    return text.strip()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,13 +89,15 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m mkw_airflow_provider.emulator",
         description="A local MetaKraftwerk. Prints its URL and the Airflow connection to it.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8099, help="port, 0 for a free one (default: %(default)s)")
-    parser.add_argument("--database", default=":memory:", metavar="FILE", help="keep the state in this file")
+    parser.add_argument(
+        "--host", type=_address, default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=_port, default=8099, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--database", default=":memory:", metavar="FILE", help="store the state in this file")
     parser.add_argument("--build-seconds", type=float, metavar="N", help="seconds that a build takes (default: 10)")
-    parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="speak TLS with this certificate")
+    parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="serve https with this certificate")
     parser.add_argument("--tls-key", type=Path, metavar="PEM", help="the certificate's key")
-    parser.add_argument("--log-requests", action="store_true", help="a line for each request on stderr")
+    parser.add_argument("--log-requests", action="store_true", help="log a line for each request on stderr")
     parser.add_argument(
         "--switch",
         action="append",
@@ -85,9 +109,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _switches(options: argparse.Namespace) -> dict[str, Any]:
-    """The switches of a command line.
+    """Return the switches of a command line.
 
-    :raises ValueError: for one that does not exist, or a value that is not allowed.
+    :raises ValueError: for an unknown switch or a value that is not allowed.
     """
     switches: dict[str, Any] = {}
     for setting in options.switch:

@@ -7,7 +7,7 @@ import ssl
 import urllib.error
 import urllib.request
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from mkw_airflow_provider.emulator.state.users import USERS
 
@@ -107,7 +107,7 @@ class Control:
     ) -> dict[str, Any]:
         """Add a fault. The first fault that matches a request acts on it.
 
-        :param action: status, reset, close, delay, truncate, trickle, endless, nested, redirect or expired.
+        :param action: status, gateway, reset, close, delay, truncate, trickle, endless, nested, redirect or expired.
         :param method: HTTP method, or ``*``.
         :param path: glob on the path; ``*`` also matches slashes.
         :param times: the number of requests to hit; None for no limit. If ``seconds`` is given, 1 means no limit.
@@ -210,6 +210,15 @@ class Control:
         :raises ControlError: for an unknown instance or another argument.
         """
         result: dict[str, Any] = self._call("PATCH", f"/instances/{instance_id}", change)
+        return result
+
+    def set_user(self, email: str, **change: Any) -> dict[str, Any]:
+        """Change a user, for example when a password is rotated. Tokens stay valid.
+
+        :param change: ``password``.
+        :raises ControlError: for an unknown user or another argument.
+        """
+        result: dict[str, Any] = self._call("PATCH", f"/users/{quote(email, safe='')}", change)
         return result
 
     def set_download(self, download_id: int, **change: Any) -> dict[str, Any]:

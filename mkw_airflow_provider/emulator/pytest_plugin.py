@@ -1,7 +1,9 @@
-"""pytest fixtures: an emulator for the session, and a fresh state of it with its Airflow connection for each test."""
+"""pytest fixtures: an emulator for the session, and for each test its seed and its Airflow connection."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +12,12 @@ from mkw_airflow_provider.emulator import Emulator
 
 # Long enough for a build to be seen running, short enough for a test.
 BUILD_SECONDS = 0.2
+
+# A test whose emulator cannot be reached fails after seconds; the defaults of the provider suit a nightly run.
+IMPATIENT = {"connect_timeout": 5, "read_timeout": 15, "outage_tolerance": 10}
+
+# Where the client keeps its tokens.
+TOKEN_CACHE = ("mkw_airflow_provider.client.token_cache", "_caches")
 
 
 @pytest.fixture(scope="session")
@@ -21,17 +29,31 @@ def metakraftwerk_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def metakraftwerk(metakraftwerk_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """The emulator, back at its seed, as Airflow's connection ``metakraftwerk_default``.
+    """The emulator with its seed restored, as Airflow's connection ``metakraftwerk_default``.
 
-    The test fails if a request made the emulator itself fail.
+    The client has no cached token and gives up on an unreachable server after 10 seconds. The test fails if a
+    request caused an error in the emulator itself.
     """
     emulator = metakraftwerk_emulator
     if not emulator.running:
         emulator.start()
     emulator.reset()
-    monkeypatch.setenv("AIRFLOW_CONN_METAKRAFTWERK_DEFAULT", emulator.connection_json)
+    _clear_token_cache()
+    connection = emulator.connection | {"extra": IMPATIENT}
+    monkeypatch.setenv("AIRFLOW_CONN_METAKRAFTWERK_DEFAULT", json.dumps(connection))
     yield emulator
     if emulator.running:
         broken = [request for request in emulator.requests() if request["status"] == 500 and request["fault"] is None]
         if broken:
-            pytest.fail(f"The emulator itself failed at {broken[0]['method']} {broken[0]['path']}", pytrace=False)
+            message = f"The emulator itself failed during {broken[0]['method']} {broken[0]['path']}"
+            pytest.fail(message, pytrace=False)
+
+
+def _clear_token_cache() -> None:
+    """Empty the client's token cache.
+
+    The emulator imports nothing of the client. A client that has not been imported has no tokens.
+    """
+    module, cache = TOKEN_CACHE
+    if module in sys.modules:
+        getattr(sys.modules[module], cache).clear()

@@ -37,7 +37,7 @@ class Emulator(Control):
     :param host: address to listen on.
     :param log_requests: log a line for each request on the logger ``mkw_airflow_provider.emulator``.
     :param switches: switches other than their defaults, by name; a reset returns to them.
-    :raises ValueError: for an unknown switch or a value that is not allowed.
+    :raises ValueError: for an empty host, an unknown switch or a value that is not allowed.
     """
 
     def __init__(
@@ -51,6 +51,8 @@ class Emulator(Control):
         log_requests: bool = False,
         **switches: Any,
     ) -> None:
+        if not host.strip():
+            raise ValueError("The host is empty; give the address to listen on, such as 127.0.0.1.")
         Switches().change(**switches)
         self._database = str(database)
         self._switches = switches
@@ -70,7 +72,8 @@ class Emulator(Control):
     def start(self) -> Self:
         """Start to listen, and return when the server responds.
 
-        :raises OSError: if the port is taken, or a certificate cannot be read.
+        :raises OSError: if the port is in use, or a certificate cannot be read.
+        :raises ValueError: if the database cannot be used.
         :raises RuntimeError: if it is already running.
         """
         # FastAPI and uvicorn are imported only when an emulator starts.
@@ -86,9 +89,17 @@ class Emulator(Control):
             state = State(self._database, self._switches, log_requests=self._log_requests)
             self._parts = state, Faults(), Connections()
         state, faults, connections = self._parts
-        server = Server(create_app(state, faults, connections), connections, tls=self._tls)
+        try:
+            server = Server(create_app(state, faults, connections, self._address[0]), connections, tls=self._tls)
+        except OSError as error:
+            raise OSError(
+                f"Cannot use the certificate {' and '.join(filter(None, self._tls or ()))}: {_reason(error)}."
+            ) from None
         family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
-        listener = socket.create_server(self._address, family=family, backlog=BACKLOG)
+        try:
+            listener = socket.create_server(self._address, family=family, backlog=BACKLOG)
+        except (OSError, OverflowError) as error:
+            raise OSError(f"Cannot listen on {self._address[0]}, port {self._address[1]}: {_reason(error)}.") from None
         self._address = (self._address[0], listener.getsockname()[1])
         thread = threading.Thread(target=server.run, args=([listener],), name="metakraftwerk-emulator", daemon=True)
         thread.start()
@@ -135,3 +146,10 @@ class Emulator(Control):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "not a PEM file with a certificate and its key"
+    text = str(getattr(error, "strerror", None) or error)
+    return text.partition(" (while attempting")[0].rstrip(".")

@@ -287,7 +287,7 @@ class MetaKraftwerkHook(BaseHook):
 
         :return: whether it works, and a sentence for the user.
         """
-        from mkw_airflow_provider.client.api.catalog import find_projects
+        from mkw_airflow_provider.client.api.projects import find_projects
 
         try:
             # The button must answer while somebody looks at it, and must not be content with a token of before.

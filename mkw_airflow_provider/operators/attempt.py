@@ -1,51 +1,50 @@
-"""Which try of which series a task is in: a retry goes on with what the one before began, a clear begins anew."""
+"""What Airflow tells of the attempt of a task that is running."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 
-class Series(NamedTuple):
-    """The tries of one task from its start, or from its clearing, to its end.
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of one task instance.
 
-    :param first_try: number of the series' first try; above 1, the task was cleared before.
-    :param this_try: number of the try that runs.
+    :param map_index: -1 for a task that is not mapped.
+    :param try_number: 1 for the first attempt; it is not reset when the task is cleared.
+    :param max_tries: usually changes when the task is cleared.
+    :param clear_number: how often tasks of the DAG run were cleared; None: unknown.
+    :param run_started: when the DAG run started, in epoch seconds; None: unknown.
     """
 
     dag_id: str
     run_id: str
     task_id: str
     map_index: int
-    first_try: int
-    this_try: int
+    try_number: int
+    max_tries: int
+    clear_number: int | None = None
+    run_started: float | None = None
 
-    @property
-    def is_retry(self) -> bool:
-        """Whether an earlier try of the same series may have done something already."""
-        return self.this_try > self.first_try
+    @classmethod
+    def of(cls, context: Any) -> Attempt | None:
+        """Return the attempt that a context belongs to; None outside a DAG run, e.g. when execute is called by hand."""
+        task_instance = (context or {}).get("ti")
+        if task_instance is None:
+            return None
+        dag_run = context.get("dag_run")
+        run_started = getattr(dag_run, "start_date", None)
+        return cls(
+            dag_id=task_instance.dag_id,
+            run_id=task_instance.run_id,
+            task_id=task_instance.task_id,
+            map_index=-1 if task_instance.map_index is None else task_instance.map_index,
+            try_number=task_instance.try_number,
+            max_tries=task_instance.max_tries,
+            clear_number=getattr(dag_run, "clear_number", None),
+            run_started=None if run_started is None else run_started.timestamp(),
+        )
 
-    @property
-    def was_cleared(self) -> bool:
-        """Whether there were earlier series of the task in the same DAG run."""
-        return self.first_try > 1
-
-
-def series_of(context: Any, retries: int | None) -> Series | None:
-    """Return the series that a task runs in; None outside a DAG run, e.g. when an operator is tried out by hand.
-
-    Airflow counts tries on after a clear and raises ``max_tries`` by the retries, so the difference is the first try.
-
-    :param retries: of the operator.
-    """
-    task_instance = (context or {}).get("ti")
-    if task_instance is None:
-        return None
-    this_try = task_instance.try_number
-    return Series(
-        dag_id=task_instance.dag_id,
-        run_id=task_instance.run_id,
-        task_id=task_instance.task_id,
-        map_index=-1 if task_instance.map_index is None else task_instance.map_index,
-        first_try=min(max(task_instance.max_tries - (retries or 0) + 1, 1), this_try),
-        this_try=this_try,
-    )
+    def __str__(self) -> str:
+        mapped = f", map index {self.map_index}" if self.map_index >= 0 else ""
+        return f"DAG {self.dag_id}, task {self.task_id}{mapped}, run {self.run_id}"

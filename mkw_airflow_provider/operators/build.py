@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
@@ -17,39 +17,47 @@ from mkw_airflow_provider.client.validation import (
     whole_number,
 )
 from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError
-from mkw_airflow_provider.operators.attempt import series_of
+from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_wait import BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
+from mkw_airflow_provider.version_compat import TaskStateStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
     from mkw_airflow_provider.client.api.builds import Build, CreatedBuild
-    from mkw_airflow_provider.client.flows.build_marker import BuildMarker
+    from mkw_airflow_provider.client.flows.start import BuildRequest
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
 
+ON_CLEAR = ("adopt_running", "rebuild")
+
 
 class StartBuildOperator(BuildWaitOperator):
-    """Start a build, and wait for it if asked to. A retry takes up the build that the try before started.
+    """Start a build, and wait for it if asked to. A retry adopts the build that an earlier attempt started.
 
-    Returns the build's id. XCom ``build_id`` is pushed as soon as the server has answered, before any waiting;
-    ``warnings`` holds the API's warnings.
+    Returns the build's id. The XComs ``build_id`` and ``return_value`` are pushed as soon as the server has answered,
+    before any waiting; ``warnings`` holds the API's warnings.
 
     :param project: name of the project; without it and ``project_id`` the connection's own.
     :param project_id: id of the project.
     :param instances: what to build: a list of ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}``; a template
         renders it as JSON text.
     :param releases: release group name to release name; a template renders it as JSON text.
-    :param description: free text, shown in the web application; a line about this task is put behind it.
+    :param description: free text, shown in the web application; a marker is put before it and, where there is room, a
+        line about this task after it.
     :param restore: restore deleted instances first.
     :param wait_for_completion: wait until the build has ended, and fail if it is not FINISHED.
     :param deferrable: wait in the triggerer instead of in a worker.
     :param poll_interval: the longest pause between two looks at the build, in seconds.
     :param timeout: seconds to wait; None: as long as it takes.
-    :param reattach: let a retry look for the build of the try before. Without it each try starts one.
+    :param reattach: let a retry look for the build of an earlier attempt. Without it each attempt starts one, and the
+        description has no marker.
+    :param on_clear: what the task does if it is cleared while its build is still running: ``adopt_running`` waits for
+        that build, ``rebuild`` starts another one; the API cannot cancel builds. A build that has ended is never
+        adopted after a clear.
     :param metakraftwerk_conn_id: id of the Airflow connection.
     :raises ConfigurationError: for arguments that the API rules out; when the DAG is read, if they are literal.
     """
@@ -81,6 +89,7 @@ class StartBuildOperator(BuildWaitOperator):
         poll_interval: float = 30.0,
         timeout: float | None = None,
         reattach: bool = True,
+        on_clear: Literal["adopt_running", "rebuild"] = "adopt_running",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,
     ) -> None:
@@ -96,6 +105,7 @@ class StartBuildOperator(BuildWaitOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.reattach = reattach
+        self.on_clear = on_clear
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
         at_most_one(project=project, project_id=project_id)
@@ -104,6 +114,8 @@ class StartBuildOperator(BuildWaitOperator):
         check_literal(lambda _, value: instance_list(value), instances=instances)
         check_literal(lambda _, value: release_mapping(value), releases=releases)
         check_literal(flag, restore=restore)
+        if on_clear not in ON_CLEAR:
+            raise ConfigurationError(f"`on_clear` must be one of {', '.join(ON_CLEAR)}, not {on_clear!r}")
         if poll_interval <= 0:
             raise ConfigurationError(f"`poll_interval` must be above 0 seconds, not {poll_interval!r}")
         if timeout is not None and timeout < 0:
@@ -124,50 +136,72 @@ class StartBuildOperator(BuildWaitOperator):
         return "A retry goes on waiting for it." if self.reattach else "A retry starts another build."
 
     def execute(self, context: Any) -> int:
-        """Start the build or find it again; wait if asked to.
+        """Start the build or adopt an earlier one; wait if asked to.
 
         :return: the build's id.
         """
         created = self._start(context)
         build_id = self._build_id = created.build.id
-        self._push(context, build_id=build_id, warnings=created.warnings)
+        self._push(context, build_id=build_id, return_value=build_id, warnings=created.warnings)
         for warning in created.warnings:
             self.log.warning("MetaKraftwerk warns: %s", warning)
         if not self.wait_for_completion:
             self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
-            return build_id
-        return int(self.wait_for(build_id, self.limit(context)))
+            return self._done(context, build_id)
+        return self._done(context, self.wait_for(build_id, self.limit(context)))
+
+    def execute_complete(self, context: Any, event: dict[str, Any] | None = None, limited_by: str | None = None) -> int:
+        """Resume in a worker after the wait in the triggerer.
+
+        :return: the build's id.
+        """
+        return self._done(context, super().execute_complete(context, event, limited_by))
+
+    def trigger_timed_out(self, context: Any) -> int:
+        """Check the build once more after Airflow gave up the deferral.
+
+        :return: the build's id.
+        """
+        return self._done(context, super().trigger_timed_out(context))
 
     def _start(self, context: Any) -> CreatedBuild:
-        from mkw_airflow_provider.client.flows.start import BuildRequest, start
+        from mkw_airflow_provider.client.flows.start import create
+        from mkw_airflow_provider.operators.build_record import start_once
+
+        order, hook = self._request(), self.hook
+        attempt = Attempt.of(context) if self.reattach else None
+        if attempt is None:
+            return hook.run(create(hook.session, order))
+        return hook.run(start_once(hook.session, order, attempt, TaskStateStore.of(context), self.on_clear))
+
+    def _request(self) -> BuildRequest:
+        from mkw_airflow_provider.client.flows.start import BuildRequest
 
         project, project_id = self.hook.project_or_default(
             optional_text("project", self.project), optional_number("project_id", self.project_id)
         )
-        instances, releases = instance_list(self.instances), release_mapping(self.releases)
-        restore = flag("restore", self.restore)
-        description = None if self.description is None else str(self.description)
-        order = BuildRequest(project, project_id, instances, releases, description, restore=restore)
-        identity, is_retry = self._identity(context)
-        created = self.hook.run(start(self.hook.session, order, identity, is_retry=is_retry))
-        count = len(instances)
-        where = f"project {project or project_id}"
-        self.log.info("Build %s in %s: %s instance%s.", created.build.id, where, count, "" if count == 1 else "s")
-        return created
+        return BuildRequest(
+            project,
+            project_id,
+            instances=instance_list(self.instances),
+            releases=release_mapping(self.releases),
+            description=None if self.description is None else str(self.description),
+            restore=flag("restore", self.restore),
+        )
 
-    def _identity(self, context: Any) -> tuple[BuildMarker | None, bool]:
-        """Return by what a retry finds the build again, and whether this is a retry."""
-        from mkw_airflow_provider.client.flows.build_marker import BuildMarker
+    def _done(self, context: Any, build_id: int) -> int:
+        """Remember that the task has done its work, and return its result."""
+        from mkw_airflow_provider.operators.build_record import mark_done
 
-        series = series_of(context, self.retries) if self.reattach else None
-        if series is None:
-            return None, False
-        identity = BuildMarker(series.dag_id, series.run_id, series.task_id, series.map_index, series.first_try)
-        return identity, series.is_retry
+        attempt = Attempt.of(context) if self.reattach else None
+        if attempt is not None:
+            mark_done(TaskStateStore.of(context), attempt)
+        return build_id
 
-    @staticmethod
-    def _push(context: Any, **values: Any) -> None:
+    def _push(self, context: Any, **values: Any) -> None:
         task_instance = (context or {}).get("ti")
+        if not self.do_xcom_push:
+            values.pop("return_value", None)
         if task_instance is not None:
             for key, value in values.items():
                 task_instance.xcom_push(key=key, value=safe_value(value))

@@ -15,8 +15,8 @@ from mkw_airflow_provider.client.validation import (
     whole_number,
 )
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, ConfigurationError, DeploymentFailedError
-from mkw_airflow_provider.operators.attempt import Series, series_of
 from mkw_airflow_provider.operators.build_wait import MetaKraftwerkOperator
+from mkw_airflow_provider.operators.series import Series, series_of
 from mkw_airflow_provider.operators.template_checks import check_literal, is_literal
 
 if TYPE_CHECKING:

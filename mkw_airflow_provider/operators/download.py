@@ -14,6 +14,8 @@ from mkw_airflow_provider.safe_values import safe_value
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
+    from mkw_airflow_provider.client.transports.stopping import StopSignal
+
 
 class DownloadBuildOperator(MetaKraftwerkOperator):
     """Fetch the files of a FINISHED build into a folder, with a manifest. Run again, it fetches nothing twice.
@@ -51,6 +53,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         self.storage_conn_id = storage_conn_id
         self.max_parallel = max_parallel
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
+        self._stop: StopSignal | None = None
 
         check_literal(whole_number, build_id=build_id)
         check_literal(name_list, patterns=patterns)
@@ -64,6 +67,16 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         :raises DownloadError: if the build has not ended or has no files, or one cannot be fetched or stored.
         :raises IntegrityError: if a file is not whole.
         """
+        from mkw_airflow_provider.client.transports.stopping import StopSignal
+
+        self._stop = StopSignal()
+        try:
+            return self._download(self._stop)
+        finally:
+            # It belongs to this attempt, and an operator that has one cannot be copied.
+            self._stop = None
+
+    def _download(self, stop: StopSignal) -> dict[str, Any]:
         from mkw_airflow_provider.client.flows.download_build import Results, build_with_downloads
         from mkw_airflow_provider.hooks.storage import folder_of
 
@@ -73,8 +86,9 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         patterns = name_list("patterns", self.patterns)
         folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id or None))
         hook = self.hook
-        build = hook.run(build_with_downloads(hook.session, build_id))
-        manifest = Results(hook.get_conn(), hook.session, build, folder).fetch(patterns, self.max_parallel)
+        client = hook.get_conn()
+        build = client.run(build_with_downloads(hook.session, build_id), stop)
+        manifest = Results(client, hook.session, build, folder, stop).fetch(patterns, self.max_parallel)
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])
         files = f"{count} file{'' if count == 1 else 's'}"
@@ -82,5 +96,9 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         return dict(safe_value(manifest))
 
     def on_kill(self) -> None:
-        """Stop the downloads; the next try goes on with what is missing."""
-        self.hook.get_conn().stop()
+        """Stop the downloads; the next attempt fetches what is missing.
+
+        The hook is not asked: it may be reading the connection, in this very thread and under a lock.
+        """
+        if self._stop is not None:
+            self._stop.set()

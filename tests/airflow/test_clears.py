@@ -12,8 +12,9 @@ from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import DAG
 from sqlalchemy import delete, select
 
-from mkw_airflow_provider.operators.attempt import Series, series_of
+from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build import StartBuildOperator
+from mkw_airflow_provider.operators.build_record import BuildRecord, State
 from tests.airflow.conftest import AIRPLANE
 
 pytestmark = pytest.mark.skipif(
@@ -110,11 +111,16 @@ class Task:
         return None if state is None else str(state)
 
     @property
-    def series(self) -> Series:
+    def attempt(self) -> Attempt:
         """What the product makes of it."""
-        series = series_of({"ti": self.row}, RETRIES)
-        assert series is not None
-        return series
+        attempt = Attempt.of({"ti": self.row, "dag_run": self.row.dag_run})
+        assert attempt is not None
+        return attempt
+
+    def was_cleared(self, before: Attempt, state: State) -> bool:
+        """Whether the product takes it for cleared since an attempt that had got so far."""
+        record = BuildRecord(state, "", before.max_tries, before.clear_number, "")
+        return record.was_cleared_before(self.attempt)
 
 
 @pytest.fixture
@@ -148,66 +154,68 @@ def task(_database: None) -> Iterator[Task]:
     session.commit()
 
 
-class TestSeries:
-    def test_the_first_try_begins_the_first_series(self, task: Task) -> None:
-        assert (task.series.first_try, task.series.this_try) == (1, 1)
-        assert not task.series.is_retry
+def test_retry_is_not_cleared(task: Task) -> None:
+    first = task.attempt
+    assert first.try_number == 1
+    task.executor_says("failed")
+    assert task.state == "up_for_retry"
+    task.schedule()
+    assert task.attempt.try_number == 2
+    assert not task.was_cleared(first, "started")
 
-    def test_a_failed_try_is_followed_by_one_of_the_same_series(self, task: Task) -> None:
-        task.executor_says("failed")
-        assert task.state == "up_for_retry"
-        task.schedule()
-        assert (task.series.first_try, task.series.this_try) == (1, 2)
-        assert task.series.is_retry
 
-    @pytest.mark.parametrize("state", ["success", "failed", "up_for_retry", "deferred", "queued", "skipped"])
-    def test_a_clear_begins_a_new_series(self, task: Task, state: str) -> None:
-        task.becomes(state)
-        task.clear()
-        assert task.state is None
-        task.schedule()
-        assert (task.series.first_try, task.series.this_try) == (2, 2)
-        assert not task.series.is_retry
-        assert task.series.was_cleared
+@pytest.mark.parametrize("state", ["success", "failed", "up_for_retry", "deferred", "queued", "skipped"])
+def test_cleared_in_any_state(task: Task, state: str) -> None:
+    first = task.attempt
+    task.becomes(state)
+    task.clear()
+    assert task.state is None
+    task.schedule()
+    second = task.attempt
+    assert second.try_number == 2
+    assert task.was_cleared(first, "started")
+    task.runs()
+    task.executor_says("failed")
+    task.schedule()
+    assert not task.was_cleared(second, "started")
 
-    def test_the_tries_after_a_clear_are_retries_of_the_new_series(self, task: Task) -> None:
-        task.becomes("success")
-        task.clear()
-        task.schedule()
-        task.runs()
-        task.executor_says("failed")
-        task.schedule()
-        assert (task.series.first_try, task.series.this_try) == (2, 3)
-        assert task.series.is_retry
+
+def test_cleared_with_lowered_retries(task: Task) -> None:
+    """Airflow leaves max_tries as it was then; a task that was done is known by the run's clear_number."""
+    task.row.max_tries = RETRIES + 1
+    first = task.attempt
+    task.becomes("success")
+    task.clear()
+    task.schedule()
+    assert task.attempt.max_tries == first.max_tries
+    assert task.was_cleared(first, "done")
+    assert not task.was_cleared(first, "started")
 
 
 class TestClearedWhileItRuns:
-    def test_the_clear_itself_ends_the_process_and_leaves_the_series(self, task: Task) -> None:
+    def test_killed_by_its_supervisor_is_cleared(self, task: Task) -> None:
+        """A supervisor that learns of it kills the process; for the executor that is a success."""
+        first = task.attempt
         task.clear()
         assert task.state == "restarting"
-        assert (task.series.first_try, task.series.this_try) == (1, 1)
-
-    def test_ended_by_its_supervisor_it_begins_a_new_series(self, task: Task) -> None:
-        """A supervisor that learns of the clear kills the process; for the executor that is a success."""
-        task.clear()
         task.executor_says("success")
         assert task.state is None
         task.schedule()
-        assert (task.series.first_try, task.series.this_try) == (2, 2)
-        assert not task.series.is_retry
+        assert task.was_cleared(first, "started")
 
-    def test_ended_by_itself_it_goes_on_with_the_series(self, task: Task) -> None:
+    def test_dead_worker_is_a_retry(self, task: Task) -> None:
         """A worker that dies, or cannot report the end of a task that was cleared meanwhile, is a failure."""
+        first = task.attempt
         task.clear()
         task.executor_says("failed")
         assert task.state == "up_for_retry"
         task.schedule()
-        assert (task.series.first_try, task.series.this_try) == (1, 2)
-        assert task.series.is_retry
+        assert not task.was_cleared(first, "started")
 
-    def test_cleared_twice_it_begins_a_new_series(self, task: Task) -> None:
+    def test_cleared_twice(self, task: Task) -> None:
+        first = task.attempt
         task.clear()
         task.clear()
         assert task.state is None
         task.schedule()
-        assert (task.series.first_try, task.series.this_try) == (2, 2)
+        assert task.was_cleared(first, "started")

@@ -1,4 +1,4 @@
-"""A build starts exactly once: a retry finds it again, a cleared task builds again, mapped tasks keep apart."""
+"""A build starts exactly once, end to end: the operator, over a socket, with a task state store and without."""
 
 from __future__ import annotations
 
@@ -6,18 +6,27 @@ import re
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 
+from mkw_airflow_provider.client.flows import start
 from mkw_airflow_provider.emulator import Emulator
-from mkw_airflow_provider.exceptions import BuildFailedError, BuildStartUncertainError
+from mkw_airflow_provider.exceptions import BuildFailedError, BuildStartUncertainError, ConfigurationError, ServerError
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from tests.airflow.conftest import AIRPLANE, Connect, Log
-from tests.kit.tasks import Tries, context_of
+from tests.kit.tasks import Attempts, StateStore, context_of
 
 
 @pytest.fixture(autouse=True)
-def _builds_that_last(emulator: Emulator, connect: Connect) -> None:
+def _builds_that_last(emulator: Emulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     emulator.set(build_seconds=60)
-    connect(outage_tolerance=0.3)
+    connect(outage_tolerance=0.3, read_timeout=1)
+    monkeypatch.setattr(start, "SHORTEST_SEARCH_INTERVAL", 0.1)
+
+
+@pytest.fixture(params=[True, False], ids=["store", "no-store"])
+def store(request: pytest.FixtureRequest) -> StateStore | None:
+    """The task's state store, or None as before Airflow 3.3."""
+    return StateStore() if request.param else None
 
 
 def _start(**arguments: Any) -> StartBuildOperator:
@@ -31,197 +40,189 @@ def _posts(emulator: Emulator) -> int:
 
 
 class TestRetry:
-    def test_finds_the_build_that_goes_on(self, emulator: Emulator, log: Log) -> None:
-        tries = Tries(_start)
-        first = tries.run(1)
-        assert tries.run(2) == first
-        assert tries.run(3) == first
+    @pytest.mark.parametrize("outcome", [None, "FINISHED"])
+    def test_adopts_build(self, emulator: Emulator, store: StateStore | None, outcome: str | None, log: Log) -> None:
+        attempts = Attempts(_start, store=store)
+        first = attempts.run()
+        if outcome:
+            emulator.end_build(first, outcome)
+        assert [attempts.run(), attempts.run()] == [first, first]
         assert _posts(emulator) == 1
-        assert (
-            f"Build {first} was started by an earlier try of this task and is BUILDING: going on with it." in log.lines
-        )
-
-    def test_finds_the_build_that_has_finished(self, emulator: Emulator, log: Log) -> None:
-        tries = Tries(_start)
-        first = tries.run(1)
-        emulator.end_build(first, "FINISHED")
-        assert tries.run(2) == first
-        assert _posts(emulator) == 1
-        assert (
-            f"Build {first} was started by an earlier try of this task and is FINISHED: going on with it." in log.lines
-        )
+        assert attempts.context["ti"].xcom == {"build_id": first, "return_value": first, "warnings": []}
+        status = outcome or "BUILDING"
+        assert f"Build {first}, started by an earlier attempt of this task, is {status}; adopting it." in log.lines
 
     @pytest.mark.parametrize("outcome", ["FAILED", "CANCELED"])
-    def test_builds_again_after_a_bad_end(self, emulator: Emulator, log: Log, outcome: str) -> None:
-        tries = Tries(_start)
-        first = tries.run(1)
+    def test_builds_after_bad_end(self, emulator: Emulator, store: StateStore | None, outcome: str) -> None:
+        attempts = Attempts(_start, store=store)
+        first = attempts.run()
         emulator.end_build(first, outcome)
-        second = tries.run(2)
+        second = attempts.run()
         assert second != first
-        assert tries.run(3) == second
+        assert attempts.run() == second
         assert _posts(emulator) == 2
-        assert "No build of an earlier try of this task goes on or has finished: starting one." in log.lines
 
-    def test_after_a_failed_wait_builds_again_and_waits_for_that(self, emulator: Emulator) -> None:
+    def test_builds_after_failed_wait(self, emulator: Emulator, store: StateStore | None) -> None:
         emulator.set(build_seconds=0)
         emulator.set_instance(1001, outcome="FAILED")
-        tries = Tries(lambda: _start(wait_for_completion=True))
+        attempts = Attempts(lambda: _start(wait_for_completion=True), store=store)
         with pytest.raises(BuildFailedError):
-            tries.run(1)
+            attempts.run()
         emulator.set_instance(1001, outcome="FINISHED")
-        assert tries.run(2) == 5140
+        assert attempts.run() == 5140
 
-    def test_starts_one_if_the_try_before_was_refused(self, emulator: Emulator) -> None:
-        emulator.fault("status", status=403, method="POST", path="/api/v1/builds")
-        tries = Tries(_start)
-        with pytest.raises(Exception, match="403"):
-            tries.run(1)
-        assert tries.run(2) == 5139
-
-    def test_pushes_the_id_as_the_first_try_did(self, emulator: Emulator) -> None:
-        tries = Tries(_start)
-        first = tries.run(1)
-        tries.run(2)
-        assert tries.context["ti"].xcom == {"build_id": first, "warnings": []}
-
-    def test_looks_only_at_this_users_builds_in_this_project(self, emulator: Emulator) -> None:
-        tries = Tries(_start)
-        tries.run(1)
-        tries.run(2)
-        (look,) = emulator.requests("GET", "/api/v1/builds")
-        assert sorted(look["query"]) == [["project", "DEMO_PROJECT"], ["user_id", "1"]]
-
-    def test_a_persons_build_with_the_same_description_is_not_taken(self, emulator: Emulator) -> None:
-        person = emulator.start_build(description="nightly")["id"]
-        tries = Tries(lambda: _start(description="nightly"))
-        assert tries.run(2) not in (person, None)
-        assert _posts(emulator) == 1
+    @pytest.mark.parametrize(("before", "after"), [(3, 1), (3, 0), (0, 3)])
+    def test_edited_retries_change_nothing(
+        self, emulator: Emulator, store: StateStore | None, before: int, after: int
+    ) -> None:
+        """The worker's number of retries can differ from what the DAG run was made with."""
+        retries = [before, after, after]
+        attempts = Attempts(lambda: _start(retries=retries[0]), store=store)
+        built = set()
+        for _ in range(3):
+            built.add(attempts.run())
+            retries.pop(0) if len(retries) > 1 else None
+        assert len(built) == _posts(emulator) == 1
 
 
-class TestLostAnswer:
-    """The answer to POST /builds is lost after the server has done the work."""
-
+class TestLostResponse:
     @pytest.mark.parametrize(
         ("action", "arguments"),
         [
             ("reset", {"work": True}),
             ("close", {"work": True}),
             ("truncate", {}),
+            ("status", {"status": 500, "work": True}),
             ("status", {"status": 502, "work": True}),
             ("status", {"status": 504, "work": True}),
         ],
     )
-    def test_the_build_is_found_and_not_started_again(
-        self, emulator: Emulator, log: Log, action: str, arguments: dict[str, Any]
-    ) -> None:
+    def test_build_is_found(self, emulator: Emulator, action: str, arguments: dict[str, Any], log: Log) -> None:
         emulator.fault(action, method="POST", path="/api/v1/builds", **arguments)
-        assert Tries(_start).run(1) == 5139
+        assert Attempts(_start).run() == 5139
         assert _posts(emulator) == len(emulator.builds()) == 1
-        assert "Build 5139 is the one that the lost answer was about: going on with it." in log.lines
+        assert log.lines[-2] == "Started build 5139 in project DEMO_PROJECT (1 instance)."
 
-    def test_if_it_cannot_be_found_the_next_try_looks_first(self, emulator: Emulator) -> None:
+    def test_older_build_is_not_adopted(self, emulator: Emulator, store: StateStore | None) -> None:
+        """The POST was lost before any work; a recreated run has a build of the same task and attempt."""
+        attempts = Attempts(_start, store=store)
+        attempts.run()
+        attempts.recreate()
+        emulator.fault("status", method="POST", path="/api/v1/builds", status=502)
+        with pytest.raises(BuildStartUncertainError):
+            attempts.run()
+
+    def test_next_attempt_searches(self, emulator: Emulator, store: StateStore | None) -> None:
         emulator.fault("reset", method="POST", path="/api/v1/builds", work=True)
         emulator.fault("status", method="GET", path="/api/v1/builds", status=503, times=None)
-        tries = Tries(_start)
-        with pytest.raises(BuildStartUncertainError, match="The next try of this task looks for it first"):
-            tries.run(1)
+        attempts = Attempts(_start, store=store)
+        with pytest.raises(BuildStartUncertainError, match="The next attempt of this task searches for it"):
+            attempts.run()
         emulator.clear_faults()
-        assert tries.run(2) == 5139
-        assert _posts(emulator) == 1
-
-    def test_without_a_mark_nobody_knows_and_the_error_says_so(self, emulator: Emulator) -> None:
-        emulator.fault("reset", method="POST", path="/api/v1/builds", work=True)
-        with pytest.raises(BuildStartUncertainError, match="It carries no mark to look it up by"):
-            Tries(lambda: _start(reattach=False)).run(1)
+        assert attempts.run() == 5139
         assert _posts(emulator) == 1
 
 
-class TestClear:
-    def test_builds_again_and_warns_of_the_build_that_goes_on(self, emulator: Emulator, log: Log) -> None:
-        first = Tries(_start).run(1)
-        second = Tries(_start, first_try=2).run(2)
+class TestRecreatedRun:
+    """A DAG run that was deleted and created again under its old id counts from the first attempt again."""
+
+    def test_first_attempt_builds(self, emulator: Emulator, store: StateStore | None) -> None:
+        attempts = Attempts(_start, store=store)
+        first = attempts.run()
+        attempts.recreate()
+        assert attempts.run() != first
+        assert emulator.requests("GET", "/api/v1/builds") == []
+
+    def test_retry_ignores_build_of_old_run(self, emulator: Emulator, store: StateStore | None) -> None:
+        attempts = Attempts(_start, store=store)
+        first = attempts.run()
+        emulator.end_build(first, "FINISHED")
+        attempts.recreate()
+        emulator.fault("status", method="POST", path="/api/v1/builds", status=500)
+        with pytest.raises(ServerError, match="one may be running on the server"):
+            attempts.run()
+        second = attempts.run()
         assert second != first
-        assert (
-            f"Build {first}, started before this task was cleared, still goes on at the server. Starting another one."
-        ) in log.warnings
-
-    @pytest.mark.parametrize("outcome", ["FINISHED", "FAILED"])
-    def test_builds_again_in_silence_if_the_earlier_one_has_ended(
-        self, emulator: Emulator, log: Log, outcome: str
-    ) -> None:
-        first = Tries(_start).run(1)
-        emulator.end_build(first, outcome)
-        assert Tries(_start, first_try=2).run(2) != first
-        assert [line for line in log.warnings if "cleared" in line] == []
-
-    def test_a_retry_after_a_clear_finds_the_build_of_its_own_series(self, emulator: Emulator) -> None:
-        Tries(_start).run(1)
-        cleared = Tries(_start, first_try=3)
-        second = cleared.run(3)
-        assert cleared.run(4) == second
-        assert _posts(emulator) == 2
-
-    def test_a_second_clear_is_a_third_series(self, emulator: Emulator, log: Log) -> None:
-        built = [Tries(_start, first_try=number).run(number) for number in (1, 2, 3)]
-        assert len(set(built)) == 3
-        assert [line.split(",")[0] for line in log.warnings if "cleared" in line] == [
-            f"Build {built[0]}",
-            f"Build {built[0]}",
-            f"Build {built[1]}",
-        ]
+        emulator.end_build(second, "FINISHED")
+        assert attempts.run() == second
 
 
-class TestRunMadeAgain:
-    """A DAG run that was deleted and made again under its old run id counts from the first try again."""
+class TestCleared:
+    @pytest.mark.parametrize("on_clear", ["adopt_running", "rebuild"])
+    def test_while_the_build_runs(self, emulator: Emulator, store: StateStore | None, on_clear: str, log: Log) -> None:
+        attempts = Attempts(lambda: _start(on_clear=on_clear), store=store)
+        first = attempts.run()
+        attempts.clear()
+        assert (attempts.run() == first) == (on_clear == "adopt_running")
+        warned = any(f"Build {first}, started before this task was cleared" in line for line in log.warnings)
+        assert warned == (on_clear == "rebuild")
 
-    @pytest.mark.parametrize("outcome", [None, "FINISHED"])
-    def test_the_first_try_builds_though_the_old_run_has_a_build(self, emulator: Emulator, outcome: str | None) -> None:
-        first = Tries(_start).run(1)
-        if outcome is not None:
-            emulator.end_build(first, outcome)
-        assert Tries(_start).run(1) != first
-        assert (_posts(emulator), len(emulator.requests("GET", "/api/v1/builds"))) == (2, 0)
+    def test_after_the_build_has_finished(self, emulator: Emulator, store: StateStore | None) -> None:
+        attempts = Attempts(_start, store=store)
+        first = attempts.run()
+        emulator.end_build(first, "FINISHED")
+        attempts.clear()
+        second = attempts.run()
+        assert second != first
+        assert attempts.run() == second
 
-    @pytest.mark.parametrize("outcome", [None, "FINISHED"])
-    def test_a_retry_takes_the_build_of_the_new_run(self, emulator: Emulator, outcome: str | None) -> None:
-        emulator.end_build(Tries(_start).run(1), "FINISHED")
-        tries = Tries(_start)
-        second = tries.run(1)
-        if outcome is not None:
-            emulator.end_build(second, outcome)
-        assert tries.run(2) == second
-        assert _posts(emulator) == 2
+    def test_with_lowered_retries(self, emulator: Emulator) -> None:
+        """Airflow leaves max_tries as it was then: only the store tells this from a retry."""
+        emulator.set(build_seconds=0)
+        attempts = Attempts(lambda: _start(retries=1, wait_for_completion=True), store=StateStore())
+        first = attempts.run()
+        attempts.clear(retries=0)
+        assert attempts.run() != first
+
+    def test_unknown_choice_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match="`on_clear` must be one of adopt_running, rebuild, not 'ask'"):
+            _start(on_clear="ask")
 
 
 class TestIdentity:
-    def test_every_mapped_task_has_its_own(self, emulator: Emulator) -> None:
-        built = [Tries(_start, map_index=index).run(1) for index in range(3)]
+    def test_every_mapped_task_has_its_own(self, emulator: Emulator, store: StateStore | None) -> None:
+        tasks = [Attempts(_start, store=None if store is None else StateStore(), map_index=index) for index in range(3)]
+        built = [task.run() for task in tasks]
         assert len(set(built)) == 3
-        assert [Tries(_start, map_index=index).run(2) for index in range(3)] == built
+        assert [task.run() for task in tasks] == built
         assert _posts(emulator) == 3
 
-    @pytest.mark.parametrize("other", [{"dag_id": "another"}, {"run_id": "manual__1"}, {"map_index": 0}])
-    def test_other_dags_runs_and_mapped_tasks_are_others(self, emulator: Emulator, other: dict[str, Any]) -> None:
-        assert Tries(_start).run(1) != Tries(_start, **other).run(2)
-
-    def test_another_task_is_another(self, emulator: Emulator) -> None:
-        assert Tries(_start).run(1) != Tries(lambda: _start(task_id="other")).run(2)
-
-    def test_the_description_tells_people_and_the_next_try(self, emulator: Emulator) -> None:
+    def test_description(self, emulator: Emulator) -> None:
         task = _start(description="nightly build of 2026-11-22")
         task.execute(context_of(task, map_index=2, run_id="scheduled__2026-11-22"))
-        text, line = emulator.builds()[0]["description"].split("\n")
-        assert text == "nightly build of 2026-11-22"
         assert re.fullmatch(
-            r"Started by Airflow: DAG try_out, task start, map index 2, run scheduled__2026-11-22 "
-            r"\[airflow:[0-9a-f]{16}\]",
-            line,
+            r"\[airflow:[0-9a-f]{16}-3-[0-9a-f]{8}\] nightly build of 2026-11-22\n"
+            r"Started by Airflow: DAG try_out, task start, map index 2, run scheduled__2026-11-22",
+            emulator.builds()[0]["description"],
         )
+
+    def test_search_is_narrowed(self, emulator: Emulator) -> None:
+        attempts = Attempts(_start)
+        attempts.run()
+        attempts.run()
+        (search,) = emulator.requests("GET", "/api/v1/builds")
+        assert sorted(search["query"]) == [["pattern", "CORE_DV_HLS"], ["project", "DEMO_PROJECT"], ["user_id", "1"]]
+
+
+def test_xcoms_are_pushed_before_the_wait(emulator: Emulator) -> None:
+    """So that "mark success" during the wait leaves a usable id."""
+    operator = _start(wait_for_completion=True, deferrable=True)
+    context = context_of(operator)
+    with pytest.raises(TaskDeferred):
+        operator.execute(context)
+    assert (context["ti"].xcom["build_id"], context["ti"].xcom["return_value"]) == (5139, 5139)
 
 
 class TestWithoutReattach:
-    def test_each_try_builds_and_leaves_no_mark(self, emulator: Emulator) -> None:
-        tries = Tries(lambda: _start(reattach=False, description="mine"))
-        assert tries.run(1) != tries.run(2)
+    def test_each_attempt_builds_unmarked(self, emulator: Emulator, store: StateStore | None) -> None:
+        attempts = Attempts(lambda: _start(reattach=False, description="mine"), store=store)
+        assert attempts.run() != attempts.run()
         assert [build["description"] for build in emulator.builds()] == ["mine", "mine"]
         assert emulator.requests("GET", "/api/v1/builds") == []
+        assert store is None or store.content == {}
+
+    def test_lost_response_is_an_error(self, emulator: Emulator) -> None:
+        emulator.fault("reset", method="POST", path="/api/v1/builds", work=True)
+        with pytest.raises(BuildStartUncertainError, match="Its description has no marker to find it by"):
+            Attempts(lambda: _start(reattach=False)).run()
+        assert _posts(emulator) == 1

@@ -53,7 +53,7 @@ class TestWhatItSends:
             "releases": {"DWH_GROUP": "R1"},
             "restore": True,
         }
-        assert description.startswith("nightly\nStarted by Airflow: DAG try_out, task start, run scheduled__2026-11-22")
+        assert "] nightly\nStarted by Airflow: DAG try_out, task start, run scheduled__2026-11-22" in description
 
     def test_one_login_and_one_post_and_nothing_else(self, emulator: Emulator) -> None:
         task = _start()
@@ -97,7 +97,7 @@ class TestWhatItReturns:
         build_id = task.execute(context)
         assert build_id == emulator.builds()[0]["id"]
         assert type(build_id) is int
-        assert context["ti"].xcom == {"build_id": build_id, "warnings": [WARNING]}
+        assert context["ti"].xcom == {"build_id": build_id, "return_value": build_id, "warnings": [WARNING]}
 
     def test_without_a_wait_it_does_not_ask_how_the_build_is(self, emulator: Emulator, log: Log) -> None:
         task = _start(deferrable=True)
@@ -125,7 +125,7 @@ class TestWhatItReturns:
 
     def test_the_log_says_what_was_started_where(self, log: Log) -> None:
         _start(instances=[AIRPLANE, {"id": 1002}]).execute({})
-        assert "Build 5139 in project DEMO_PROJECT: 2 instances." in log.lines
+        assert "Started build 5139 in project DEMO_PROJECT (2 instances)." in log.lines
 
 
 class TestTheIdIsPushedBeforeTheWait:
@@ -153,14 +153,14 @@ class TestTheIdIsPushedBeforeTheWait:
         context = context_of(task)
         with pytest.raises(ForbiddenError):
             task.execute(context)
-        assert context["ti"].xcom == {"build_id": 5139, "warnings": [WARNING]}
+        assert context["ti"].xcom == {"build_id": 5139, "return_value": 5139, "warnings": [WARNING]}
 
     def test_also_when_the_task_defers(self, emulator: Emulator) -> None:
         emulator.set(build_seconds=60)
         task = _start(wait_for_completion=True, deferrable=True)
         context = context_of(task)
         assert deferral(task, context).method_name == "execute_complete"
-        assert context["ti"].xcom == {"build_id": 5139, "warnings": [WARNING]}
+        assert context["ti"].xcom == {"build_id": 5139, "return_value": 5139, "warnings": [WARNING]}
 
 
 REFUSALS: dict[str, tuple[dict[str, Any], type[ApiError], str]] = {

@@ -20,6 +20,8 @@ NEEDED = {
     "exceptions",
     "operators.download",
     "operators.literals",
+    "operators.attempt",
+    "version_compat",
     "operators.series",
     "operators.waiting",
     "operators.without_worker",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dev.benchmarks.clients import triggers
-from dev.benchmarks.harness import measured
+from dev.benchmarks.harness import run_client
 from dev.benchmarks.servers.process import serving
 from tests.budgets.conftest import NEWEST
 
@@ -21,8 +21,8 @@ def test_each_trigger_beyond_the_first_hundred_takes_less_than_50_kb() -> None:
     """Of which about 20 are Python's objects; the rest is a margin for its allocator."""
     with serving("polls", seconds=10) as server:
         name, value = triggers.connection("metakraftwerk", server.url)
-        order = {"url": server.url, "count": 500, "interval": 2.0, "settled": 4.0}
-        figures = measured("triggerer", order, {name: value})
+        job = {"url": server.url, "count": 500, "interval": 2.0, "settled": 4.0}
+        figures = run_client("triggerer", job, {name: value})
         counts = server.counts()
     assert figures["failures"] == 0
     assert figures["memory"] < 50_000
@@ -35,8 +35,8 @@ def test_each_trigger_beyond_the_first_hundred_takes_less_than_50_kb() -> None:
 def test_a_download_of_256_mib_takes_at_most_16_mib(way: str, tmp_path: Path) -> None:
     """And what holds the body in memory takes all of it, or this would not measure anything."""
     with serving("files", mebibytes=256) as server, serving("files", mebibytes=1) as small:
-        order = {"way": way, "url": server.url, "small": small.url, "folder": str(tmp_path)}
-        growth = measured("download", order)["memory"]
+        job = {"way": way, "url": server.url, "small": small.url, "folder": str(tmp_path)}
+        growth = run_client("download", job)["memory"]
     if way == "this package":
         assert growth <= 16 * MEBIBYTE
     else:

@@ -16,10 +16,10 @@ from mkw_airflow_provider.triggers import watch
 
 
 def test_the_chain_of_one_build(connected: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Three looks: before the task defers, by the trigger when the build has ended, and before the download."""
+    """Three polls: before the task defers, by the trigger when the build has ended, and before the download."""
     connected.set(build_seconds=1.0)
     monkeypatch.setattr(trigger, "EARLIEST_EVENT", 0.0)
-    # The first look of the trigger comes after 1.5 s.
+    # The first poll of the trigger comes after 1.5 s.
     monkeypatch.setattr(watch, "FLOOR", 0.6)
     monkeypatch.setattr(polling, "FLOOR", 0.6)
 
@@ -29,7 +29,7 @@ def test_the_chain_of_one_build(connected: Any, monkeypatch: pytest.MonkeyPatch,
     assert Counter(map(purpose, connected.requests())) == {
         "login": 1,
         "start of the build": 1,
-        "look at the build": 3,
+        "poll": 3,
         "file": files,
         "list of deployments": 1,
         "deployment": 1,

@@ -1,4 +1,4 @@
-"""A short form of ``make soak``, without the memory, which needs minutes to be steady."""
+"""A short form of ``make soak`` without memory, which takes minutes to settle."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tests.budgets.conftest import NEWEST
 pytestmark = NEWEST
 
 
-def test_files_and_connections_stay_the_same_while_tokens_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_share_connections_and_renew_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak, "TOKEN_SECONDS", 3.0 * soak.COMPRESSION)
-    samples, server = soak.soak(12.0)
+    samples, server = soak.soak(100)
     findings = soak.counts(samples, server)
     assert [finding.what for finding in findings if not finding.holds] == []
-    assert server["started"] >= 80
+    # A hundred starts take four lifetimes of a token, or more on a busy machine.
     assert server["logins"] >= 4

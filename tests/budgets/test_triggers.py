@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from mkw_airflow_provider.client.transports.aio import POOL
+from mkw_airflow_provider.client.transports.network import POOL
 from mkw_airflow_provider.triggers.build import BuildTrigger
 from tests.budgets.conftest import FASTER, Hasten
 

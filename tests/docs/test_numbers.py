@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider import __version__, exceptions
+from mkw_airflow_provider import __version__
 from mkw_airflow_provider.client import recovery, retry, text
 from mkw_airflow_provider.client import request as wire
 from mkw_airflow_provider.client.api import authentication
-from mkw_airflow_provider.client.flows import download as downloading
-from mkw_airflow_provider.client.flows import polling
-from mkw_airflow_provider.client.flows import wait as waiting
+from mkw_airflow_provider.client.flows import download, polling, wait
 from mkw_airflow_provider.client.storage import download_sink as incoming
-from mkw_airflow_provider.client.transports import aio, sync
+from mkw_airflow_provider.client.transports import network
+from mkw_airflow_provider.exceptions import TEMPORARY_STATUSES
 from mkw_airflow_provider.operators import without_worker
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
 from tests.docs.pages import DOCS, ROOT, Page, plain
@@ -26,12 +25,14 @@ AIRFLOW = version("apache-airflow")
 
 MEBIBYTE = 1024 * 1024
 LIMITS = {
-    "largest JSON answer": f"{wire.MAX_LIST_BODY // MEBIBYTE} MiB",
+    "largest JSON response": (
+        f"{wire.MAX_LIST_BODY // MEBIBYTE} MiB for a list, {wire.MAX_OBJECT_BODY // MEBIBYTE} MiB else"
+    ),
     "what is read of an error": (f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"),
-    "a JSON answer must be whole within": f"{wire.SLOWEST_ANSWER} times read_timeout",
-    "a file may not come slower than": f"{sync.SLOWEST_FILE:,} bytes within read_timeout; then it counts as broken off",
-    "redirects of a download": f"{downloading.MOST_REDIRECTS}",
-    "connections of one triggerer to MetaKraftwerk": f"{aio.POOL}",
+    "a JSON response must be complete within": f"{wire.SLOWEST_RESPONSE} times read_timeout",
+    "an idle connection is kept for": f"{network.KEEP_ALIVE:.0f} s",
+    "redirects of a download": f"{download.MOST_REDIRECTS}",
+    "connections of one triggerer to MetaKraftwerk": f"{network.POOL}",
     "a file name": f"{incoming.LONGEST_NAME} bytes",
     "pauses after a failure": (f"{retry.SHORTEST_PAUSE} to {retry.LONGEST_PAUSE:.0f} s, at random"),
     "pauses when a lost answer is looked up": f"up to {recovery.SEARCH_INTERVAL:.0f} s",
@@ -51,7 +52,7 @@ def test_the_table_of_limits() -> None:
     [
         ("The triggerer sends nothing in the first five seconds", EARLIEST_EVENT == 5.0),
         ("No two looks at one build are closer than two seconds", polling.FLOOR == 2.0),
-        ("408, 425, 429, 500, 502, 503, 504", {408, 425, 429, 500, 502, 503, 504} <= exceptions.TEMPORARY_STATUSES),
+        ("408, 425, 429, 500, 502, 503, 504", {408, 425, 429, 500, 502, 503, 504} <= TEMPORARY_STATUSES),
     ],
 )
 def test_a_number_in_a_sentence(words: str, value: bool) -> None:
@@ -61,7 +62,7 @@ def test_a_number_in_a_sentence(words: str, value: bool) -> None:
 
 def test_a_line_is_logged_for_each_ten_per_cent() -> None:
     assert "the progress by ten per cent" in " ".join((DOCS / "guides" / "wait.md").read_text().split())
-    assert waiting.PROGRESS_STEP == 10
+    assert wait.PROGRESS_STEP == 10
 
 
 def test_the_largest_dag_whose_waits_start_in_the_triggerer() -> None:

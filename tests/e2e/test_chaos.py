@@ -1,22 +1,24 @@
-"""The short form of chaos as a test, and that its checks see what they are there for."""
+"""The short form of chaos, and tests that its checks notice the damage that they look for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dev.chaos import report, session
-from dev.chaos.__main__ import BRIEF_RUNS, RUNS
+from dev.chaos import report
+from dev.chaos.__main__ import RUNS, SHORT_RUNS
+from dev.chaos.environment import Environment
 from dev.chaos.evidence import Clear, Evidence, RunEvidence
-from dev.chaos.field import Field
-from dev.chaos.invariants import violations
-from dev.chaos.kinds import AFTERWARDS, KINDS, START_AGAIN
+from dev.chaos.fault_catalog import AFTER_RUN, FAULTS, START_AGAIN
+from dev.chaos.invariants import find_violations
+from dev.chaos.plan import make_plan
 from dev.chaos.report import Outcome
-from dev.chaos.schedule import plan
+from dev.chaos.runner import run_all
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 1
@@ -26,14 +28,14 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
-    """A few nights with one fault of each kind that matters most, on an Airflow of their own."""
-    place = Field(tmp_path_factory.mktemp("chaos"), cache=ROOT / ".demo" / "cache")
+    """A few runs with the most important faults, on an Airflow of their own."""
+    environment = Environment(tmp_path_factory.mktemp("chaos"), cache=ROOT / ".demo" / "cache")
     try:
-        place.start()
-        plans = plan(SEED, BRIEF_RUNS, brief=True)
-        yield session.spend(place, plans, _quiet, command="pytest tests/e2e/test_chaos.py", seconds=600)
+        environment.start()
+        plans = make_plan(SEED, SHORT_RUNS, short=True)
+        yield run_all(environment, plans, _ignore, command="pytest tests/e2e/test_chaos.py", seconds=600)
     finally:
-        place.stop()
+        environment.stop()
 
 
 @pytest.fixture(scope="module")
@@ -41,143 +43,139 @@ def evidence(outcome: Outcome) -> Evidence:
     return outcome.evidence
 
 
-class TestShortChaos:
-    def test_nothing_is_lost_and_nothing_is_done_twice(self, outcome: Outcome) -> None:
-        assert outcome.good, report.text(outcome)
-
-    def test_all_nights_were_lived_through(self, outcome: Outcome) -> None:
-        assert [night.plan.number for night in outcome.nights] == list(range(1, BRIEF_RUNS + 1))
+class TestShortForm:
+    def test_no_invariant_is_violated(self, outcome: Outcome) -> None:
+        assert outcome.passed, report.text(outcome)
+        assert [run.plan.number for run in outcome.runs] == list(range(1, SHORT_RUNS + 1))
 
     def test_each_kind_of_process_was_killed(self, outcome: Outcome) -> None:
-        killed = {kind.kills for kind in outcome.injected if kind.kills}
+        killed = {fault.kills for fault in outcome.injected if fault.kills}
         assert killed == {"worker", "scheduler", "triggerer", "api-server", "server"}, report.text(outcome)
 
-    def test_tasks_were_cleared_and_began_new_series(self, outcome: Outcome) -> None:
-        cleared = {kind.clears for kind in outcome.injected if kind.clears}
+    def test_cleared_tasks_ran_again(self, outcome: Outcome) -> None:
+        cleared = {fault.clears for fault in outcome.injected if fault.clears}
         assert cleared == {"start_build", "download_build", "deploy_build"}, report.text(outcome)
-        assert sum(len(run.series["start_build"]) for run in outcome.evidence.runs) == BRIEF_RUNS + 1
+        assert len(outcome.evidence.builds) == SHORT_RUNS + 1
 
-    def test_the_report_counts_each_fault_as_survived_and_names_the_seed(self, outcome: Outcome) -> None:
+    def test_report_counts_faults_and_names_the_seed(self, outcome: Outcome) -> None:
         text = report.text(outcome)
         assert outcome.survived == outcome.injected
-        assert "worker killed in the middle of a file" in text
-        assert text.endswith(f"Everything holds.\nRepeat with: {outcome.command}")
+        assert "worker killed during a file" in text
+        assert text.endswith(f"No violations.\nRepeat with: {outcome.command}")
 
 
-class TestTheChecks:
-    """Each of them sees the damage that it is there for: the evidence of real nights, damaged."""
+class TestInvariants:
+    """The evidence of real runs, damaged: each check notices its damage, and no other check does."""
 
-    def test_two_builds_of_one_series(self, evidence: Evidence) -> None:
+    def test_second_build_without_a_reason(self, evidence: Evidence) -> None:
+        run = next(run for run in evidence.runs if not run.clears_of("start_build"))
+        first = next(build for build in evidence.builds if run.run_id in build["description"])
+        twin = {**first, "id": 9999, "build_start": first["build_end"]}
+        _assert_noticed(replace(evidence, builds=[*evidence.builds, twin]), "was started without a reason")
+
+    def test_second_build_beside_a_running_one(self, evidence: Evidence) -> None:
         twin = {**evidence.builds[0], "id": 9999}
-        _assert_seen(replace(evidence, builds=[*evidence.builds, twin]), "2 builds for the series")
+        _assert_noticed(replace(evidence, builds=[*evidence.builds, twin]), "was running")
 
-    def test_a_build_that_no_task_asked_for(self, evidence: Evidence) -> None:
-        stray = {**evidence.builds[0], "id": 9999, "description": "somebody's"}
-        _assert_seen(replace(evidence, builds=[*evidence.builds, stray]), "no task asked for build 9999")
+    def test_build_that_no_run_started(self, evidence: Evidence) -> None:
+        stray = {**evidence.builds[0], "id": 9999, "description": "somebody else's"}
+        _assert_noticed(replace(evidence, builds=[*evidence.builds, stray]), "no run started build 9999")
 
-    def test_a_build_that_is_missing(self, evidence: Evidence) -> None:
+    def test_missing_build(self, evidence: Evidence) -> None:
+        run = evidence.runs[0]
+        builds = [build for build in evidence.builds if run.run_id not in build["description"]]
         others = [request for request in evidence.requests if request["path"] != "/api/v1/builds"]
-        _assert_seen(replace(evidence, builds=evidence.builds[1:], requests=others), "0 builds for the series")
+        _assert_noticed(replace(evidence, builds=builds, requests=others), "it has no build")
 
-    def test_a_clear_that_began_no_series(self, evidence: Evidence) -> None:
+    def test_clear_without_a_new_build(self, evidence: Evidence) -> None:
         run = evidence.runs[0]
-        damaged = replace(run, clears=[*run.clears, Clear("wait_for_build", after_try=7, ran=False)])
-        _assert_seen(_with(evidence, damaged), "series of wait_for_build begin with the tries [1]")
+        clear = Clear("start_build", datetime.now(timezone.utc), "success", 1)
+        _assert_noticed(_with(evidence, replace(run, clears=[*run.clears, clear])), "did not build again")
 
-    def test_a_series_that_no_clear_began(self, evidence: Evidence) -> None:
-        run = evidence.runs[0]
-        damaged = replace(run, series={**run.series, "wait_for_build": [1, 2]})
-        _assert_seen(_with(evidence, damaged), "series of wait_for_build begin with the tries [1, 2]")
-
-    def test_a_start_that_was_carried_out_twice(self, evidence: Evidence) -> None:
+    def test_start_that_was_executed_twice(self, evidence: Evidence) -> None:
         post = next(r for r in evidence.requests if r["path"] == "/api/v1/builds" and r["status"] == 201)
-        _assert_seen(replace(evidence, requests=[*evidence.requests, {**post, "id": 9999}]), "was carried out 2 times")
+        _assert_noticed(
+            replace(evidence, requests=[*evidence.requests, {**post, "id": 9999}]), "was executed 2 times with 1"
+        )
 
-    def test_a_deployment_that_was_carried_out_twice(self, evidence: Evidence) -> None:
-        count = len(evidence.runs[0].series["deploy_build"])
+    def test_second_deployment(self, evidence: Evidence) -> None:
         mine = evidence.runs[0].results["deploy_build"]
-        twin = {**next(each for each in evidence.deployments if each["id"] == mine), "id": mine - 1}
-        text = f"{count + 1} deployments instead of {count}"
-        _assert_seen(replace(evidence, deployments=[twin, *evidence.deployments]), text)
+        twin = {**next(row for row in evidence.deployments if row["id"] == mine), "id": mine - 1}
+        damaged = replace(evidence, deployments=[twin, *evidence.deployments])
+        _assert_noticed(damaged, "deploy_build: ")
 
-    def test_a_run_that_failed_though_its_build_did_not(self, evidence: Evidence) -> None:
+    def test_failed_run_with_a_finished_build(self, evidence: Evidence) -> None:
         run = evidence.runs[0]
-        tasks = {**run.tasks, "deploy_build": {**run.tasks["deploy_build"], "state": "failed"}}
+        tasks = {**run.tasks, "wait_for_build": {**run.tasks["wait_for_build"], "state": "failed"}}
         damaged = replace(run, state="failed", tasks=tasks)
-        _assert_seen(_with(evidence, damaged), "deploy_build is failed", "the run is failed, its build FINISHED")
+        _assert_noticed(
+            _with(evidence, damaged), "wait_for_build is failed", "the run is failed, its build is FINISHED"
+        )
 
-    def test_a_task_that_went_on_with_the_build_of_another(self, evidence: Evidence) -> None:
+    def test_build_of_another_run(self, evidence: Evidence) -> None:
         run = evidence.runs[0]
         damaged = replace(run, results={**run.results, "start_build": 9999})
-        _assert_seen(_with(evidence, damaged), "start_build returned 9999")
+        _assert_noticed(_with(evidence, damaged), "start_build returned 9999")
 
-    def test_a_file_that_is_not_what_the_server_has(self, evidence: Evidence) -> None:
-        delivered = _delivered(evidence)
-        damaged = {**evidence.contents, delivered: "0" * 64}
-        _assert_seen(replace(evidence, contents=damaged), "is not what the server has")
+    def test_file_that_differs_from_the_server(self, evidence: Evidence) -> None:
+        damaged = {**evidence.contents, _delivered(evidence): "0" * 64}
+        _assert_noticed(replace(evidence, contents=damaged), "is not what the server has")
 
-    def test_a_file_that_the_manifest_does_not_name(self, evidence: Evidence) -> None:
+    def test_file_outside_the_manifest(self, evidence: Evidence) -> None:
         stray = evidence.runs[0].folder / "stray.zip"
         stray.touch()
         try:
-            _assert_seen(evidence, "stray.zip")
+            _assert_noticed(evidence, "stray.zip")
         finally:
             stray.unlink()
 
-    def test_a_file_that_was_fetched_again_without_need(self, evidence: Evidence) -> None:
+    def test_needless_transfer(self, evidence: Evidence) -> None:
         path = f"/api/v1/downloads/{_delivered(evidence)}"
-        fetched = next(r for r in evidence.requests if r["path"] == path and r["status"] == 200)
-        again = [{**fetched, "id": 9999 + n, "fault": None} for n in range(9)]
-        _assert_seen(replace(evidence, requests=[*evidence.requests, *again]), "was fetched whole")
+        transfer = next(r for r in evidence.requests if r["path"] == path and r["status"] == 200)
+        again = [{**transfer, "id": 9999 + n, "fault": None} for n in range(9)]
+        _assert_noticed(replace(evidence, requests=[*evidence.requests, *again]), "was transferred in full")
 
-    def test_logins_without_end(self, evidence: Evidence) -> None:
+    def test_too_many_logins(self, evidence: Evidence) -> None:
         login = next(r for r in evidence.requests if r["path"] == "/authentication" and r["status"] == 201)
-        _assert_seen(replace(evidence, requests=[*evidence.requests, *[login] * 99]), "logins of")
+        _assert_noticed(replace(evidence, requests=[*evidence.requests, *[login] * 99]), "logins of")
 
-    def test_a_secret_in_a_log(self, evidence: Evidence) -> None:
+    def test_secret_in_a_log(self, evidence: Evidence) -> None:
         in_every_log = "start_build"
         secrets = [*evidence.secrets, in_every_log]
-        _assert_seen(replace(evidence, secrets=secrets), "the password or a token stands in a file")
+        _assert_noticed(replace(evidence, secrets=secrets), "a password or a token is in a file")
 
-    def test_an_error_that_nobody_ordered(self, evidence: Evidence) -> None:
+    def test_error_that_was_not_injected(self, evidence: Evidence) -> None:
         request = _request(evidence, status=404)
-        _assert_seen(replace(evidence, requests=[*evidence.requests, request]), "404, which nobody ordered")
+        _assert_noticed(replace(evidence, requests=[*evidence.requests, request]), "404, which was not injected")
 
-    def test_a_request_without_a_cause(self, evidence: Evidence) -> None:
-        request = _request(evidence, method="GET", path="/api/v1/agents")
-        _assert_seen(replace(evidence, requests=[*evidence.requests, request]), "the chain has no reason to send it")
+    def test_request_without_a_reason(self, evidence: Evidence) -> None:
+        request = _request(evidence, method="GET", path="/api/v1/projects")
+        damaged = replace(evidence, requests=[*evidence.requests, request])
+        _assert_noticed(damaged, "the chain has no reason to send it")
 
 
 class TestPlan:
-    def test_a_seed_always_gives_the_same_plan(self) -> None:
-        assert plan(5, RUNS) == plan(5, RUNS)
-        assert plan(5, RUNS) != plan(6, RUNS)
+    def test_same_seed_gives_same_plan(self) -> None:
+        assert make_plan(5, RUNS) == make_plan(5, RUNS) != make_plan(6, RUNS)
 
     @pytest.mark.parametrize("seed", range(20))
-    def test_the_long_form_deals_out_every_kind(self, seed: int) -> None:
-        assert {kind for night in plan(seed, RUNS) for kind in night.faults.values()} == set(KINDS)
+    @pytest.mark.parametrize(("runs", "short"), [(RUNS, False), (SHORT_RUNS, True)])
+    def test_every_fault_is_assigned(self, runs: int, short: bool, seed: int) -> None:
+        plans = make_plan(seed, runs, short=short)
+        assert {fault for plan in plans for fault in plan.faults.values()} == {
+            f for f in FAULTS if f.short or not short
+        }
+        assert not any(plan.start_waits and "wait_for_build" in plan.faults for plan in plans)
 
-    @pytest.mark.parametrize("seed", range(20))
-    def test_the_short_form_deals_out_every_kind_of_its_own(self, seed: int) -> None:
-        dealt = {kind for night in plan(seed, BRIEF_RUNS, brief=True) for kind in night.faults.values()}
-        assert dealt == {kind for kind in KINDS if kind.brief}
-
-    @pytest.mark.parametrize("seed", range(20))
-    def test_who_waits_in_start_build_has_no_fault_in_the_sensor(self, seed: int) -> None:
-        assert not any(night.waits and "wait_for_build" in night.faults for night in plan(seed, RUNS))
-
-    def test_after_a_bad_end_a_person_starts_again(self) -> None:
-        bad = [night for night in plan(5, RUNS) if night.ending != "FINISHED"]
-        assert bad
-        assert {night.faults[AFTERWARDS] for night in bad} == {START_AGAIN}
-
-    def test_builds_that_end_badly_are_among_the_nights(self) -> None:
-        assert {night.ending for night in plan(5, RUNS)} == {"FINISHED", "FAILED", "CANCELED"}
+    def test_runs_with_a_bad_build_are_cleared(self) -> None:
+        plans = make_plan(5, RUNS)
+        assert {plan.build_status for plan in plans} == {"FINISHED", "FAILED", "CANCELED"}
+        assert {plan.faults[AFTER_RUN] for plan in plans if plan.build_status != "FINISHED"} == {START_AGAIN}
 
 
-def _assert_seen(evidence: Evidence, *parts: str) -> None:
-    """Assert that the checks see each damage, known by a part of its text, and no other."""
-    found = [str(violation) for violation in violations(evidence)]
+def _assert_noticed(evidence: Evidence, *parts: str) -> None:
+    """Assert that the checks notice each damage, known by a part of its text, and nothing else."""
+    found = [str(violation) for violation in find_violations(evidence)]
     assert [part for part in parts if not any(part in text for text in found)] == [], found
     assert [text for text in found if not any(part in text for part in parts)] == []
 
@@ -187,7 +185,7 @@ def _with(evidence: Evidence, run: RunEvidence) -> Evidence:
 
 
 def _delivered(evidence: Evidence) -> int:
-    """Return a download that a run has in its folder; those of a build that a clear replaced are nobody's."""
+    """Return a download that a run has in its folder; those of a build that a clear replaced may be missing."""
     return int(evidence.runs[0].results["download_build"]["files"][0]["download_id"])
 
 
@@ -196,5 +194,5 @@ def _request(evidence: Evidence, **change: Any) -> dict[str, Any]:
     return {**request, "id": 9999, **change}
 
 
-def _quiet(seconds: float, what: str, state: str, meaning: str) -> None:
-    """Show nothing."""
+def _ignore(seconds: float, run_id: str, event: str, details: str) -> None:
+    """Report nothing."""

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from mkw_airflow_provider.emulator import Control
+from mkw_airflow_provider.emulator import Control, Emulator
 
 COMMAND = [sys.executable, "-m", "mkw_airflow_provider.emulator"]
 
@@ -72,21 +72,50 @@ def test_the_state_survives_the_end_of_the_process(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--switch", "colour=red"], "There is no switch 'colour'. Switches: build_seconds, progress,"),
+        (["--switch", "color=red"], "Unknown switch 'color'. Switches: build_seconds, progress,"),
         (["--switch", "progress=fast"], "Allowed: linear, uneven, stuck, absent"),
         (["--switch", "ranges"], "write NAME=VALUE"),
         (["--build-seconds", "-1"], "Allowed: a number, 0 or more"),
         (["--tls-key", "x"], "--tls-key needs --tls-cert"),
+        (["--port", "70000"], "'70000' is not a port: give a number from 0 to 65535"),
+        (["--host", ""], "the address is empty"),
     ],
 )
-def test_options_that_make_no_sense(arguments, message):
+def test_invalid_options_are_one_sentence(arguments, message):
     result = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
     assert message in result.stderr
 
 
-def test_a_port_that_is_taken(emulator):
-    command = [*COMMAND, "--port", str(emulator.port)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--port", "{port}"], "Cannot listen on 127.0.0.1, port {port}: Address already in use."),
+        (["--host", "no.such.host.invalid"], "Cannot listen on no.such.host.invalid, port 0: .*"),
+        (["--database", "{folder}/none/x.db"], "{folder}/none/x.db cannot be used as a database: unable to open .*"),
+        (["--database", "{folder}/text"], "{folder}/text cannot be used as a database: file is not a database."),
+        (["--database", "{folder}"], "{folder} cannot be used as a database: unable to open database file."),
+        (["--database", " "], "The name of the database file is empty."),
+        (["--database", "{folder}/used"], "The database {folder}/used is in use by another emulator."),
+        (["--tls-cert", "{folder}/none"], "Cannot use the certificate {folder}/none: No such file or directory."),
+        (["--tls-cert", "{folder}/text"], "Cannot use the certificate {folder}/text: not a PEM file with .*"),
+    ],
+)
+def test_a_failed_start_is_one_sentence(emulator, tmp_path, arguments, reason):
+    (tmp_path / "text").write_text("hello " * 1000)
+    places = {"port": emulator.port, "folder": tmp_path}
+    command = [*COMMAND, "--port", "0", *(argument.format(**places) for argument in arguments)]
+    with Emulator(tmp_path / "used"):
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (1, "")
-    assert "The emulator could not start: [Errno" in result.stderr
+    assert re.fullmatch("The emulator could not start: " + reason.format(**places) + "\n", result.stderr)
+
+
+def test_it_runs_on_when_nobody_reads_its_output(run):
+    process = subprocess.Popen([*COMMAND, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    url = process.stdout.readline().split()[-1]
+    process.stdout.close()
+    assert Control(url).health()["status"] == "up"
+    process.terminate()
+    assert (process.wait(30), process.stderr.read()) == (0, "")
+    process.stderr.close()

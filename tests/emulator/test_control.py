@@ -109,6 +109,35 @@ def test_reset_keeps_tokens_valid(emulator, demo):
     assert demo.post("/builds", BUILD).status == 502
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example:80"},
+        {"Host": "[evil"},
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("GET", "/tokens"), ("POST", "/reset"), ("PATCH", "/switches")])
+def test_web_pages_cannot_use_the_control_plane(emulator, nobody, demo, headers, method, path):
+    emulator.start_build()
+    answer = nobody.call(method, f"/_emulator{path}", b"{}", {"Content-Type": "text/plain"} | headers)
+    assert answer.status == 403
+    assert answer.message.startswith("The control plane ")
+    assert demo.token.encode() not in answer.body
+    assert len(emulator.builds()) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST."])
+def test_this_machine_can_use_the_control_plane(emulator, nobody, host):
+    own = f"{host}:{emulator.port}"
+    headers = {"Host": own, "Origin": f"http://{own}", "Sec-Fetch-Site": "same-origin"}
+    assert nobody.call("GET", "/_emulator/health", headers=headers).status == 200
+
+
 def test_a_person_starts_a_build(emulator, demo):
     build = emulator.start_build(project="SALES_DWH", instances=["AIRPORT", 2001], user="viewer")
     assert (build["project"], build["user"], build["instance_names"]) == (
@@ -167,11 +196,13 @@ def test_a_build_vanishes_with_all_that_belongs_to_it(emulator, demo, finished):
         lambda emulator: emulator.set_download(1, size=1),
         lambda emulator: emulator.set_instance(1, outcome="FAILED"),
         lambda emulator: emulator.set_instance(1001, outcome="BROKEN"),
-        lambda emulator: emulator.set_download(1, colour="red"),
+        lambda emulator: emulator.set_download(1, color="red"),
+        lambda emulator: emulator.set_user("x@example.com", password="x"),
+        lambda emulator: emulator.set_user("demo@example.com", name="x"),
     ],
 )
 def test_orders_that_make_no_sense_are_refused(emulator, order):
-    with pytest.raises(ControlError, match=r"No row 1 in|Input should be|Unknown field"):
+    with pytest.raises(ControlError, match=r"No row 1 in|Input should be|Unknown field|Unknown user|Field required"):
         order(emulator)
 
 

@@ -67,6 +67,14 @@ def test_a_status_with_headers_and_a_body_of_any_kind(emulator, demo):
     assert (demo.get("/builds").status, last(emulator)["status"]) == (204, 204)
 
 
+@pytest.mark.parametrize(("arguments", "status"), [({}, 502), ({"status": 404}, 404)])
+def test_a_gateway_sends_its_own_page(emulator, demo, arguments, status):
+    emulator.fault("gateway", **arguments)
+    answer = demo.get("/builds")
+    assert (answer.status, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert answer.body.startswith(b"<html>")
+
+
 @pytest.mark.parametrize(("work", "count"), [(False, 0), (True, 1)])
 @pytest.mark.parametrize("action", ["status", "reset", "close"])
 def test_the_work_is_done_or_not_before_the_answer_is_lost(emulator, demo, action, work, count):
@@ -228,7 +236,7 @@ def test_the_control_plane_has_no_faults(emulator):
 @pytest.mark.parametrize(
     ("action", "arguments", "part"),
     [
-        ("explode", {}, "'status', 'reset', 'close', 'delay', 'truncate', 'trickle'"),
+        ("explode", {}, "'status', 'gateway', 'reset', 'close', 'delay', 'truncate', 'trickle'"),
         ("status", {}, "action.status.status"),
         ("delay", {"seconds": 2}, "action.delay.delay"),
         ("status", {"status": 500, "colour": "red"}, "Unknown field 'action.status.colour'"),

@@ -8,8 +8,12 @@ import sys
 from mkw_airflow_provider.emulator import Emulator
 
 
-def test_the_fixture_is_airflows_connection_for_the_test(metakraftwerk):
-    assert json.loads(os.environ["AIRFLOW_CONN_METAKRAFTWERK_DEFAULT"]) == metakraftwerk.connection
+def test_the_fixture_is_the_tests_connection(metakraftwerk):
+    connection = json.loads(os.environ["AIRFLOW_CONN_METAKRAFTWERK_DEFAULT"])
+    extra = connection.pop("extra")
+    assert connection == metakraftwerk.connection
+    assert max(extra.values()) <= 15
+    assert set(extra) == {"connect_timeout", "read_timeout", "outage_tolerance"}
     assert isinstance(metakraftwerk, Emulator)
 
 
@@ -23,7 +27,23 @@ def run(folder, code):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_each_test_begins_at_the_seed_with_a_running_emulator(tmp_path):
+def test_each_test_starts_with_an_empty_token_cache(tmp_path):
+    code = """
+import pytest
+
+from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_it(metakraftwerk, number):
+    MetaKraftwerkHook().find_builds()
+    assert len(metakraftwerk.tokens()) == 1
+"""
+    result = run(tmp_path, code)
+    assert "2 passed" in result.stdout, result.stdout
+
+
+def test_each_test_starts_at_the_seed(tmp_path):
     code = """
 def test_first(metakraftwerk):
     metakraftwerk.start_build()
@@ -60,7 +80,7 @@ def test_it(metakraftwerk):
 """
     result = run(tmp_path, code)
     assert "1 passed, 1 error" in result.stdout, result.stdout
-    assert "The emulator itself failed at GET /api/v1/agents" in result.stdout
+    assert "The emulator itself failed during GET /api/v1/agents" in result.stdout
 
 
 def test_a_500_that_a_fault_made_is_no_failure_of_the_emulator(tmp_path):

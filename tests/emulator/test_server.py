@@ -111,6 +111,23 @@ def test_it_cannot_start_twice_and_stop_does_no_harm_when_stopped():
         emulator.stop()
 
 
+def test_one_emulator_per_database_file(tmp_path):
+    file = tmp_path / "emulator.db"
+    with Emulator(file) as first:
+        first.start_build()
+        with pytest.raises(ValueError, match="is in use by another emulator"):
+            Emulator(file).start()
+        assert len(first.builds()) == 1
+    with Emulator(file) as second:
+        assert len(second.builds()) == 1
+
+
+@pytest.mark.parametrize("host", ["", " "])
+def test_an_empty_host_is_refused(host):
+    with pytest.raises(ValueError, match="The host is empty"):
+        Emulator(host=host)
+
+
 def test_a_port_that_is_taken():
     with Emulator() as first, pytest.raises(OSError, match="Address already in use"):
         Emulator(port=first.port).start()

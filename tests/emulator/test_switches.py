@@ -42,8 +42,8 @@ def test_create_status(emulator, demo, status):
     assert demo.post("/build_deployments", deployment).status == status
 
 
-def test_full_create_answer(emulator, demo):
-    emulator.set(full_create_answer=True)
+def test_full_create_response(emulator, demo):
+    emulator.set(full_create_response=True)
     created = demo.post("/builds", {"project_id": 402, "instances": [{"id": 1001}]}).json["build"]
     assert set(created) == set(demo.get("/builds/5139").json)
 
@@ -76,14 +76,16 @@ def test_closed_releases_may_be_accepted(emulator, demo):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"colour": "red"}, r"There is no switch 'colour'. Switches: build_seconds, progress, .*download_redirect"),
-        ({"progress": "fast"}, r"'fast' is no value of switch 'progress'. Allowed: linear, uneven, stuck, absent"),
+        ({"color": "red"}, r"Unknown switch 'color'. Switches: build_seconds, progress, .*odd_values"),
+        ({"progress": "fast"}, r"'fast' is not a value of switch 'progress'. Allowed: linear, uneven, stuck, absent"),
         ({"create_status": 202}, r"Allowed: 201, 200"),
         ({"create_status": "201"}, r"Allowed: 201, 200"),
         ({"ranges": 1}, r"Allowed: true, false"),
         ({"build_seconds": -1}, r"Allowed: a number, 0 or more"),
         ({"build_seconds": "3"}, r"Allowed: a number, 0 or more"),
         ({"build_seconds": True}, r"Allowed: a number, 0 or more"),
+        ({"list_limit": 1.5}, r"Allowed: an integer, 0 or more"),
+        ({"build_seconds": float("nan")}, r"Allowed: a number, 0 or more"),
         ({"download_redirect": "ftp://x"}, r"Allowed: off, same, or the URL of a host"),
     ],
 )
@@ -102,6 +104,8 @@ def test_unknown_names_and_values_are_refused_with_a_list(emulator, values, mess
         ("build_seconds", "0.5", 0.5),
         ("create_status", "200", 200),
         ("ranges", "off", False),
+        ("list_limit", "3", 3),
+        ("clock_skew_seconds", "-5", -5.0),
         ("ranges", "TRUE", True),
         ("error_body", "html", "html"),
         ("download_redirect", "https://files.example.com", "https://files.example.com"),
@@ -112,7 +116,10 @@ def test_switches_of_a_command_line(name, text, value):
     assert type(parse(name, text)) is type(value)
 
 
-@pytest.mark.parametrize(("name", "text"), [("ranges", "maybe"), ("create_status", "x"), ("nope", "1")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("ranges", "maybe"), ("list_limit", "-1"), ("list_limit", "1.5"), ("create_status", "x"), ("nope", "1")],
+)
 def test_what_a_command_line_cannot_set(name, text):
     with pytest.raises(ValueError, match=r"Allowed|Switches"):
         parse(name, text)

@@ -88,6 +88,7 @@ class BuildsStartOnce(RuleBasedStateMachine):
             # Long enough to be killed meanwhile.
             timeout=0.2 if waits_in_worker else None,
             poll_interval=0.05,
+            on_clear="rebuild",
             retries=RETRIES,
         )
 

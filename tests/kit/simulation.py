@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskS
 from mkw_airflow_provider.client.request import Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.token_cache import TokenCache
-from mkw_airflow_provider.client.transports.sync import StoppedError
+from mkw_airflow_provider.client.transports.stopping import StopSignal
 
 T = TypeVar("T")
 
@@ -142,7 +141,7 @@ class World:
         self.sent: list[Sent] = []
         self.pauses: list[float] = []
         self.secrets: list[str] = []
-        self.stopped = threading.Event()
+        self.stop = StopSignal()
         self.lines: list[tuple[str, str]] = []
         log = logging.Logger("world", logging.DEBUG)
         log.addHandler(_Keeper(self.lines))
@@ -172,8 +171,9 @@ class World:
 
         self.server = serve
 
-    def run(self, flow: Flow[T]) -> T:
+    def run(self, flow: Flow[T], stop: StopSignal | None = None) -> T:
         """Run a flow to its end, as a transport does."""
+        self.stop = stop or self.stop
         outcome: Any = None
         failure: Exception | None = None
         while True:
@@ -191,25 +191,17 @@ class World:
         if isinstance(step, Request):
             return self._send(step)
         if isinstance(step, Sleep):
-            self.go_on()
+            self.stop.check()
             self.pauses.append(step.seconds)
             return self.clock.go_on(step.seconds)
         if isinstance(step, MaskSecret):
             return self.secrets.append(step.value)
-        if isinstance(step, Offload):
-            return step.function()
         if isinstance(step, ReadConnection):
             return step.read()
+        if isinstance(step, Offload):
+            return step.function()
         assert isinstance(step, Exclusive), step
         return self.run(step.flow)
-
-    def go_on(self) -> None:
-        if self.stopped.is_set():
-            raise StoppedError
-
-    def stop(self) -> None:
-        """End every flow at its next pause or piece, as the client on requests does."""
-        self.stopped.set()
 
     def logged(self, *levels: str) -> list[str]:
         """What was logged at these levels; without any: at all but DEBUG."""
@@ -236,7 +228,7 @@ class World:
         assert answer.reply.ok
         call.sink.begin(answer.reply)
         for piece in answer.pieces:
-            self.go_on()
+            self.stop.check()
             call.sink.write(piece)
         if answer.breaks is not None:
             raise answer.breaks

@@ -18,6 +18,8 @@ from airflow.triggers.base import BaseTrigger
 
 __all__ = [
     "AirflowRescheduleException",
+    "Attempts",
+    "DagRun",
     "Ending",
     "StateStore",
     "TaskDeferralError",
@@ -90,15 +92,79 @@ class StateStore:
     def get(self, key: str, default: Any = None) -> Any:
         return json.loads(self.content[key]) if key in self.content else default
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         self.content[key] = json.dumps(value)
 
+    def delete(self, key: str) -> None:
+        self.content.pop(key, None)
 
-def context_of(operator: Any, store: StateStore | None = None, **values: Any) -> dict[str, Any]:
-    """A context for the first try of an operator's task, or for the one that the values name."""
+
+@dataclass
+class DagRun:
+    """What operators use of Airflow's DAG run."""
+
+    start_date: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    clear_number: int = 0
+
+
+def context_of(
+    operator: Any, store: StateStore | None = None, *, dag_run: DagRun | None = None, **values: Any
+) -> dict[str, Any]:
+    """A context for the first try of an operator's task, or for the one that the values name.
+
+    :param dag_run: its DAG run; None: one that starts now.
+    """
     task_instance = TaskInstance(operator.task_id, **{"max_tries": operator.retries or 0, **values})
-    context: dict[str, Any] = {"ti": task_instance, "task_instance": task_instance}
+    context: dict[str, Any] = {"ti": task_instance, "task_instance": task_instance, "dag_run": dag_run or DagRun()}
     return context if store is None else {**context, "task_state_store": store}
+
+
+class Attempts:
+    """The attempts of one task instance in one DAG run, counted as Airflow counts them.
+
+    :param make: makes the operator again for each attempt, as each worker process does.
+    :param store: the task's state store; None before Airflow 3.3.
+    :param identity: what else the task instance is, such as ``map_index``.
+    """
+
+    def __init__(self, make: Callable[[], Any], *, store: StateStore | None = None, **identity: Any) -> None:
+        self._make = make
+        self.store = store
+        self._identity = identity
+        self._dag_run = DagRun()
+        self._try_number = 0
+        self._max_tries: int | None = None
+        self.context: dict[str, Any] = {}
+
+    def run(self) -> Any:
+        """Execute the next attempt."""
+        operator = self._make()
+        self._try_number += 1
+        if self._max_tries is None:
+            self._max_tries = operator.retries
+        self.context = context_of(
+            operator,
+            self.store,
+            dag_run=self._dag_run,
+            try_number=self._try_number,
+            max_tries=self._max_tries,
+            **self._identity,
+        )
+        return operator.execute(self.context)
+
+    def clear(self, *, retries: int | None = None) -> None:
+        """Clear the task.
+
+        :param retries: of the DAG file at this moment; None: as the worker has it.
+        """
+        retries = self._make().retries if retries is None else retries
+        self._max_tries = self._try_number + retries
+        self._dag_run.clear_number += 1
+
+    def recreate(self) -> None:
+        """Delete the DAG run and create it again: nothing that Airflow kept of it is left."""
+        self._dag_run, self._try_number, self._max_tries = DagRun(), 0, None
+        self.store = None if self.store is None else StateStore()
 
 
 class Tries:

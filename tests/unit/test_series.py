@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.operators.attempt import Series, series_of
+from mkw_airflow_provider.operators.series import Series, series_of
 from tests.kit.simulation import PROPERTY
 
 

@@ -1,3 +1,3 @@
-"""What is measured, each in a process of its own: it reads its order from standard input and prints its figures."""
+"""The measured programs, each in a process of its own: they read a job as JSON and print their figures."""
 
 from __future__ import annotations

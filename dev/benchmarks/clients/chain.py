@@ -26,7 +26,7 @@ async def _event(trigger: Any) -> Any:
 
 
 def run(folder: str) -> int:
-    """Run the chain and return how many files were fetched.
+    """Run the chain and return how many files were downloaded.
 
     :param folder: for the files.
     """
@@ -45,7 +45,7 @@ def run(folder: str) -> int:
 
 
 def main() -> None:
-    """Do what the JSON on standard input says."""
+    """Run the job on standard input."""
     files = run(json.load(sys.stdin)["folder"])
     sys.stdout.write("\n" + json.dumps({"files": files}))
 

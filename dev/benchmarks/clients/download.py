@@ -1,4 +1,4 @@
-"""Fetching files: this package's hook and operator, ``requests``, and ``curl``."""
+"""Downloads with this package's hook and operator, with ``requests`` and with ``curl``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any
 
 from dev.benchmarks.clients import probes, triggers
 
-PIECE = 1024 * 1024
+CHUNK = 1024 * 1024
 
 
 def ours(url: str, folder: Path) -> None:
-    """Fetch one file with the hook: streamed, hashed, renamed."""
+    """Download one file with the hook: streamed, hashed, renamed."""
     del url
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
 
@@ -27,7 +27,7 @@ def ours(url: str, folder: Path) -> None:
 
 
 def ours_in_parallel(url: str, folder: Path) -> None:
-    """Fetch the eight files of a build with the operator."""
+    """Download the eight files of a build with the operator."""
     del url
     from mkw_airflow_provider.operators.build import DownloadBuildOperator
 
@@ -35,7 +35,7 @@ def ours_in_parallel(url: str, folder: Path) -> None:
 
 
 def requests_content(url: str, folder: Path) -> None:
-    """Fetch one file as much code does it: the whole body in memory, then hashed and written."""
+    """Download one file as most code does: the whole body in memory, then hashed and written."""
     import requests
 
     content = requests.get(f"{url}/api/v1/downloads/1", timeout=60).content
@@ -43,8 +43,8 @@ def requests_content(url: str, folder: Path) -> None:
     (folder / "file.bin").write_bytes(content)
 
 
-def requests_pieces(url: str, folder: Path) -> None:
-    """Fetch one file in pieces of 1 MiB, hashed and written on the way, and nothing else."""
+def requests_chunks(url: str, folder: Path) -> None:
+    """Download one file in chunks of 1 MiB that are hashed and written immediately, and nothing else."""
     import requests
 
     digest = hashlib.sha256()
@@ -52,13 +52,13 @@ def requests_pieces(url: str, folder: Path) -> None:
         requests.get(f"{url}/api/v1/downloads/1", stream=True, timeout=60) as response,
         (folder / "file.bin").open("wb") as file,
     ):
-        for piece in response.iter_content(PIECE):
-            digest.update(piece)
-            file.write(piece)
+        for chunk in response.iter_content(CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
 
 
 def curl(url: str, folder: Path) -> None:
-    """Pipe one file through ``sha256sum``. It is not stored."""
+    """Pipe one file through ``sha256sum`` without storing it."""
     del folder
     _shell(f"curl --silent --fail {url}/api/v1/downloads/1 | sha256sum")
 
@@ -70,14 +70,14 @@ def curl_then_hash(url: str, folder: Path) -> None:
 
 
 def curl_in_parallel(url: str, folder: Path) -> None:
-    """Pipe eight files through ``sha256sum`` at once. They are not stored."""
+    """Pipe eight files through ``sha256sum`` in parallel without storing them."""
     del folder
     each = f"curl --silent --fail {url}/api/v1/downloads/1 | sha256sum &"
     _shell(" ".join([each] * 8) + " wait")
 
 
 def curl_only_in_parallel(url: str, folder: Path) -> None:
-    """Store eight files at once, and hash none."""
+    """Store eight files in parallel without hashing them."""
     _shell(f"curl --silent --fail --parallel --output '{folder}/#1.bin' '{url}/api/v1/downloads/[1-8]'")
 
 
@@ -88,7 +88,7 @@ def _shell(command: str) -> None:
 WAYS: dict[str, Callable[[str, Path], None]] = {
     "this package": ours,
     "requests, .content": requests_content,
-    "requests, pieces of 1 MiB": requests_pieces,
+    "requests, chunks of 1 MiB": requests_chunks,
     "curl | sha256sum": curl,
     "curl, then sha256sum": curl_then_hash,
     "this package, 8 files": ours_in_parallel,
@@ -98,13 +98,13 @@ WAYS: dict[str, Callable[[str, Path], None]] = {
 
 
 def measure(way: str, url: str, small: str, folder: Path) -> dict[str, float]:
-    """Fetch from a server of large files what was fetched from a server of small ones before, uncounted."""
+    """Measure a download of large files, after a download of small ones as a warm-up."""
     fetch = WAYS[way]
     fetch(small, folder)
     _empty(folder)
     _connect(url)
     gc.collect()
-    probes.forget_peak()
+    probes.reset_peak()
     memory, cpu, wall = probes.memory(), probes.cpu() + probes.children_cpu(), time.perf_counter()
     fetch(url, folder)
     figures = {
@@ -122,17 +122,17 @@ def _empty(folder: Path) -> None:
 
 
 def _connect(url: str) -> None:
-    """Let Airflow's connection lead to a server."""
+    """Set Airflow's connection to a server."""
     name, value = triggers.connection(triggers.KINDS[0], url)
     os.environ[name] = value
 
 
 def main() -> None:
-    """Do what the JSON on standard input says."""
-    order: dict[str, Any] = json.load(sys.stdin)
-    folder = Path(order["folder"])
-    _connect(order["small"])
-    sys.stdout.write("\n" + json.dumps(measure(order["way"], order["url"], order["small"], folder)))
+    """Run the job on standard input."""
+    job: dict[str, Any] = json.load(sys.stdin)
+    folder = Path(job["folder"])
+    _connect(job["small"])
+    sys.stdout.write("\n" + json.dumps(measure(job["way"], job["url"], job["small"], folder)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The floor: what waiting for builds costs at least in Python, with asyncio's streams and nothing else.
+"""The floor: the least that waiting for builds costs in Python, with asyncio's streams and nothing else.
 
-Ten connections that are kept, one request each at a time, the smallest request that the server understands, the
-answer's status read from its JSON. No retry, no time-out, no token, no log, no connection of Airflow.
+Ten persistent connections, the smallest request that the server understands, the status read from the JSON of the
+response. No retry, no timeout, no token, no log, no Airflow connection.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Pool:
         self._turns = asyncio.Semaphore(POOL)
 
     async def get(self, path: str) -> Any:
-        """Return the JSON that a path answers."""
+        """Return the JSON of a path."""
         async with self._turns:
             if not self._free:
                 self._free.append(await asyncio.open_connection(*self._address, ssl=self._context))

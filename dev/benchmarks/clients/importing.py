@@ -1,4 +1,4 @@
-"""What a DAG file pays for importing a provider, after it has imported Airflow's own part."""
+"""What the import of a provider adds to a DAG file that has imported Airflow."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dev.benchmarks.clients import probes
 
 
 def measure(modules: list[str]) -> dict[str, float]:
-    """Import modules, and return the CPU seconds, modules and memory that came with them."""
-    importlib.import_module("airflow.sdk").DAG  # noqa: B018  # it is loaded when it is looked up
+    """Import modules and return the CPU seconds, modules and memory that they added."""
+    importlib.import_module("airflow.sdk").DAG  # noqa: B018  # loaded on access
     before, memory, cpu = set(sys.modules), probes.memory(), probes.cpu()
     for module in modules:
         importlib.import_module(module)
@@ -27,7 +27,7 @@ def measure(modules: list[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Do what the JSON on standard input says."""
+    """Run the job on standard input."""
     sys.stdout.write("\n" + json.dumps(measure(json.load(sys.stdin)["modules"])))
 
 

@@ -1,4 +1,4 @@
-"""What a process can say of itself: CPU seconds, memory, open files, and how free its event loop is."""
+"""What a process measures of itself: CPU seconds, memory, open files and the lag of its event loop."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def memory() -> int:
     return int(_process.memory_info().rss)
 
 
-def forget_peak() -> None:
-    """Let the peak begin anew. The one of ``getrusage`` cannot: it even begins with that of the parent process."""
+def reset_peak() -> None:
+    """Reset the peak of memory. The peak of ``getrusage`` cannot be reset and includes that of the parent process."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory() -> int:
-    """Return the most bytes of memory that this process has occupied since the peak was forgotten."""
+    """Return the most bytes of memory that this process has occupied since the peak was reset."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.partition("VmHWM:")[2].split(maxsplit=1)[0])
 
@@ -56,9 +56,9 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 class Heartbeat:
-    """A task that wakes up every 10 ms, and notes how late it was and how much CPU the loop has spent meanwhile.
+    """A task that wakes up every 10 ms and records how late it was and how much CPU the loop used meanwhile.
 
-    Lag is wall time, in which other programs show too; busy is CPU time of the loop's own thread, in which they do not.
+    Lag is wall time, which includes other programs; busy is CPU time of the loop's own thread, which does not.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Heartbeat:
         self.busy: list[float] = []
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Run until canceled."""
         while True:
             wall, thread = time.perf_counter(), time.thread_time()
             await asyncio.sleep(BEAT)

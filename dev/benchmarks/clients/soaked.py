@@ -1,4 +1,4 @@
-"""A triggerer-like process that waits for each build whose id it reads, and says every few seconds how it is."""
+"""A process like a triggerer that waits for each build whose id it reads, and prints samples of itself."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import traceback
 
 from dev.benchmarks.clients import probes, waiters
 
-#: Seconds between two lines about itself.
+#: Seconds between two samples.
 SAMPLE = 2.0
 
 
 class Triggerer:
-    """Waits for builds, and counts how they end.
+    """Waits for builds and counts how they end.
 
     :param interval: the longest pause between two polls, in seconds.
     """
@@ -43,13 +43,13 @@ class Triggerer:
         self.failures += error is not None or not task.result()
 
     async def drain(self) -> None:
-        """Return when no trigger waits any more."""
+        """Return when no trigger is waiting."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     def sample(self) -> dict[str, float]:
-        """Return how this process is."""
-        # What is garbage already is not what grows.
+        """Return the present figures of this process."""
+        # Garbage does not count as growth.
         gc.collect()
         return {
             "seconds": time.monotonic() - self._began,
@@ -61,9 +61,9 @@ class Triggerer:
         }
 
 
-async def run(order: dict[str, float]) -> None:
-    """Wait for the builds whose ids come on standard input, until it ends."""
-    triggerer = Triggerer(order["interval"])
+async def run(job: dict[str, float]) -> None:
+    """Wait for the builds whose ids come from standard input, until it ends."""
+    triggerer = Triggerer(job["interval"])
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     sampling = asyncio.create_task(_sample(triggerer))
@@ -86,12 +86,12 @@ def _print(triggerer: Triggerer) -> None:
 
 
 def main() -> None:
-    """Do what the first line of standard input says."""
-    # Nothing behind the first line may be taken from the loop.
+    """Run the job on the first line of standard input."""
+    # Unbuffered: the lines after the first one belong to the event loop.
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as unbuffered:
-        order = json.loads(unbuffered.readline())
-    waiters.prepare("metakraftwerk", order["url"])
-    asyncio.run(run(order))
+        job = json.loads(unbuffered.readline())
+    waiters.prepare("metakraftwerk", job["url"])
+    asyncio.run(run(job))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Many triggers of one kind that wait: what a poll costs when all have started, and none ends."""
+"""Many waiting triggers of one kind: what a poll costs when all have started and none ends."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import sys
 from dev.benchmarks.clients import probes, waiters
 from dev.benchmarks.servers.process import ServerProcess
 
-#: Seconds between two looks at whether all have started.
-LOOK = 0.5
-#: Each trigger has polled so often before it is measured: the first polls follow the start.
+#: Seconds between two checks whether all have started.
+CHECK_INTERVAL = 0.5
+#: Polls of each trigger before the measurement begins: the first ones belong to the start.
 STARTED = 3
 
 
 async def measure(kind: str, url: str, count: int, interval: float, window: float) -> dict[str, float]:
-    """Wait for builds 1 to ``count``, and measure for a while.
+    """Wait for builds 1 to ``count`` and measure for a while.
 
-    :param window: seconds for which it is measured.
+    :param window: duration of the measurement in seconds.
     """
     coroutines, pool = waiters.waiters(kind, url, range(1, count + 1), interval)
     tasks = waiters.started(coroutines, interval)
@@ -27,8 +27,8 @@ async def measure(kind: str, url: str, count: int, interval: float, window: floa
     async def polls() -> int:
         return (await asyncio.to_thread(server.counts))["polls"]
 
-    while await polls() < STARTED * count:  # noqa: ASYNC110  # of another process
-        await asyncio.sleep(LOOK)
+    while await polls() < STARTED * count:  # noqa: ASYNC110  # counted by another process
+        await asyncio.sleep(CHECK_INTERVAL)
     before = await polls()
     cpu = probes.cpu()
     await asyncio.sleep(window)
@@ -44,11 +44,11 @@ async def measure(kind: str, url: str, count: int, interval: float, window: floa
 
 
 def main() -> None:
-    """Do what the JSON on standard input says."""
-    order = json.load(sys.stdin)
-    if order["kind"] != "floor":
-        waiters.prepare(order["kind"], order["url"])
-    figures = asyncio.run(measure(**order))
+    """Run the job on standard input."""
+    job = json.load(sys.stdin)
+    if job["kind"] != "floor":
+        waiters.prepare(job["kind"], job["url"])
+    figures = asyncio.run(measure(**job))
     sys.stdout.write("\n" + json.dumps(figures))
 
 

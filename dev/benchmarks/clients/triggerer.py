@@ -1,4 +1,4 @@
-"""A triggerer that thousands of builds are waited for in: what each costs in memory beyond the first hundred."""
+"""A triggerer that waits for thousands of builds: the memory of each one beyond the first hundred."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import sys
 
 from dev.benchmarks.clients import probes, waiters
 
-#: The first builds: what is shared by all is there when they wait.
+#: The first builds: everything that triggers share exists when they wait.
 FIRST = 100
 
 
 async def measure(url: str, count: int, interval: float, settled: float) -> dict[str, float]:
-    """Wait for ``count`` builds, and read the memory when a hundred and when all are waited for.
+    """Wait for ``count`` builds; read the memory when a hundred wait and when all wait.
 
-    :param interval: the longest pause, in seconds.
-    :param settled: seconds for which the first and then all wait before the memory is read.
+    :param interval: the longest pause in seconds.
+    :param settled: seconds of waiting before the memory is read.
     """
     heart = probes.Heartbeat()
     beating = asyncio.create_task(heart.run())
     memory: list[int] = []
     tasks: list[asyncio.Task[bool]] = []
-    probes.forget_peak()
+    probes.reset_peak()
     for numbers in (range(1, FIRST + 1), range(FIRST + 1, count + 1)):
         coroutines, _ = waiters.waiters("metakraftwerk", url, numbers, interval)
         tasks += [asyncio.create_task(coroutine) for coroutine in coroutines]
@@ -41,10 +41,10 @@ async def measure(url: str, count: int, interval: float, settled: float) -> dict
 
 
 def main() -> None:
-    """Do what the JSON on standard input says."""
-    order = json.load(sys.stdin)
-    waiters.prepare("metakraftwerk", order["url"])
-    sys.stdout.write(json.dumps(asyncio.run(measure(**order))))
+    """Run the job on standard input."""
+    job = json.load(sys.stdin)
+    waiters.prepare("metakraftwerk", job["url"])
+    sys.stdout.write(json.dumps(asyncio.run(measure(**job))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""This package's trigger and those of the peers: how to make one, and the Airflow connection that it reads."""
+"""The triggers of this package and of other providers, and the Airflow connections that they read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-#: In the order in which tables show them.
+#: In the order of the tables.
 KINDS = ("metakraftwerk", "dbt-cloud", "databricks", "airbyte")
 
-#: Seconds after which a trigger that asks for such a limit gives up: longer than any measurement.
-PATIENCE = 3600.0
+#: Time limit of triggers that require one, in seconds: longer than any measurement.
+TIME_LIMIT = 3600.0
 
 
 def connection(kind: str, url: str) -> tuple[str, str]:
@@ -21,36 +21,36 @@ def connection(kind: str, url: str) -> tuple[str, str]:
     :param url: the server's address.
     """
     parts = urlsplit(url)
-    reach = {"host": parts.hostname, "port": parts.port, "schema": parts.scheme}
+    address = {"host": parts.hostname, "port": parts.port, "schema": parts.scheme}
     every: dict[str, dict[str, Any]] = {
         "metakraftwerk": {
             "conn_type": "metakraftwerk",
-            **reach,
+            **address,
             "login": "demo@example.com",
             "password": "demo-password",
         },
-        # The account is the login; the host is put behind "https://" as it is.
+        # The account is the login; "https://" is put before the host.
         "dbt-cloud": {"conn_type": "dbt_cloud", "login": "1", "password": "demo-password", "host": parts.netloc},
         "databricks": {
             "conn_type": "databricks",
-            **reach,
+            **address,
             "password": "demo-password",
             "extra": json.dumps({"token": "demo"}),
         },
-        # Without client id and secret it spares itself a request for a token for each trigger.
+        # Without client id and secret, it sends no request for a token for each trigger.
         "airbyte": {"conn_type": "airbyte", "host": url},
     }
     return f"AIRFLOW_CONN_{kind.replace('-', '_').upper()}_DEFAULT", json.dumps(every[kind])
 
 
 def make(kind: str, number: int, interval: float) -> Any:
-    """Return a trigger that waits for a piece of work.
+    """Return a trigger that waits for a job.
 
     :param kind: one of :data:`KINDS`.
-    :param number: of the piece of work.
-    :param interval: seconds between two polls, as the trigger's own option says it.
+    :param number: id of the job.
+    :param interval: seconds between two polls, the trigger's own option.
     """
-    ends = time.time() + PATIENCE
+    ends = time.time() + TIME_LIMIT
     if kind == "metakraftwerk":
         from mkw_airflow_provider.triggers.build import BuildTrigger
 
@@ -69,17 +69,17 @@ def make(kind: str, number: int, interval: float) -> Any:
         return DatabricksExecutionTrigger(
             run_id=number,
             databricks_conn_id="databricks_default",
-            polling_period_seconds=interval,  # asyncio sleeps fractions, too
+            polling_period_seconds=interval,  # a fraction works, too
         )
     if kind == "airbyte":
         from airflow.providers.airbyte.triggers.airbyte import AirbyteSyncTrigger  # type: ignore[import-not-found,unused-ignore]
 
         return AirbyteSyncTrigger(job_id=number, conn_id="airbyte_default", end_time=ends, poll_interval=interval)
-    raise ValueError(f"there is no peer {kind}")
+    raise ValueError(f"unknown provider {kind}")
 
 
 def succeeded(kind: str, payload: Any) -> bool:
-    """Whether a trigger's event says that the work ended well."""
+    """Whether a trigger's event reports success."""
     if not isinstance(payload, dict):
         return False
     if kind == "metakraftwerk":
@@ -89,8 +89,8 @@ def succeeded(kind: str, payload: Any) -> bool:
     return payload.get("status") == "success"
 
 
-def speak_plain_http() -> None:
-    """Let dbt Cloud's hook speak HTTP where it can only speak HTTPS. Nothing else of any peer is changed."""
+def allow_plain_http() -> None:
+    """Let dbt Cloud's hook use HTTP, which it does not support. Nothing else of any provider is changed."""
     from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook  # type: ignore[import-not-found,unused-ignore]
 
     original = DbtCloudHook.get_request_url_params

@@ -1,4 +1,4 @@
-"""Many triggers of one kind in one event loop, as a triggerer runs them; or the floor's loops."""
+"""Many triggers of one kind in one event loop, as a triggerer runs them; or bare polling loops as the floor."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 
 from dev.benchmarks.clients import floor, probes, triggers
 
-#: Builds that the one uncounted trigger waits for, so that loading and first use cost nobody anything.
+#: The build of the warm-up trigger, so that imports and first use are not measured.
 WARM_UP = 900_000
 
 
 def prepare(kind: str, url: str) -> None:
-    """Log as a triggerer does, INFO lines as JSON, but to nowhere; and let dbt Cloud's hook speak HTTP."""
+    """Log as a triggerer does (INFO lines as JSON), but to /dev/null; and let dbt Cloud's hook use HTTP."""
     from airflow.sdk.log import configure_logging
 
-    configure_logging(json_output=True, output=open(os.devnull, "wb"))  # noqa: SIM115  # until the process ends
+    configure_logging(json_output=True, output=open(os.devnull, "wb"))  # noqa: SIM115  # open until the process ends
     if kind == "dbt-cloud" and url.startswith("http:"):
-        triggers.speak_plain_http()
+        triggers.allow_plain_http()
 
 
 async def run_trigger(kind: str, number: int, interval: float) -> bool:
-    """Run a trigger as Airflow's own runner does, and return whether its event says that all went well."""
+    """Run a trigger as Airflow's own runner does, and return whether its event reports success."""
     import greenback
 
     await greenback.ensure_portal()
@@ -39,13 +39,13 @@ async def run_trigger(kind: str, number: int, interval: float) -> bool:
 
 
 async def later(delay: float, waiter: Coroutine[Any, Any, bool]) -> bool:
-    """Let a waiter begin after so many seconds."""
+    """Run a waiter after a delay in seconds."""
     await asyncio.sleep(delay)
     return await waiter
 
 
 def waiters(kind: str, url: str, numbers: range, interval: float) -> tuple[list[Coroutine[Any, Any, bool]], Any]:
-    """Return what waits, and what to close afterwards."""
+    """Return coroutines that wait for builds, and the pool to close afterward."""
     if kind != "floor":
         return [run_trigger(kind, number, interval) for number in numbers], None
     pool = floor.Pool(url)
@@ -53,17 +53,17 @@ def waiters(kind: str, url: str, numbers: range, interval: float) -> tuple[list[
 
 
 def started(coroutines: Sequence[Coroutine[Any, Any, bool]], spread: float) -> list[asyncio.Task[bool]]:
-    """Start what waits, evenly over so many seconds."""
+    """Start coroutines, spread evenly over a number of seconds."""
     return [asyncio.create_task(later(spread * i / len(coroutines), waiter)) for i, waiter in enumerate(coroutines)]
 
 
 async def measure(
     kind: str, url: str, count: int, interval: float, *, spread: float, heartbeat: bool
 ) -> dict[str, float]:
-    """Wait for builds 1 to ``count`` at once.
+    """Wait for builds 1 to ``count`` at the same time.
 
-    :param spread: seconds over which the starts are spread, evenly.
-    :param heartbeat: measure how free the loop is, which itself costs CPU.
+    :param spread: seconds over which the starts are spread evenly.
+    :param heartbeat: measure the lag of the event loop, which itself costs CPU.
     """
     warm, pool = waiters(kind, url, range(WARM_UP, WARM_UP + 1), 0.05)
     warm_failures = 1 - sum(await asyncio.gather(*warm))
@@ -76,7 +76,7 @@ async def measure(
         await asyncio.sleep(0.1)
         heart.lags.clear()
         heart.busy.clear()
-    probes.forget_peak()
+    probes.reset_peak()
     cpu, memory = probes.cpu(), probes.memory()
     coroutines, pool = waiters(kind, url, range(1, count + 1), interval)
     ended = await asyncio.gather(*started(coroutines, spread))
@@ -94,11 +94,11 @@ async def measure(
 
 
 def main() -> None:
-    """Do what the JSON on standard input says."""
-    order = json.load(sys.stdin)
-    if order["kind"] != "floor":
-        prepare(order["kind"], order["url"])
-    figures = asyncio.run(measure(**order))
+    """Run the job on standard input."""
+    job = json.load(sys.stdin)
+    if job["kind"] != "floor":
+        prepare(job["kind"], job["url"])
+    figures = asyncio.run(measure(**job))
     sys.stdout.write(json.dumps(figures))
 
 

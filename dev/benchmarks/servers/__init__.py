@@ -1,3 +1,3 @@
-"""Servers to measure clients against, each in a process of its own, and as quick as Python makes it."""
+"""Fast servers for measuring clients, each in a process of its own."""
 
 from __future__ import annotations

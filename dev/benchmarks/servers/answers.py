@@ -1,4 +1,4 @@
-"""What each product's API answers about one piece of work, about equally long, in the words of its documentation."""
+"""The documented responses of each product's API about one job, all of similar size."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ TOKEN_SECONDS = 72_000
 
 
 def token() -> str:
-    """Return an access token as MetaKraftwerk issues it: a JWT with its times."""
+    """Return an access token as MetaKraftwerk issues it: a JWT with issue and expiry times."""
     now = int(time.time())
     parts = ({"alg": "HS256", "typ": "access"}, {"iat": now, "exp": now + TOKEN_SECONDS, "sub": "7"}, {"signed": True})
     return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
 
 
 def login() -> dict[str, Any]:
-    """Return the answer to MetaKraftwerk's ``POST /authentication``."""
+    """Return the response to MetaKraftwerk's ``POST /authentication``."""
     return {"accessToken": token(), "user": {"id": 7, "username": "demo", "email": "demo@example.com"}}
 
 
 def build(number: int, *, share: float, started: float) -> dict[str, Any]:
-    """Return the answer to MetaKraftwerk's ``GET /api/v1/builds/:id``.
+    """Return the response to MetaKraftwerk's ``GET /api/v1/builds/:id``.
 
-    :param share: of the work that is done, from 0 to 1.
+    :param share: share of the job that is done, from 0 to 1.
     :param started: epoch seconds.
     """
     ended = share >= 1
-    moment = _iso(started)
+    moment = _iso(started, number)
     return {
         "id": number,
         "customer_id": 1,
@@ -41,9 +41,9 @@ def build(number: int, *, share: float, started: float) -> dict[str, Any]:
         "status": "FINISHED" if ended else "BUILDING",
         "message": "building CORE_DV_HLS (3 of 12) ...",
         "build_start": moment,
-        "build_end": _iso(time.time()) if ended else None,
+        "build_end": _iso(time.time(), number) if ended else None,
         "created_at": moment,
-        "updated_at": _iso(time.time()),
+        "updated_at": _iso(time.time(), number),
         "history_commited": int(ended),
         "version": 41,
         "active": 1,
@@ -61,8 +61,8 @@ def build(number: int, *, share: float, started: float) -> dict[str, Any]:
 
 
 def dbt_run(number: int, *, share: float, started: float) -> dict[str, Any]:
-    """Return the answer to dbt Cloud's ``GET /api/v2/accounts/:id/runs/:id/``."""
-    ended, moment = share >= 1, _iso(started)
+    """Return the response to dbt Cloud's ``GET /api/v2/accounts/:id/runs/:id/``."""
+    ended, moment = share >= 1, _iso(started, number)
     data: dict[str, Any] = {
         "id": number,
         "trigger_id": 55,
@@ -91,7 +91,7 @@ def dbt_run(number: int, *, share: float, started: float) -> dict[str, Any]:
 
 
 def databricks_run(number: int, *, share: float, started: float) -> dict[str, Any]:
-    """Return the answer to Databricks' ``GET /api/2.2/jobs/runs/get``."""
+    """Return the response to Databricks' ``GET /api/2.2/jobs/runs/get``."""
     ended, milliseconds = share >= 1, int(started * 1000)
     state = {"life_cycle_state": "TERMINATED" if ended else "RUNNING", "state_message": "In run"}
     return {
@@ -117,14 +117,14 @@ def databricks_run(number: int, *, share: float, started: float) -> dict[str, An
 
 
 def airbyte_job(number: int, *, share: float, started: float) -> dict[str, Any]:
-    """Return the answer to Airbyte's ``GET /jobs/:id``."""
+    """Return the response to Airbyte's ``GET /jobs/:id``."""
     return {
         "jobId": number,
         "status": "succeeded" if share >= 1 else "running",
         "jobType": "sync",
-        "startTime": _iso(started),
+        "startTime": _iso(started, number),
         "connectionId": "0f2a5a2e-98a6-4d0c-9d2b-5a7d1c7f2b11",
-        "lastUpdatedAt": _iso(started),
+        "lastUpdatedAt": _iso(started, number),
         "duration": "PT1M12S",
         "bytesSynced": 1_048_576,
         "rowsSynced": 4_096,
@@ -132,7 +132,7 @@ def airbyte_job(number: int, *, share: float, started: float) -> dict[str, Any]:
 
 
 def encode(status: int, value: Mapping[str, Any]) -> bytes:
-    """Return a whole HTTP answer."""
+    """Return a complete HTTP response."""
     body = json.dumps(value, separators=(",", ":")).encode()
     head = (
         f"HTTP/1.1 {status} OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -140,5 +140,6 @@ def encode(status: int, value: Mapping[str, Any]) -> bytes:
     return head.encode() + body
 
 
-def _iso(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + ".000Z"
+def _iso(seconds: float, number: int) -> str:
+    """Return a timestamp; its milliseconds differ between jobs, so that no client saves time with a cache."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{number % 1000:03}Z"

@@ -1,4 +1,4 @@
-"""The emulator in a process of its own, where the rules of the API matter to what is measured."""
+"""The emulator in a process of its own, for measurements that need the rules of the API."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mkw_airflow_provider.emulator import Control
 
 
 @contextmanager
-def emulating(**switches: Any) -> Iterator[Control]:
+def run_emulator(**switches: Any) -> Iterator[Control]:
     """Run an emulator.
 
-    :param switches: those to set before it is used.
+    :param switches: switches to set first.
     """
     command = [sys.executable, "-m", "mkw_airflow_provider.emulator", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # this module's own
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # a fixed command
     assert process.stdout is not None  # noqa: S101
     try:
         found = re.search(r"http://\S+", process.stdout.readline())

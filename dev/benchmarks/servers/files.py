@@ -1,4 +1,4 @@
-"""A server of one large file, under any path. It ends with its parent.
+"""A server of one large file at every path. It ends with its parent.
 
 ``python -m dev.benchmarks.servers.files --mebibytes 1024`` prints its address.
 """
@@ -17,9 +17,9 @@ BLOCK = 1024 * 1024
 
 
 class File:
-    """Bytes that are made only when they are sent.
+    """A file whose bytes are generated while they are sent.
 
-    :param blocks: of 1 MiB.
+    :param blocks: size in MiB.
     """
 
     def __init__(self, blocks: int) -> None:
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         self._json(201, answers.login())
 
     def do_GET(self) -> None:
-        """Send the file; or, of a build, what it has to download: eight files."""
+        """Send the file, or for a build the list of its eight files."""
         if "/builds/" in self.path:
             number = int(self.path.rpartition("/")[2])
             build = answers.build(number, share=1.0, started=0.0)
@@ -63,11 +63,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def main() -> None:
-    """Run a server as the command line says."""
+    """Run a server with the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m dev.benchmarks.servers.files")
     parser.add_argument("--mebibytes", type=int, required=True, help="size of the file")
     Handler.file = File(parser.parse_args().mebibytes)

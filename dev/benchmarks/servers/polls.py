@@ -1,7 +1,7 @@
-"""A server that is asked how far work is, in the words of this API and of the peers'. It ends with its parent.
+"""A server for polls, with the API of MetaKraftwerk and those of other providers. It ends with its parent.
 
-``python -m dev.benchmarks.servers.polls --polls 10`` prints its address, and counts what it is asked until its standard
-input ends. Work ends after so many polls, or so many seconds after it was first asked for or started.
+``python -m dev.benchmarks.servers.polls --polls 10`` prints its address and counts requests until its standard input
+ends. A job ends after a number of polls, or a number of seconds after it was started or first polled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from dev.benchmarks.servers import answers
 
-#: Connections that may wait to be accepted: thousands of triggers start at once.
+#: Connections that may wait to be accepted: thousands of triggers start at the same time.
 BACKLOG = 8192
 
 _POLLS = [
@@ -32,25 +32,25 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 @dataclass
-class Work:
-    """A piece of work that is asked about."""
+class Job:
+    """A job that clients wait for."""
 
     started: float = field(default_factory=time.time)
     polls: int = 0
 
 
 class State:
-    """What has been asked.
+    """The jobs and the counts of requests.
 
-    :param polls: after so many polls a piece of work has ended; 0: by the clock.
-    :param seconds: after so many seconds it has ended.
+    :param polls: number of polls after which a job ends; 0: by the clock.
+    :param seconds: number of seconds after which it ends.
     """
 
     def __init__(self, polls: int, seconds: float) -> None:
         self._polls = polls
         self._seconds = seconds
         self._numbers = itertools.count(1_000_000)
-        self._work: dict[int, Work] = {}
+        self._jobs: dict[int, Job] = {}
         self.counts = {"connections": 0, "open": 0, "most_open": 0, "requests": 0, "polls": 0, "logins": 0, "posts": 0}
 
     def opened(self) -> None:
@@ -59,8 +59,8 @@ class State:
         self.counts["open"] += 1
         self.counts["most_open"] = max(self.counts["most_open"], self.counts["open"])
 
-    def answer(self, method: bytes, path: bytes, body: bytes) -> bytes:
-        """Return the whole answer to a request."""
+    def respond(self, method: bytes, path: bytes, body: bytes) -> bytes:
+        """Return the complete response to a request."""
         self.counts["requests"] += 1
         if method == b"POST":
             return self._post(path)
@@ -68,9 +68,9 @@ class State:
         for pattern, read in _POLLS:
             match = pattern.match(resource)
             if match:
-                return self._look(int(match[1]), read)
+                return self._poll(int(match[1]), read)
         if resource == b"/api/2.2/jobs/runs/get":
-            return self._look(int(json.loads(body)["run_id"]), answers.databricks_run)
+            return self._poll(int(json.loads(body)["run_id"]), answers.databricks_run)
         return answers.encode(404, {"message": "Page not found"})
 
     def _post(self, path: bytes) -> bytes:
@@ -79,21 +79,21 @@ class State:
             return answers.encode(201, answers.login())
         self.counts["posts"] += 1
         number = next(self._numbers)
-        work = self._work[number] = Work()
+        job = self._jobs[number] = Job()
         if path == b"/api/v1/builds":
             return answers.encode(201, {"build": {"id": number, "status": "BUILDING"}, "warnings": []})
-        return answers.encode(200, answers.dbt_run(number, share=0.0, started=work.started))
+        return answers.encode(200, answers.dbt_run(number, share=0.0, started=job.started))
 
-    def _look(self, number: int, read: Any) -> bytes:
+    def _poll(self, number: int, read: Any) -> bytes:
         self.counts["polls"] += 1
-        work = self._work.setdefault(number, Work())
-        work.polls += 1
-        share = work.polls / self._polls if self._polls else (time.time() - work.started) / self._seconds
-        return answers.encode(200, read(number, share=share, started=work.started))
+        job = self._jobs.setdefault(number, Job())
+        job.polls += 1
+        share = job.polls / self._polls if self._polls else (time.time() - job.started) / self._seconds
+        return answers.encode(200, read(number, share=share, started=job.started))
 
 
 class Connection(asyncio.Protocol):
-    """One connection: requests in, answers out."""
+    """One connection: reads requests and writes responses."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -110,23 +110,23 @@ class Connection(asyncio.Protocol):
         self._state.counts["open"] -= self._counted
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request that is whole."""
+        """Respond to each complete request."""
         self._data += data
         while (end := self._data.find(b"\r\n\r\n")) >= 0:
             head = self._data[:end]
             length = _CONTENT_LENGTH.search(head)
-            whole = end + 4 + (int(length[1]) if length else 0)
-            if len(self._data) < whole:
+            complete = end + 4 + (int(length[1]) if length else 0)
+            if len(self._data) < complete:
                 return
-            body, self._data = self._data[end + 4 : whole], self._data[whole:]
+            body, self._data = self._data[end + 4 : complete], self._data[complete:]
             method, path, _ = head.split(b" ", 2)
-            self._transport.write(self._answer(method, path, body))
+            self._transport.write(self._respond(method, path, body))
 
-    def _answer(self, method: bytes, path: bytes, body: bytes) -> bytes:
+    def _respond(self, method: bytes, path: bytes, body: bytes) -> bytes:
         if path != b"/counts":
-            return self._state.answer(method, path, body)
+            return self._state.respond(method, path, body)
         if self._counted:
-            # Whoever counts is not counted.
+            # The connection that reads the counts is not counted.
             self._counted = False
             self._state.counts["connections"] -= 1
             self._state.counts["open"] -= 1
@@ -145,11 +145,11 @@ async def serve(state: State, context: ssl.SSLContext | None) -> None:
 
 
 def main() -> None:
-    """Run a server as the command line says."""
+    """Run a server with the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m dev.benchmarks.servers.polls")
-    parser.add_argument("--polls", type=int, default=0, help="work ends after so many polls (0: by the clock)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="work ends after so many seconds")
-    parser.add_argument("--certificate", metavar="PEM", help="speak TLS with this certificate and key")
+    parser.add_argument("--polls", type=int, default=0, help="number of polls after which a job ends (0: by the clock)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="number of seconds after which a job ends")
+    parser.add_argument("--certificate", metavar="PEM", help="use TLS with this certificate and key")
     options = parser.parse_args()
     context = None
     if options.certificate:

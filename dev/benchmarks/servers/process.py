@@ -18,19 +18,19 @@ class ServerProcess:
     """A running server.
 
     :param url: its address.
-    :param authority: who signed its certificate; None where it speaks plain HTTP, or the environment names the signer.
+    :param authority: the signer of its certificate; None for plain HTTP, or if the environment trusts the signer.
     """
 
     def __init__(self, url: str, authority: Authority | None) -> None:
         self.url = url
         context = ssl.create_default_context(cafile=str(authority.bundle)) if authority else None
-        # Proxies of the environment are for the world outside.
+        # The proxies of the environment are not for this machine.
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), *([urllib.request.HTTPSHandler(context=context)] if context else [])
         )
 
     def counts(self) -> dict[str, int]:
-        """Return what it has been asked so far."""
+        """Return the counts of requests so far."""
         with self._opener.open(f"{self.url}/counts", timeout=60) as response:
             counts: dict[str, int] = json.load(response)
         return counts
@@ -41,8 +41,8 @@ def serving(module: str, authority: Authority | None = None, **options: Any) -> 
     """Run a server of :mod:`dev.benchmarks.servers`.
 
     :param module: its name.
-    :param authority: whose certificate it shows; None: it speaks plain HTTP.
-    :param options: its command line.
+    :param authority: the signer of its certificate; None: plain HTTP.
+    :param options: options of its command line.
     """
     command = [sys.executable, "-m", f"dev.benchmarks.servers.{module}"]
     command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]

@@ -1,57 +1,106 @@
-"""By what a build is found again: the API cannot recognise a repeated request, but it keeps a description."""
+"""The marker in a build's description, by which a task finds the builds that it started.
+
+The API cannot recognize a repeated request, but it keeps the description that it is given.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus
+
+#: The readable line is dropped where the description would become longer than this: no limit is documented, and 255
+#: characters are what a database column often holds.
+LONGEST_DESCRIPTION = 255
+
+_MARKER = re.compile(r"\[airflow:([0-9a-f]{16})-(\d{1,9})-([0-9a-f]{8})\]")
+
+
+def task_key(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    """Return 16 hexadecimal digits that stand for one task instance.
+
+    :param map_index: -1 for a task that is not mapped.
+    """
+    return hashlib.sha256(json.dumps([dag_id, run_id, task_id, map_index]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class BuildMarker:
-    """Which series of tries of which task a build belongs to.
+    """Names one ``POST /builds`` of one task instance.
 
-    A retry has the identity of the try before; a cleared task starts a new series, and so a new identity.
-
-    :param map_index: -1 for a task that is not mapped.
-    :param first_try: number of the first try of the series.
+    :param task: the task instance's :func:`task_key`.
+    :param max_tries: of the task instance: clearing it usually changes this.
+    :param nonce: 8 random hexadecimal digits. An older build, a DAG run that was deleted and created again, and another
+        Airflow with the same account can have the same task and ``max_tries``, but never the same nonce.
     """
 
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    first_try: int
+    task: str
+    max_tries: int
+    nonce: str
 
-    @property
-    def marker(self) -> str:
-        """The text that is looked for in descriptions: 16 hexadecimal digits in brackets."""
-        parts = [self.dag_id, self.run_id, self.task_id, self.map_index, self.first_try]
-        return f"[airflow:{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}]"
+    @classmethod
+    def new(cls, task: str, max_tries: int) -> BuildMarker:
+        """Return a marker with a new nonce, for one POST."""
+        return cls(task, max_tries, secrets.token_hex(4))
 
-    def describe(self, text: str | None) -> str:
-        """Return a build's description: the user's text, a line for whoever reads the web page, the marker."""
-        mapped = f", map index {self.map_index}" if self.map_index >= 0 else ""
-        line = f"Started by Airflow: DAG {self.dag_id}, task {self.task_id}{mapped}, run {self.run_id} {self.marker}"
-        return f"{text}\n{line}" if text else line
+    @classmethod
+    def find(cls, text: str | None) -> BuildMarker | None:
+        """Return the first marker in a description, or in the text of a marker; None if it has none."""
+        match = _MARKER.search(text or "")
+        return cls(match[1], int(match[2]), match[3]) if match else None
 
-    def earlier(self) -> list[BuildMarker]:
-        """Return the identities that earlier series of the same task can have had."""
-        return [replace(self, first_try=first_try) for first_try in range(1, self.first_try)]
+    def __str__(self) -> str:
+        return f"[airflow:{self.task}-{self.max_tries}-{self.nonce}]"
 
-    def marks(self, build: Build) -> bool:
-        """Whether a build was started under this identity."""
-        return build.description is not None and self.marker in build.description
+    def describe(self, text: str | None, origin: str) -> str:
+        """Return a build's description. The marker comes first, so that a server that cuts the end keeps it.
+
+        :param text: the user's text, which is never cut.
+        :param origin: a readable line that says where the build comes from.
+        """
+        if not text:
+            whole = f"{self} {origin}"
+            return whole if len(whole) <= LONGEST_DESCRIPTION else str(self)
+        whole = f"{self} {text}\n{origin}"
+        return whole if len(whole) <= LONGEST_DESCRIPTION else f"{self} {text}"
 
 
-def choose(identity: BuildMarker, builds: Iterable[Build]) -> Build | None:
-    """Return the build of an identity that a retry takes up again: the newest that goes on, else the newest FINISHED.
+@dataclass(frozen=True)
+class MarkedBuild:
+    """A build that the API lists, and its marker.
 
-    FAILED and CANCELED builds are left aside: a retry after them builds again.
+    :param is_of_this_run: whether it was created after the DAG run had started; None: that is not known.
     """
-    broken = (BuildStatus.FAILED, BuildStatus.CANCELED)
-    mine = [build for build in builds if identity.marks(build) and build.status not in broken]
-    return max(mine, key=lambda build: (build.status != BuildStatus.FINISHED, build.id), default=None)
+
+    build: Build
+    marker: BuildMarker
+    is_of_this_run: bool | None = None
+
+
+def pick_reusable(builds: Iterable[MarkedBuild], max_tries: int) -> MarkedBuild | None:
+    """Return the build that a later attempt looks at first; None if there is none worth a look.
+
+    A running build of the same attempts comes first, then a FINISHED one of this DAG run, then a running build from
+    before the task was cleared. The newest comes first among equals. FAILED and CANCELED builds do not count: after
+    them the task builds again.
+
+    :param builds: builds of one task instance.
+    :param max_tries: of the attempt that asks: builds with the same belong to it and to the attempts that it retries.
+    """
+    ranked = [(_rank(marked, max_tries), marked.build.id, marked) for marked in builds]
+    best = max((entry for entry in ranked if entry[0]), key=lambda entry: entry[:2], default=None)
+    return best[2] if best else None
+
+
+def _rank(marked: MarkedBuild, max_tries: int) -> int:
+    is_same = marked.marker.max_tries == max_tries
+    if not marked.build.has_ended:
+        return 3 if is_same else 1
+    if marked.build.status == BuildStatus.FINISHED and is_same and marked.is_of_this_run is not False:
+        return 2
+    return 0

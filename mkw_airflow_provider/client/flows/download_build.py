@@ -9,27 +9,31 @@ from dataclasses import replace
 from typing import Any
 
 from mkw_airflow_provider.client.api.builds import Build
-from mkw_airflow_provider.client.api.catalog import find_patterns
 from mkw_airflow_provider.client.api.downloads import Download, DownloadedFile, find_downloads
+from mkw_airflow_provider.client.api.patterns import find_patterns
 from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.download import fetch
 from mkw_airflow_provider.client.flows.wait import look
 from mkw_airflow_provider.client.storage.download_sink import DownloadSink, safe_name
 from mkw_airflow_provider.client.storage.folder import Folder
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, Entries, Manifest
+from mkw_airflow_provider.client.transports.stopping import StopSignal
 from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.exceptions import DownloadError, ProtocolError
 
 
-def download_file(client: Client, session: ApiSession, download_id: int, folder: Folder, name: str) -> DownloadedFile:
+def download_file(
+    client: Client, session: ApiSession, download_id: int, folder: Folder, name: str, stop: StopSignal | None = None
+) -> DownloadedFile:
     """Fetch one file and put it under its final name.
 
+    :param stop: ends the transfer early.
     :raises DownloadError: if it cannot be fetched or stored.
     :raises IntegrityError: if it is not whole.
     """
     incoming = DownloadSink(folder, name)
     try:
-        client.run(fetch(session, download_id, incoming))
+        client.run(fetch(session, download_id, incoming), stop)
         size, sha256 = incoming.finish()
     except BaseException:
         incoming.discard()
@@ -84,9 +88,12 @@ class Results:
     :param talk: its settings and token.
     :param build: with its downloads, as :func:`build_with_downloads` gives it.
     :param folder: where to.
+    :param stop: ends all transfers early.
     """
 
-    def __init__(self, client: Client, session: ApiSession, build: Build, folder: Folder) -> None:
+    def __init__(
+        self, client: Client, session: ApiSession, build: Build, folder: Folder, stop: StopSignal | None = None
+    ) -> None:
         self._client = client
         self._talk = session
         self._build = build
@@ -96,6 +103,7 @@ class Results:
         self._files: Entries = {}
         self._lock = threading.Lock()
         self._failed = threading.Event()
+        self._stop = stop or StopSignal()
 
     def fetch(self, patterns: Sequence[str] | None = None, max_parallel: int = 4) -> dict[str, Any]:
         """Bring the files into the folder, and write the manifest when all are there.
@@ -151,7 +159,7 @@ class Results:
                     future.result()
             except BaseException:
                 # One file is missing, or the task is being killed: the others need not go on.
-                self._client.stop()
+                self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
 
@@ -159,7 +167,9 @@ class Results:
         if self._failed.is_set():
             return
         try:
-            file = download_file(self._client, self._talk, download.id, self._folder, self._names[download.id])
+            file = download_file(
+                self._client, self._talk, download.id, self._folder, self._names[download.id], self._stop
+            )
             with self._lock:
                 self._files[download.id] = _entry(download, file)
                 self._manifest.note(self._files)

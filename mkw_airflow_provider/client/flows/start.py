@@ -1,17 +1,33 @@
-"""Starting a build exactly once."""
+"""Start a build, and find the ones that a task started before."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, TypeVar
 
-from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild, create_build, find_builds
-from mkw_airflow_provider.client.flows.build_marker import BuildMarker, choose
+from mkw_airflow_provider.client.api.builds import Build, CreatedBuild, create_build, find_builds, get_build
+from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild
 from mkw_airflow_provider.client.recovery import send_or_recover, send_without_recovery
-from mkw_airflow_provider.client.request import Request
-from mkw_airflow_provider.client.session import ApiSession, Flow
-from mkw_airflow_provider.exceptions import BuildStartUncertainError
+from mkw_airflow_provider.client.request import Request, Response
+from mkw_airflow_provider.client.rows import read_list
+from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
+from mkw_airflow_provider.exceptions import (
+    BuildStartUncertainError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+)
+
+T = TypeVar("T")
+
+#: Seconds between two searches: the first pause, and the longest.
+SHORTEST_SEARCH_INTERVAL = 1.0
+LONGEST_SEARCH_INTERVAL = 15.0
+#: A ``Date`` header has whole seconds, and a server may keep it for a second.
+DATE_PRECISION = 2.0
 
 
 @dataclass(frozen=True)
@@ -26,105 +42,192 @@ class BuildRequest:
     wait: bool = False
     restore: bool = False
 
+    def post(self, description: str | None) -> Request[CreatedBuild]:
+        """Return the POST, with a description."""
+        return create_build(**{**vars(self), "description": description})
 
-def start(
-    session: ApiSession, order: BuildRequest, identity: BuildMarker | None, *, is_retry: bool = False
-) -> Flow[CreatedBuild]:
-    """Start a build, or take up the one that an earlier try of the same series started.
-
-    :param identity: None: start one whatever happened before, and leave no trace to find it by.
-    :param is_retry: whether an earlier try of the series may have started one: then it is looked for first.
-    :raises BuildStartUncertainError: if the answer was lost and no build appears within ``outage_tolerance``.
-    :raises ApiError: what the server said; no build was started.
-    """
-    if identity is None:
-        return (yield from create(session, order))
-    before: list[Build] = []
-    if is_retry:
-        before = yield from _listed(session, order)
-        found = choose(identity, before)
-        if found is not None:
-            session.log.info(
-                "Build %s was started by an earlier try of this task and is %s: going on with it.",
-                found.id,
-                found.status,
-            )
-            return CreatedBuild(found, [])
-        session.log.info("No build of an earlier try of this task goes on or has finished: starting one.")
-    elif identity.first_try > 1:
-        yield from _warn_of_earlier(session, order, identity)
-    return (yield from _start_once(session, order, identity, known={build.id for build in before}))
+    @property
+    def shared_pattern(self) -> str | None:
+        """The pattern of all instances; None where they have several, or are given by id."""
+        patterns = {instance.get("pattern") for instance in self.instances}
+        return patterns.pop() if len(patterns) == 1 else None
 
 
 def create(session: ApiSession, order: BuildRequest) -> Flow[CreatedBuild]:
-    """Send ``POST /builds`` once.
+    """Send ``POST /builds`` once, without a marker.
 
-    :raises BuildStartUncertainError: if the answer was lost: nobody knows whether a build goes on.
+    :raises BuildStartUncertainError: if there was no response: nobody knows whether a build is running.
     """
 
     def uncertain(what: str) -> BuildStartUncertainError:
         return BuildStartUncertainError(
-            f"{what}: whether a build was started is unknown. It carries no mark to look it up by; "
-            "look for it in the web application before starting another"
+            f"{what}: whether a build was started is unknown. Its description has no marker to find it by; "
+            "look for it in the web application before you start another one"
         )
 
-    return (yield from send_without_recovery(session, _call(order, order.description), uncertain=uncertain))
+    created: CreatedBuild = yield from send_without_recovery(
+        session, order.post(order.description), uncertain=uncertain
+    )
+    return _log_start(session, order, created)
 
 
-def _start_once(
-    session: ApiSession, order: BuildRequest, identity: BuildMarker, known: Collection[int]
-) -> Flow[CreatedBuild]:
-    """Send ``POST /builds`` once, marked by an identity.
+def create_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker, origin: str) -> Flow[CreatedBuild]:
+    """Send ``POST /builds`` once, with a marker; without a response, search for the marker.
 
-    :param known: ids of the builds listed before: a failed one of an earlier try has the same mark.
+    :param origin: a readable line for the description.
+    :raises BuildStartUncertainError: if no build with the marker appears within ``outage_tolerance``.
+    :raises ServerError: for a 500, if none appears within ``read_timeout``: one may be running all the same.
+    :raises ApiError: for every other error response; no build was started.
     """
+    post = order.post(marker.describe(order.description, origin))
 
     def find() -> Flow[CreatedBuild | None]:
-        builds: list[Build] = yield from _listed(session, order)
-        # What the lost answer was about may have failed already; that, too, is how its start ended.
-        mine = [build for build in builds if identity.marks(build) and build.id not in known]
-        found = choose(identity, mine) or max(mine, key=lambda build: build.id, default=None)
+        found = yield from _find_once(session, order, marker)
         if found is None:
             return None
-        session.log.info("Build %s is the one that the lost answer was about: going on with it.", found.id)
         return CreatedBuild(found, [])
 
     def uncertain(what: str) -> BuildStartUncertainError:
         return BuildStartUncertainError(
-            f"{what}. A build with {identity.marker} in its description may go on at the server. "
-            "The next try of this task looks for it first, and starts one only if there is none"
+            f"{what}. A build with {marker} in its description may be running on the server. "
+            "The next attempt of this task searches for it, and starts one only if there is none"
         )
 
-    request = _call(order, identity.describe(order.description))
-    return (yield from send_or_recover(session, request, find=find, uncertain=uncertain))
+    try:
+        created: CreatedBuild = yield from send_or_recover(session, post, find=find, uncertain=uncertain)
+        return _log_start(session, order, created)
+    except ServerError as error:
+        if error.status == 503 or error.path != post.path:
+            # A 503 that came out of there was a refusal with Retry-After; and a login starts no build.
+            raise
+        seconds = min(session.settings.read_timeout, session.settings.outage_tolerance)
+        session.log.warning("%s; checking for %.0f s whether it started a build.", error, seconds)
+        found = yield from search(session, find, seconds)
+        if found is not None:
+            return _log_start(session, order, found)
+        note = f"no build with {marker} appeared within {seconds:.0f} s; one may be running on the server"
+        raise ServerError(error.status, error.message, error.method, error.path, note) from error
 
 
-def _call(order: BuildRequest, description: str | None) -> Request[CreatedBuild]:
-    return create_build(
-        project=order.project,
-        project_id=order.project_id,
-        instances=order.instances,
-        releases=order.releases,
-        description=description,
-        wait=order.wait,
-        restore=order.restore,
+def _log_start(session: ApiSession, order: BuildRequest, created: CreatedBuild) -> CreatedBuild:
+    count = len(order.instances)
+    project = order.project or order.project_id
+    session.log.info(
+        "Started build %s in project %s (%s instance%s).", created.build.id, project, count, "s"[: count != 1]
     )
+    return created
 
 
-def _listed(session: ApiSession, order: BuildRequest) -> Flow[list[Build]]:
-    """List the builds of the order's project that this user started."""
+def may_have_started(error: Exception) -> bool:
+    """Whether a build may be running after :func:`create_marked` raised an error."""
+    if isinstance(error, ServerError):
+        return error.status != 503 and not error.path.endswith("authentication")
+    return isinstance(error, BuildStartUncertainError)
+
+
+def search(session: ApiSession, find: Callable[[], Flow[T | None]], seconds: float) -> Flow[T | None]:
+    """Repeat a search until it finds something.
+
+    :param find: searches once; what it raises ends the search.
+    :param seconds: after which the search ends with None.
+    """
+    end, pause = session.monotonic() + seconds, SHORTEST_SEARCH_INTERVAL
+    while True:
+        began = session.monotonic()
+        found = yield from find()
+        now = session.monotonic()
+        if found is not None or now >= end:
+            return found
+        # A list that takes long to read is large: it must not be fetched again and again.
+        yield Sleep(min(max(pause, 5 * (now - began)), end - now))
+        pause = min(2 * pause, LONGEST_SEARCH_INTERVAL)
+
+
+def find_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker) -> Flow[Build | None]:
+    """Search for the build of a POST whose outcome is unknown, whoever's it is.
+
+    A server may still be working on the request of a worker that was killed, for as long as a response may take.
+    """
+    return (yield from search(session, lambda: _find_once(session, order, marker), session.settings.read_timeout))
+
+
+def read_build(session: ApiSession, build_id: int) -> Flow[Build | None]:
+    """Return a build that was started earlier; None if it was deleted."""
+    try:
+        build: Build = yield from session.request(get_build(build_id))
+    except NotFoundError:
+        return None
+    return None if build.deleted else build
+
+
+def list_builds_of_task(
+    session: ApiSession, order: BuildRequest, task: str, run_started: float | None
+) -> Flow[list[MarkedBuild]]:
+    """List the builds of a task instance: those of this user, or of everyone if this user has none.
+
+    :param task: its key.
+    :param run_started: when its DAG run started, in epoch seconds by the clock of this machine.
+    """
+    before = session.wall()
+    listed = yield from _list(session, order, lambda marker: marker.task == task)
+    skew = _clock_skew(listed.date, before, session.wall())
+    return [replace(found, is_of_this_run=_is_after(found.build, run_started, skew)) for found in listed.builds]
+
+
+def _is_after(build: Build, run_started: float | None, skew: float) -> bool | None:
+    if run_started is None or build.created_at is None:
+        return None
+    return bool(build.created_at.timestamp() - skew >= run_started)
+
+
+def _clock_skew(date: str | None, before: float, after: float) -> float:
+    """Return by how many seconds the server's clock is ahead of this machine's.
+
+    :param date: the response's ``Date``.
+    :param before: when the request was sent, by this machine's clock.
+    :param after: when the response had arrived.
+    """
+    try:
+        moment = parsedate_to_datetime(date or "").timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    agree = before <= moment + DATE_PRECISION and moment <= after
+    return 0.0 if agree else moment - after
+
+
+class _Listed(NamedTuple):
+    builds: list[MarkedBuild]
+    date: str | None
+
+
+def _find_once(session: ApiSession, order: BuildRequest, marker: BuildMarker) -> Flow[Build | None]:
+    listed = yield from _list(session, order, lambda found: found == marker)
+    return listed.builds[-1].build if listed.builds else None
+
+
+def _list(session: ApiSession, order: BuildRequest, is_wanted: Callable[[BuildMarker], bool]) -> Flow[_Listed]:
+    """List builds of the project whose markers are wanted: those of this user, or of everyone if this user has none."""
     token = yield from session.token()
-    request = find_builds(project=order.project, project_id=order.project_id, user_id=token.user_id)
-    return (yield from session.request(request))
+    project, project_id = order.project, order.project_id
+    of_everyone = find_builds(project=project, project_id=project_id)
+    of_user = find_builds(project=project, project_id=project_id, user_id=token.user_id, pattern=order.shared_pattern)
 
+    def read_row(value: Any) -> MarkedBuild | None:
+        marker = BuildMarker.find(value.get("description")) if isinstance(value, Mapping) else None
+        if marker is None or not is_wanted(marker):
+            return None
+        with suppress(ProtocolError):
+            # A build that is just being created may have no status yet. It counts: leaving it out would start another.
+            return MarkedBuild(Build.from_json({**value, "status": value.get("status") or "UNKNOWN"}), marker)
+        return None
 
-def _warn_of_earlier(session: ApiSession, order: BuildRequest, identity: BuildMarker) -> Flow[None]:
-    """Say so if the build of an earlier series, before the task was cleared, still goes on."""
-    builds: list[Build] = yield from _listed(session, order)
-    markers = identity.earlier()
-    for build in builds:
-        if build.status == BuildStatus.BUILDING and any(earlier.marks(build) for earlier in markers):
-            session.log.warning(
-                "Build %s, started before this task was cleared, still goes on at the server. Starting another one.",
-                build.id,
-            )
+    read_rows = read_list(read_row)
+
+    def read(response: Response) -> _Listed:
+        rows = read_rows(response)
+        return _Listed([row for row in rows if row is not None], response.headers.get("date"))
+
+    listed: _Listed = yield from session.request(Request("GET", of_user.path, read, of_user.query))
+    if not listed.builds and of_user.query != of_everyone.query:
+        listed = yield from session.request(Request("GET", of_everyone.path, read, of_everyone.query))
+    return listed

@@ -1,13 +1,11 @@
-"""The transport on aiohttp: sends one call, runs one flow; one session for all who share settings and event loop."""
+"""The transport on aiohttp, for triggers: one session for all who share settings and event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import math
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -15,135 +13,77 @@ import aiohttp
 import yarl
 
 from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Offload, ReadConnection, Sleep
-from mkw_airflow_provider.client.request import NOT_WHOLE, SLOWEST_ANSWER, Request, Response, TransportError
+from mkw_airflow_provider.client.request import SLOWEST_RESPONSE, Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.transports.network import in_words, proxy_for, tls_context
-from mkw_airflow_provider.exceptions import ProtocolError
+from mkw_airflow_provider.client.transports.network import KEEP_ALIVE, POOL, TlsFiles, describe, proxy_for
+from mkw_airflow_provider.exceptions import ConfigurationError, ProtocolError
 
 T = TypeVar("T")
 Mask: TypeAlias = Callable[[str], Awaitable[object]]
 
-#: Connections of one session. On TLS each costs 300 kB, and so few serve thousands of waiting triggers.
-POOL = 10
-#: Seconds for which an idle connection is kept: longer than any sensible pause between two polls.
-KEEP_ALIVE = 3600.0
-#: Pauses of this many seconds and more end at the next multiple of a tick, in seconds of the loop's clock. On its own
-#: each wake-up costs as much as half of a poll.
-COALESCED = 1.0
-TICK = 0.25
-#: The most bytes of an answer in a row that are no part of its body: aiohttp before 3.14 keeps as many headers as come.
-#: More than what is read at once, which may be a head with the beginning of its body.
-MOST_AROUND = 512 * 1024
 
-
-class _NotConnectedError(aiohttp.ClientError):
-    """What failed before a request was sent."""
+class _ConnectError(aiohttp.ClientError):
+    """Any failure before a request was sent: aiohttp has no class that names, proxies and TLS share."""
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Tells what fails before a request is sent, be it name, proxy or TLS, from what fails later."""
-
     async def connect(self, *arguments: Any, **options: Any) -> Any:
         try:
             return await super().connect(*arguments, **options)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise _NotConnectedError(in_words(error)) from error
-
-
-class _Answer(aiohttp.ClientResponse):
-    """An answer that must be whole in time, with a limit also for what stands before, between and behind its chunks.
-
-    aiohttp's own limit of time would count the wait for a connection, too.
-    """
-
-    _alarm: asyncio.TimerHandle | None = None
-
-    async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        protocol, transport = connection.protocol, connection.transport
-        patience = SLOWEST_ANSWER * protocol.read_timeout
-        self._alarm = asyncio.get_running_loop().call_later(patience, self.break_off, protocol, NOT_WHOLE)
-        if transport is not None:
-            transport.set_protocol(_Counter(self, protocol))
-        return await super().start(connection)
-
-    def break_off(self, protocol: Any, why: str) -> None:
-        """End it with an error, wherever it is."""
-        error = TransportError(why, sent=True)
-        protocol.set_exception(error)
-        if self.content is not None:
-            self.content.set_exception(error)
-
-    def release(self) -> Any:
-        self._still()
-        return super().release()
-
-    def close(self) -> None:
-        self._still()
-        super().close()
-
-    def _still(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-
-
-class _Counter:
-    """Stands before aiohttp's protocol while an answer comes, and until the next one on that connection."""
-
-    def __init__(self, answer: _Answer, protocol: Any) -> None:
-        self._answer = answer
-        self._protocol = protocol
-        self._left = MOST_AROUND
-        self._body = 0
-
-    def data_received(self, data: bytes) -> None:
-        body = 0 if self._answer.content is None else self._answer.content.total_bytes
-        self._left = (MOST_AROUND if body > self._body else self._left) - len(data)
-        self._body = body
-        if self._left >= 0:
-            self._protocol.data_received(data)
-        else:
-            self._answer.break_off(self._protocol, f"more than {MOST_AROUND} bytes came that are no part of a body")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._protocol, name)
+            raise _ConnectError(describe(error)) from error
 
 
 class AsyncClient:
-    """Sends calls and runs flows on the running event loop.
+    """Sends requests and runs flows on the running event loop.
+
+    Where the server drops a kept connection, aiohttp itself sends a GET once more, on a new connection. That is
+    harmless, because a GET changes nothing; a POST is never sent twice.
 
     :param settings: of the connection.
-    :param user_agent: what the client calls itself.
+    :param user_agent: how the client identifies itself.
     :param mask: keeps a text out of every log.
-    :param context: for TLS; None where the server speaks plain HTTP.
     """
 
-    def __init__(self, settings: Settings, user_agent: str, mask: Mask, context: ssl.SSLContext | None) -> None:
+    def __init__(self, settings: Settings, user_agent: str, mask: Mask) -> None:
         self._settings = settings
         self._user_agent = user_agent
         self._mask = mask
-        self._turns: dict[Any, asyncio.Lock] = {}
-        # Looked up once: there is one server, and reading the environment costs more than a request.
+        self._locks: dict[Any, asyncio.Lock] = {}
+        self._tls = TlsFiles(settings)
+        self._refreshing = asyncio.Lock()
+        is_secure = settings.base_url.startswith("https:")
+        self._is_secure = is_secure
+        # Read once: there is one server, and reading the environment costs more than a request.
         self._proxy, login = _without_login(proxy_for(settings, settings.base_url))
-        # A tunnel is asked for with headers of its own; a request that is passed on shows the proxy its own.
-        self._to_tunnel, self._along = (login, {}) if settings.base_url[:6] == "https:" else ({}, login)
+        # A tunnel is requested with its own headers; a request that a proxy forwards carries the proxy's login itself.
+        self._tunnel_headers, self._forward_headers = (login, {}) if is_secure else ({}, login)
+        # A complete response may take this long; so may the wait for a connection of the pool, or for a silent proxy.
+        longest = settings.connect_timeout + SLOWEST_RESPONSE * settings.read_timeout
         self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=POOL, keepalive_timeout=KEEP_ALIVE, ssl=context or True),
+            connector=_Connector(limit=POOL, keepalive_timeout=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
-            response_class=_Answer,
             timeout=aiohttp.ClientTimeout(
-                total=None,
-                # The wait for a connection of the pool, and for a proxy that takes one and then says nothing.
-                connect=settings.connect_timeout + SLOWEST_ANSWER * settings.read_timeout,
+                total=2 * longest,
+                connect=longest,
                 sock_connect=settings.connect_timeout,
                 sock_read=settings.read_timeout,
             ),
         )
-        # aiohttp would send a GET that got no answer again by itself, past the flow that counts and spaces the tries.
-        self._session._retry_connection = False  # noqa: SLF001
 
     async def close(self) -> None:
         """Close the session and its connections."""
         await self._session.close()
+
+    async def read_tls_files(self) -> None:
+        """Read the CA bundle and the client certificate, if that was not done or they have been replaced since.
+
+        :raises ConfigurationError: if they cannot be read.
+        """
+        if self._is_secure:
+            async with self._refreshing:
+                # It takes tens of milliseconds: not on the event loop.
+                await asyncio.to_thread(self._tls.refresh)
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and return what it returns, or raise what it raises."""
@@ -156,60 +96,61 @@ class AsyncClient:
                 return end.value  # type: ignore[no-any-return]
             try:
                 outcome, failure = await self._do(step), None
-            except Exception as error:  # the flow knows what to make of it
+            except Exception as error:  # the flow decides what it means
                 outcome, failure = None, error
 
     async def _do(self, step: Any) -> Any:
         if isinstance(step, Request):
             return await self.send(step)
         if isinstance(step, Sleep):
-            return await _sleep(step.seconds)
+            return await asyncio.sleep(step.seconds)
         if isinstance(step, MaskSecret):
             return await self._mask(step.value)
-        if isinstance(step, Exclusive):
-            lock = self._turns.setdefault(step.key, asyncio.Lock())
-            if not lock.locked():
-                await lock.acquire()
-            else:
-                try:
-                    await asyncio.wait_for(lock.acquire(), step.timeout)
-                except asyncio.TimeoutError as error:  # before Python 3.11 it is not the builtin one
-                    raise TimeoutError from error
-            try:
-                return await self.run(step.flow)
-            finally:
-                lock.release()
         if isinstance(step, Offload):
             return await asyncio.to_thread(step.function)
         if isinstance(step, ReadConnection):
             return await step.read()
+        if isinstance(step, Exclusive):
+            lock = self._locks.setdefault(step.key, asyncio.Lock())
+            try:
+                # Before Python 3.12 a timeout of 0 would end the wait for a free lock, too.
+                await asyncio.wait_for(lock.acquire(), step.timeout if lock.locked() else None)
+            except asyncio.TimeoutError:  # before Python 3.11 it is not the builtin one
+                raise TimeoutError(f"another flow of the same key ran for longer than {step.timeout:.0f} s") from None
+            try:
+                return await self.run(step.flow)
+            finally:
+                lock.release()
         raise TypeError(f"a flow yielded {step!r}")
 
-    async def send(self, call: Request[Any]) -> Response:
-        """Send one request. Streams nothing: files are fetched in the worker.
+    async def send(self, request: Request[Any]) -> Response:
+        """Send one request. Streams nothing: files are downloaded in workers.
 
-        :raises TransportError: if no whole answer came.
-        :raises ProtocolError: if the answer is larger than it may be.
+        :raises TransportError: if no complete response came.
+        :raises ProtocolError: if the response is larger than its limit.
         """
         try:
             async with self._session.request(
-                call.method,
-                yarl.URL(call.url(self._settings.base_url), encoded=True),
-                headers={**call.request_headers(self._user_agent), **self._along},
-                data=call.content,
+                request.method,
+                yarl.URL(request.url(self._settings.base_url), encoded=True),
+                headers={**request.request_headers(self._user_agent), **self._forward_headers},
+                data=request.content,
                 allow_redirects=False,
+                ssl=self._tls.context or True,
                 proxy=self._proxy,
-                proxy_headers=self._to_tunnel,
-            ) as response:
-                return await _receive(call, response)
-        except _NotConnectedError as error:
+                proxy_headers=self._tunnel_headers,
+            ) as received:
+                return await _receive(request, received)
+        except _ConnectError as error:
+            with suppress(ConfigurationError):
+                await self.read_tls_files()  # the next attempt uses files that have been replaced meanwhile
             raise TransportError(str(error), sent=False) from error
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise TransportError(in_words(error), sent=True) from error
+            raise TransportError(describe(error), sent=True) from error
 
 
 def _without_login(proxy: str | None) -> tuple[yarl.URL | None, dict[str, str]]:
-    """Split a proxy's address into one without a login, for errors show the address, and the header of the login."""
+    """Split a proxy's URL into one without a login, because errors show the URL, and the header with the login."""
     if proxy is None:
         return None, {}
     url = yarl.URL(proxy)
@@ -219,36 +160,27 @@ def _without_login(proxy: str | None) -> tuple[yarl.URL | None, dict[str, str]]:
     return url.with_user(None), {"Proxy-Authorization": f"Basic {login}"}
 
 
-async def _sleep(seconds: float) -> None:
-    """Sleep for so long, and up to a tick more after long pauses, so that hundreds of polls share a few wake-ups."""
-    if seconds >= COALESCED:
-        now = asyncio.get_running_loop().time()
-        seconds = math.ceil((now + seconds) / TICK) * TICK - now
-    await asyncio.sleep(seconds)
-
-
-async def _receive(call: Request[Any], response: aiohttp.ClientResponse) -> Response:
-    status, limit = response.status, call.body_limit(response.status)
-    headers = {name.lower(): value for name, value in response.headers.items()}
+async def _receive(request: Request[Any], received: aiohttp.ClientResponse) -> Response:
+    response = Response(received.status, {name.lower(): value for name, value in received.headers.items()})
+    limit = request.body_limit(response.status)
     body = bytearray()
-    async for piece in response.content.iter_any():
+    async for piece in received.content.iter_any():
         body += piece
         if len(body) > limit:
-            # What follows is left unread, and the connection with it.
-            response.close()
-            if 200 <= status < 300:
-                raise ProtocolError(f"the answer to {call} is larger than {limit} bytes")
+            # The rest stays unread, so the connection cannot be used again.
+            received.close()
+            if response.ok:
+                raise ProtocolError(f"the response to {request} is larger than {limit} bytes")
             break
-    return Response(status, headers, bytes(body[:limit]))
+    return Response(response.status, response.headers, bytes(body[:limit]))
 
 
 class _Shared:
     """A client and how many use it."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: AsyncClient) -> None:
+        self.client = client
         self.users = 0
-        self.client: AsyncClient | None = None
-        self.opening = asyncio.Lock()
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Settings, _Shared]] = WeakKeyDictionary()
@@ -262,18 +194,15 @@ async def shared_client(settings: Settings, user_agent: str, mask: Mask) -> Asyn
         environment that cannot be used.
     """
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
-    shared = clients.setdefault(settings, _Shared())
+    if settings not in clients:
+        clients[settings] = _Shared(AsyncClient(settings, user_agent, mask))
+    shared = clients[settings]
     shared.users += 1
     try:
-        async with shared.opening:
-            if shared.client is None:
-                # Reading CA bundles takes tens of milliseconds: not on the event loop.
-                context = await asyncio.to_thread(tls_context, settings) if settings.base_url[:6] == "https:" else None
-                shared.client = AsyncClient(settings, user_agent, mask, context)
+        await shared.client.read_tls_files()
         yield shared.client
     finally:
         shared.users -= 1
         if shared.users == 0:
             del clients[settings]
-            if shared.client is not None:
-                await shared.client.close()
+            await shared.client.close()

@@ -1,68 +1,116 @@
-"""What both transports make of settings and errors, so that every option acts the same in each: TLS, proxy, words."""
+"""What both transports have in common, so that every option acts the same in each: limits, TLS, proxy, error texts."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import ssl
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from mkw_airflow_provider.client.settings import Settings, proxy_url
 from mkw_airflow_provider.exceptions import ConfigurationError
 
+#: Connections of one client. On TLS each costs 300 kB, and so few serve thousands of waiting triggers.
+POOL = 10
+#: Seconds for which an idle connection is kept. Firewalls drop one silently, many after a minute: the next request on
+#: it would get no response until its read timeout.
+KEEP_ALIVE = 50.0
 
-def tls_context(settings: Settings) -> ssl.SSLContext:
-    """Return the TLS context of a connection. It takes tens of milliseconds: make one, and not on an event loop.
+#: A login and a query in the text of an error: either may hold a secret.
+_LOGIN = re.compile(r"(?<=//)[^/\s@'\"]+@")
+_QUERY = re.compile(r"\?[^\s'\")>]+")
 
-    Without a CA bundle of its own a connection trusts what the machine trusts, and what ``REQUESTS_CA_BUNDLE`` or
+
+class TlsFiles:
+    """The TLS context of a connection, made again when the files that it was read from are replaced.
+
+    Without its own CA bundle, a connection trusts what the machine trusts and what ``REQUESTS_CA_BUNDLE`` or
     ``CURL_CA_BUNDLE`` name; without either, what certifi lists.
 
-    :raises ConfigurationError: for a bundle or a client certificate that cannot be read.
+    :param settings: of the connection.
     """
-    try:
-        if isinstance(settings.verify, str):
+
+    def __init__(self, settings: Settings) -> None:
+        self.context: ssl.SSLContext | None = None
+        self._settings = settings
+        self._read: list[Any] = []
+
+    def refresh(self) -> None:
+        """Read the files, unless they are the ones that were read last. Takes tens of milliseconds.
+
+        :raises ConfigurationError: for a CA bundle or a client certificate that cannot be read.
+        """
+        try:
+            found = [_identity(path) for path in self._paths()]
+            if self.context is None or found != self._read:
+                self.context, self._read = self._load(), found
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"the CA bundle or client certificate of the connection cannot be read: {error}"
+            ) from error
+
+    def _paths(self) -> Iterator[str]:
+        if isinstance(self._settings.verify, str):
+            yield self._settings.verify
+        else:
+            yield from sorted(_bundles())
+            machines = ssl.get_default_verify_paths().cafile
+            if machines:
+                yield machines
+        if self._settings.client_cert:
+            yield self._settings.client_cert
+
+    def _load(self) -> ssl.SSLContext:
+        if isinstance(self._settings.verify, str):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.load_verify_locations(**_where(settings.verify))
+            context.load_verify_locations(**_location(self._settings.verify))
         else:
             context = ssl.create_default_context()
             for bundle in _bundles():
-                context.load_verify_locations(**_where(bundle))
-        if settings.verify is False:
+                context.load_verify_locations(**_location(bundle))
+        if self._settings.verify is False:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if settings.client_cert:
-            # Without a password OpenSSL would ask for one at the terminal, if there is one, and wait.
-            context.load_cert_chain(settings.client_cert, password="")
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"the CA bundle or client certificate of the connection cannot be read: {error}"
-        ) from error
-    return context
+        if self._settings.client_cert:
+            # Without a password, OpenSSL would ask for one at the terminal, if there is one, and wait.
+            context.load_cert_chain(self._settings.client_cert, password="")
+        return context
+
+
+def _identity(path: str) -> Any:
+    """Return what changes when a file, or a file in a folder, is replaced."""
+    if os.path.isdir(path):
+        return sorted(_identity(entry.path) for entry in os.scandir(path) if entry.is_file())
+    found = os.stat(path)
+    return path, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _bundles() -> set[str]:
-    """Return what is trusted besides what the machine trusts; no file that is read already, for each takes 20 ms."""
-    # As with requests itself, a file that somebody has named stands in for certifi's.
+    """Return what is trusted besides what the machine trusts; no file twice, because each takes 20 ms to read."""
+    # As in requests itself, a named file replaces certifi's.
     named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or _certifi()
     machines = ssl.get_default_verify_paths().cafile
     return {os.path.realpath(named)} - {os.path.realpath(path) for path in (machines,) if path}
 
 
-def _where(path: str) -> dict[str, str]:
+def _location(path: str) -> dict[str, str]:
     return {"capath" if os.path.isdir(path) else "cafile": path}
 
 
 def _certifi() -> str:
-    import certifi
+    import certifi  # loaded only where no file is named
 
     return certifi.where()
 
 
 def proxy_for(settings: Settings, url: str) -> str | None:
-    """Return the proxy to reach an address by: the connection's, else the usual environment variables'.
+    """Return the proxy for a URL: the connection's, else that of the usual environment variables.
 
-    :raises ConfigurationError: for a variable that names no HTTP proxy. What it says is not shown: it may hold a login.
+    :raises ConfigurationError: for a variable that names no HTTP proxy. Its value is not shown: it may hold a login.
     """
     if settings.proxy:
         return settings.proxy
@@ -96,6 +144,7 @@ def _is_in(host: str, network: str) -> bool:
         return False
 
 
-def in_words(error: BaseException) -> str:
-    """Return an error's kind and its own words, cut."""
-    return f"{type(error).__name__}: {str(error)[:300]}"
+def describe(error: BaseException) -> str:
+    """Return an error's class and message, cut, without the login or the query of any URL in it."""
+    text = _QUERY.sub("?...", _LOGIN.sub("", str(error)))
+    return f"{type(error).__name__}: {text[:300]}"

@@ -1,17 +1,15 @@
-"""The transport on requests: sends one call, runs one flow, streams a body."""
+"""The transport on requests, for workers: sends one request, runs one flow, streams a file."""
 
 from __future__ import annotations
 
 import http.client
-import io
-import math
 import os
 import ssl
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cached_property
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import requests
@@ -20,123 +18,63 @@ import urllib3
 import urllib3.connection
 
 from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Offload, ReadConnection, Sleep
-from mkw_airflow_provider.client.request import NOT_WHOLE, PIECE, SLOWEST_ANSWER, Request, Response, TransportError
+from mkw_airflow_provider.client.request import PIECE, SLOWEST_RESPONSE, Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.transports.network import in_words, proxy_for, tls_context
-from mkw_airflow_provider.exceptions import ProtocolError
+from mkw_airflow_provider.client.transports.network import KEEP_ALIVE, POOL, TlsFiles, describe, proxy_for
+from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
+from mkw_airflow_provider.exceptions import ConfigurationError, ProtocolError
+
+__all__ = ["Client", "StopSignal", "StoppedError"]
 
 T = TypeVar("T")
 
-POOL = 10
-#: A file that comes slower than this many bytes within a read time-out counts as broken off.
-SLOWEST_FILE = 1024
-
-_turns: dict[Any, threading.Lock] = {}
-_turns_lock = threading.Lock()
-
-
-def _forget_locks() -> None:
-    global _turns_lock
-    _turns.clear()
-    _turns_lock = threading.Lock()
-
-
-# What another thread holds when a process forks would stay locked in the child.
-os.register_at_fork(after_in_child=_forget_locks)
-
-
-class StoppedError(Exception):
-    """A flow was ended from outside by :meth:`Client.stop`."""
+_locks: dict[Any, threading.Lock] = {}
+# A lock that another thread holds when a process forks would stay locked in the child.
+os.register_at_fork(after_in_child=_locks.clear)
 
 
 @contextmanager
 def _connecting(connection: urllib3.connection.HTTPConnection) -> Iterator[None]:
-    """Tell what fails before a request is sent, be it name, proxy or TLS, from what fails later."""
+    """Turn every failure before the request is sent into one class: a name, a proxy or TLS raise many."""
     try:
         yield
     except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
         raise urllib3.exceptions.NewConnectionError(connection, str(error)) from error
 
 
-class _Source(io.RawIOBase):
-    """Reads an answer from its socket until a moment: the socket's own time-out begins anew with each byte.
-
-    :param raw: what the socket gives.
-    :param patience: seconds from now.
-    """
-
-    def __init__(self, raw: io.RawIOBase, patience: float) -> None:
-        self._raw = raw
-        self.allow(patience, NOT_WHOLE)
-
-    def allow(self, patience: float, overdue: str) -> None:
-        """Set the moment anew.
-
-        :param patience: seconds from now.
-        :param overdue: what to say when they are over.
-        """
-        self._ends, self._overdue = time.monotonic() + patience, overdue
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if time.monotonic() > self._ends:
-            raise TimeoutError(self._overdue)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Answer(http.client.HTTPResponse):
-    """An answer that must be whole in time: head, body and what stands between and behind its chunks."""
-
-    def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
-        super().__init__(sock, *arguments, **options)
-        raw: Any = self.fp
-        self.source = _Source(raw.detach(), SLOWEST_ANSWER * (sock.gettimeout() or math.inf))
-        self.fp = io.BufferedReader(self.source)
-
-
-class _Connection(urllib3.connection.HTTPConnection):
-    response_class = _Answer
-
+class _HTTPConnection(urllib3.connection.HTTPConnection):
     def connect(self) -> None:
         with _connecting(self):
             super().connect()
 
 
-class _TlsConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Answer
-
+class _HTTPSConnection(urllib3.connection.HTTPSConnection):
     def connect(self) -> None:
         with _connecting(self):
             super().connect()
 
 
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
 
 
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Keeps the connections. Used without a session, which would read a redirect's body whole, and keep cookies.
+    """Keeps the connections. Used without a session, which would read a redirect's whole body, and keep cookies.
 
     :param context: the TLS context, made the same way for the other transport; None for plain HTTP.
     """
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
         super().__init__(pool_maxsize=POOL)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, ssl_context=self._context)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         context = {"ssl_context": self._context, "proxy_ssl_context": self._context}
@@ -145,14 +83,16 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return manager
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
-        """Leave the connection as it is: the context has the certificates."""
+        """Leave the connection unchanged: the context has the certificates."""
 
 
 class Client:
-    """Sends calls and runs flows in the calling thread. May be used by several threads at once.
+    """Sends requests and runs flows in the calling thread. May be used by several threads at once.
+
+    A connection that was idle for longer than ``KEEP_ALIVE`` is not used again.
 
     :param settings: of the connection.
-    :param user_agent: what the client calls itself.
+    :param user_agent: how the client identifies itself.
     :param mask: keeps a text out of every log.
     """
 
@@ -160,29 +100,23 @@ class Client:
         self._settings = settings
         self._user_agent = user_agent
         self._mask = mask
-        self._stopped = threading.Event()
-
-    @cached_property
-    def _plain(self) -> _Adapter:
-        return _Adapter()
-
-    @cached_property
-    def _secure(self) -> _Adapter:
-        return _Adapter(tls_context(self._settings))
-
-    def stop(self) -> None:
-        """End every flow of this client at its next pause or piece, whatever thread it runs in."""
-        self._stopped.set()
+        self._tls = TlsFiles(settings)
+        # By process and TLS context: a forked child must not write into its parent's connections.
+        self._adapters: dict[tuple[int, ssl.SSLContext | None], _Adapter] = {}
+        self._last_used = time.monotonic()
 
     def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
-        for name in ("_plain", "_secure"):
-            adapter = self.__dict__.pop(name, None)
-            if adapter is not None:
-                adapter.close()
+        """Close the connections; a later request opens new ones."""
+        for adapter in list(self._adapters.values()):
+            adapter.close()
 
-    def run(self, flow: Flow[T]) -> T:
-        """Run a flow to its end and return what it returns, or raise what it raises."""
+    def run(self, flow: Flow[T], stop: StopSignal | None = None) -> T:
+        """Run a flow to its end and return what it returns, or raise what it raises.
+
+        :param stop: ends the run early.
+        :raises StoppedError: if it did.
+        """
+        stop = stop or StopSignal()
         outcome: Any = None
         failure: Exception | None = None
         while True:
@@ -191,111 +125,118 @@ class Client:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             try:
-                outcome, failure = self._do(step), None
-            except Exception as error:  # the flow knows what to make of it
+                outcome, failure = self._do(step, stop), None
+            except Exception as error:  # the flow decides what it means
                 outcome, failure = None, error
 
-    def _do(self, step: Any) -> Any:
+    def _do(self, step: Any, stop: StopSignal) -> Any:
+        stop.check()
         if isinstance(step, Request):
-            return self.send(step)
+            return self.send(step, stop)
         if isinstance(step, Sleep):
-            return self._go_on(after=step.seconds)
+            return stop.sleep(step.seconds)
         if isinstance(step, MaskSecret):
             return self._mask(step.value)
-        if isinstance(step, Exclusive):
-            with _turns_lock:
-                turn = _turns.setdefault(step.key, threading.Lock())
-            if not turn.acquire(timeout=-1 if step.timeout is None else max(0.0, step.timeout)):
-                raise TimeoutError
-            try:
-                return self.run(step.flow)
-            finally:
-                turn.release()
         if isinstance(step, Offload):
             return step.function()
         if isinstance(step, ReadConnection):
             return step.read()
+        if isinstance(step, Exclusive):
+            lock = _locks.setdefault(step.key, threading.Lock())
+            if not lock.acquire(timeout=-1 if step.timeout is None else max(0.0, step.timeout)):
+                raise TimeoutError(f"another flow of the same key ran for longer than {step.timeout:.0f} s")
+            try:
+                return self.run(step.flow, stop)
+            finally:
+                lock.release()
         raise TypeError(f"a flow yielded {step!r}")
 
-    def _go_on(self, after: float = 0.0) -> None:
-        if self._stopped.wait(after):
-            raise StoppedError
-
-    def send(self, call: Request[Any]) -> Response:
+    def send(self, request: Request[Any], stop: StopSignal | None = None) -> Response:
         """Send one request.
 
-        :raises TransportError: if no whole answer came.
-        :raises ProtocolError: if the answer is larger than it may be.
+        :param stop: ends the transfer of a file early.
+        :raises TransportError: if no complete response came.
+        :raises ProtocolError: if the response is larger than its limit.
         """
-        url = call.url(self._settings.base_url)
+        url = request.url(self._settings.base_url)
         proxy = proxy_for(self._settings, url)
-        adapter = self._secure if url.startswith("https:") else self._plain
         try:
-            request = requests.Request(
-                call.method, url, headers=call.request_headers(self._user_agent), data=call.content
+            prepared = requests.Request(
+                request.method, url, headers=request.request_headers(self._user_agent), data=request.content
             ).prepare()
-            request.url = url  # as it is: the path is quoted already
-            response = adapter.send(
-                request,
+            prepared.url = url  # unchanged: the path is already quoted
+            received = self._adapter_for(url).send(
+                prepared,
                 stream=True,
                 timeout=(self._settings.connect_timeout, self._settings.read_timeout),
                 verify=self._settings.verify is not False,
                 proxies={"http": proxy, "https": proxy} if proxy else {},
             )
-            with response:
-                return self._receive(call, response)
+            with received:
+                return self._receive(request, received, stop or StopSignal())
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise TransportError(_in_words(error), sent=_may_have_arrived(error)) from error
+            sent = not _failed_to_connect(error)
+            if not sent:
+                self._read_replaced_files()
+            raise TransportError(_innermost(error), sent=sent) from error
 
-    def _receive(self, call: Request[Any], response: requests.Response) -> Response:
-        reply = Response(response.status_code, {name.lower(): value for name, value in response.headers.items()})
-        if call.sink is not None and reply.ok:
-            call.sink.begin(reply)
-            for piece in self._stream(response):
-                self._go_on()
-                call.sink.write(piece)
-            return reply
-        limit = call.body_limit(reply.status)
-        return Response(reply.status, reply.headers, self._body(call, response, reply, limit))
+    def _adapter_for(self, url: str) -> _Adapter:
+        now, last_used = time.monotonic(), self._last_used
+        self._last_used = now
+        if now - last_used > KEEP_ALIVE:
+            self.close()
+        secure = url.startswith("https:")
+        if secure and self._tls.context is None:
+            self._tls.refresh()
+            if self._settings.verify is False:
+                # urllib3 would warn at every request.
+                warnings.simplefilter("once", urllib3.exceptions.InsecureRequestWarning)
+        key = (os.getpid(), self._tls.context if secure else None)
+        adapter = self._adapters.get(key)
+        return adapter or self._adapters.setdefault(key, _Adapter(key[1]))
 
-    def _body(self, call: Request[Any], response: requests.Response, reply: Response, limit: int) -> bytes:
+    def _read_replaced_files(self) -> None:
+        """Let the next attempt use a CA bundle or client certificate that has been replaced meanwhile."""
+        if self._tls.context is not None:
+            with suppress(ConfigurationError):
+                self._tls.refresh()
+
+    def _receive(self, request: Request[Any], received: requests.Response, stop: StopSignal) -> Response:
+        response = Response(received.status_code, {name.lower(): value for name, value in received.headers.items()})
+        if request.sink is not None and response.ok:
+            request.sink.begin(response)
+            # A file may take any time, as long as each read gets something of it in time.
+            while piece := received.raw.read1(PIECE, decode_content=True):
+                stop.check()
+                request.sink.write(piece)
+            return response
+        return Response(response.status, response.headers, self._body(request, received, response))
+
+    def _body(self, request: Request[Any], received: requests.Response, response: Response) -> bytes:
+        limit = request.body_limit(response.status)
+        overdue = time.monotonic() + SLOWEST_RESPONSE * self._settings.read_timeout
         body = bytearray()
-        while piece := response.raw.read1(64 * 1024, decode_content=True):
+        while piece := received.raw.read1(64 * 1024, decode_content=True):
             body += piece
             if len(body) > limit:
-                # What follows is left unread, and the connection with it.
-                response.raw.close()
-                if reply.ok:
-                    raise ProtocolError(f"the answer to {call} is larger than {limit} bytes")
+                # The rest stays unread, so the connection cannot be used again.
+                received.raw.close()
+                if response.ok:
+                    raise ProtocolError(f"the response to {request} is larger than {limit} bytes")
                 return bytes(body[:limit])
+            if time.monotonic() > overdue:
+                received.raw.close()
+                raise TransportError(f"the response was incomplete after {SLOWEST_RESPONSE} read timeouts", sent=True)
         return bytes(body)
 
-    def _stream(self, response: requests.Response) -> Iterator[bytes]:
-        patience = self._settings.read_timeout
-        answer: Any = response.raw._original_response  # noqa: SLF001  # there is no other way to it
-        began, size = time.monotonic(), 0
-        while True:
-            # A file may take long, as long as something of it comes.
-            answer.source.allow(patience, "no piece of the file came within a read time-out")
-            piece = response.raw.read1(PIECE, decode_content=True)
-            if not piece:
-                return
-            yield piece
-            size += len(piece)
-            now = time.monotonic()
-            if now - began > patience:
-                if size < SLOWEST_FILE:
-                    raise TransportError(f"only {size} bytes came within {now - began:.0f} s", sent=True)
-                began, size = now, 0
 
-
-def _may_have_arrived(error: Exception) -> bool:
-    """Whether a request may have reached the server, so that nobody knows what the server did."""
-    return not any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in _causes(error))
+def _failed_to_connect(error: Exception) -> bool:
+    """Whether the request was surely not sent."""
+    return any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what is wrapped in it, which these libraries do by arguments, ``reason`` and ``__cause__``.
+    """Yield an error and those wrapped in it, which these libraries do by arguments, ``reason`` and ``__cause__``.
 
     Not by ``__context__``: that may be an error which the caller was handling when this one came.
     """
@@ -309,7 +250,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield cause
 
 
-def _in_words(error: Exception) -> str:
-    """Return the innermost error's own words: the outer ones repeat the address and the objects' names."""
+def _innermost(error: Exception) -> str:
+    """Describe the innermost error: the outer ones repeat the address and the objects' names."""
     *_, innermost = (cause for cause in _causes(error) if str(cause))
-    return in_words(innermost)
+    return describe(innermost)

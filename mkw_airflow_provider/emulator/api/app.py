@@ -22,6 +22,7 @@ from mkw_airflow_provider.emulator.api import (
 from mkw_airflow_provider.emulator.api.common import reject_unknown_query
 from mkw_airflow_provider.emulator.api.middleware import CONTROL_PATH, ApiMiddleware
 from mkw_airflow_provider.emulator.api.openapi import describe
+from mkw_airflow_provider.emulator.api.sender import refuse_foreign_sender
 from mkw_airflow_provider.emulator.http.error_response import error_response
 from mkw_airflow_provider.emulator.state import errors
 from mkw_airflow_provider.emulator.state.errors import ApiError
@@ -37,17 +38,18 @@ DESCRIPTION = """A local MetaKraftwerk, for demos and tests. Log in with `POST /
 every other request. Builds progress with the clock. What the API's documentation leaves open is a switch."""
 
 
-def create_app(state: State, faults: Faults, connections: Connections) -> ASGIApp:
+def create_app(state: State, faults: Faults, connections: Connections, host: str = "127.0.0.1") -> ASGIApp:
     """Return the ASGI application of an emulator.
 
     :param state: the database, switches and request log.
     :param faults: the faults to apply, steered by the control plane.
     :param connections: the clients' connections, reported by the control plane.
+    :param host: the name or address under which the emulator listens.
     """
-    return ApiMiddleware(create_api(state, faults, connections), state, faults, connections)
+    return ApiMiddleware(create_api(state, faults, connections, host), state, faults, connections)
 
 
-def create_api(state: State, faults: Faults, connections: Connections) -> FastAPI:
+def create_api(state: State, faults: Faults, connections: Connections, host: str = "127.0.0.1") -> FastAPI:
     """Return the API and the control plane without the middleware, see :func:`create_app`."""
     api = FastAPI(title="MetaKraftwerk emulator", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
     api.state.emulator = state
@@ -60,7 +62,14 @@ def create_api(state: State, faults: Faults, connections: Connections) -> FastAP
     api.add_exception_handler(Exception, _internal_error)
     _handle_errors(api, _api_error)
 
-    plane = FastAPI(title="MetaKraftwerk emulator: control", version="1", docs_url=None, redoc_url=None)
+    plane = FastAPI(
+        title="MetaKraftwerk emulator: control",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(refuse_foreign_sender)],
+    )
+    plane.state.host = host.lower()
     plane.state.emulator, plane.state.faults, plane.state.connections = state, faults, connections
     plane.include_router(control_plane.router)
     _handle_errors(plane, _control_error)

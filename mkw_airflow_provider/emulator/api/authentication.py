@@ -28,10 +28,9 @@ async def log_in(state: StateDep, login: Login = Login()) -> Response:  # noqa: 
             raise ApiError(400, errors.required(field))
     if login.strategy != "local":
         raise ApiError(401, errors.NO_STRATEGY)
-    user = state.store.one("SELECT * FROM users WHERE email = ? AND password = ?", login.email, login.password)
-    if user is None:
-        raise ApiError(401, errors.INVALID_LOGIN)
-    token = tokens.issue(state.store, user["id"], state.switches.token_seconds)
+    user = state.logins.check(str(login.email), str(login.password))
+    switches = state.switches
+    token = tokens.issue(state.store, user["id"], switches.token_seconds, switches.clock_skew_seconds)
     body = {
         "accessToken": token,
         "authentication": {"strategy": "local", "accessToken": token},

@@ -14,6 +14,7 @@ from mkw_airflow_provider.emulator.api.common import (
     StateDep,
     TextFilter,
     UserDep,
+    json_list,
     json_response,
     responses,
 )
@@ -56,8 +57,9 @@ async def find_build_deployments(
         for row in rows
         if all(value is None or row[field] == value for field, value in wanted.items())
         and (named is None or row["deployment_id"] in named)
+        and not state.is_new(row["starts"], state.switches.list_delay_seconds)
     ]
-    return json_response(state, found)
+    return json_list(state, found)
 
 
 @router.get("/{record_id}", responses=responses(BuildDeployment, 401, 403, 404), summary="Get a build deployment")
@@ -68,7 +70,7 @@ async def get_build_deployment(state: StateDep, user: UserDep, record_id: Record
         now(),
         record_id,
     )
-    if row is None:
+    if row is None or state.is_new(row["starts"], state.switches.read_delay_seconds):
         raise ApiError(404, errors.no_record(record_id))
     lookups.check_record_access(state, user, lookups.by_id(state, "builds", row["build_id"])["project_id"], record_id)
     return json_response(state, build_deployments.render(state, row))

@@ -16,6 +16,7 @@ from mkw_airflow_provider.emulator.api.common import (
     StateDep,
     TextFilter,
     UserDep,
+    json_list,
     json_response,
     responses,
 )
@@ -23,6 +24,7 @@ from mkw_airflow_provider.emulator.api.request_bodies import InstanceDefinition,
 from mkw_airflow_provider.emulator.api.response_models import Build, CreatedBuild
 from mkw_airflow_provider.emulator.state import builds, errors, lookups
 from mkw_airflow_provider.emulator.state.errors import ApiError
+from mkw_airflow_provider.emulator.state.odd_values import add_odd_values
 from mkw_airflow_provider.emulator.state.state import State
 from mkw_airflow_provider.emulator.state.store import Row
 
@@ -67,9 +69,7 @@ async def find_builds(
             raise
         return json_response(state, [])
     wanted = {release["id"] for release in named.values()}
-    return json_response(
-        state, [builds.render(state, row) for row in rows if wanted <= set(json.loads(row["releases"]))]
-    )
+    return json_list(state, [_render(state, row) for row in rows if wanted <= set(json.loads(row["releases"]))])
 
 
 @router.get("/{record_id}", responses=responses(Build, 401, 403, 404), summary="Get a build")
@@ -77,7 +77,9 @@ async def get_build(state: StateDep, user: UserDep, record_id: RecordId) -> Resp
     """One build, with its downloads once it is finished."""
     row = lookups.by_id(state, "builds", record_id)
     lookups.check_record_access(state, user, row["project_id"], record_id)
-    return json_response(state, builds.render(state, row))
+    if state.is_new(row["starts"], state.switches.read_delay_seconds):
+        raise ApiError(404, errors.no_record(record_id))
+    return json_response(state, _render(state, row))
 
 
 @router.post(
@@ -109,16 +111,20 @@ async def create_build(state: StateDep, user: UserDep, body: NewBuild = NewBuild
         row = await builds.wait_for_end(state, row["id"])
         if builds.status(row) != "FINISHED" and state.switches.failed_wait == "error":
             raise ApiError(400, row["message"])
-    build: dict[str, Any] = builds.render(state, row)
-    if not body.wait and not state.switches.full_create_answer:
+    build = _render(state, row)
+    if not body.wait and not state.switches.full_create_response:
         build = {"id": build["id"], "status": build["status"]}
     return json_response(state, {"build": build, "warnings": warnings}, state.switches.create_status)
+
+
+def _render(state: State, row: Row) -> dict[str, Any]:
+    return add_odd_values(builds.render(state, row), state.switches.odd_values)
 
 
 def _find_builds(
     state: State, user: Row, project_id: int | None, user_id: int | None, pattern_id: int | None
 ) -> list[Row]:
-    return state.store.all(
+    rows = state.store.all(
         "SELECT builds.* FROM builds JOIN memberships m ON m.project_id = builds.project_id AND m.user_id = ? "
         "WHERE builds.project_id = ifnull(?, builds.project_id) AND builds.user_id = ifnull(?, builds.user_id) "
         "AND (? IS NULL OR EXISTS (SELECT 1 FROM json_each(patterns) WHERE value = ?)) ORDER BY builds.id",
@@ -128,6 +134,7 @@ def _find_builds(
         pattern_id,
         pattern_id,
     )
+    return [row for row in rows if not state.is_new(row["starts"], state.switches.list_delay_seconds)]
 
 
 def _find_instance(state: State, project_id: int, wanted: InstanceDefinition, *, restore: bool) -> Row:

@@ -20,6 +20,7 @@ from mkw_airflow_provider.emulator.api.common import (
     StateDep,
     TextFilter,
     UserDep,
+    json_list,
     json_response,
     responses,
 )
@@ -251,7 +252,7 @@ def _find_project(state: State, user: Row, name: str | None, project_id: int | N
 
 
 def _list(state: State, resource: str, rows: list[Row]) -> Response:
-    return json_response(state, [_render(resource, row) for row in rows])
+    return json_list(state, [_render(resource, row) for row in rows])
 
 
 def _render(resource: str, row: Row) -> dict[str, Any]:

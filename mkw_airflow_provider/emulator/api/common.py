@@ -100,6 +100,11 @@ def json_response(state: State, value: Any, status: int = 200) -> Response:
     return Response(json.dumps(shaped, separators=(",", ":")), status, media_type="application/json")
 
 
+def json_list(state: State, rows: list[dict[str, Any]]) -> Response:
+    """Return a list as JSON, limited as the switch ``list_limit`` says."""
+    return json_response(state, rows[: state.switches.list_limit or None])
+
+
 def _apply_switches(value: Any, flags: str, *, drop_nulls: bool) -> Any:
     if flags == "documented" and not drop_nulls:
         return value

@@ -68,6 +68,12 @@ class InstanceChange(ControlBody):
     outcome: Ending | None = None
 
 
+class UserChange(ControlBody):
+    """A new password."""
+
+    password: Annotated[str, Field(min_length=1)]
+
+
 class DownloadChange(ControlBody):
     """Another name or content; ``size`` null is the generated file."""
 
@@ -208,6 +214,15 @@ async def change_instance(state: StateDep, record_id: RecordId, change: Instance
         value = getattr(change, column)
         state.store.execute(f"UPDATE instances SET {column} = ? WHERE id = ?", value, record_id)  # noqa: S608
     return json_response(_find_record(state, "instances", record_id))
+
+
+@router.patch("/users/{email}")
+async def change_user(state: StateDep, email: str, body: UserChange) -> Response:
+    """Change a user's password."""
+    if not state.store.execute("UPDATE users SET password = ? WHERE email = ?", body.password, email):
+        known = ", ".join(user["email"] for user in state.store.find("users"))
+        raise ApiError(404, f"Unknown user {email}. Users: {known}")
+    return json_response({"email": email})
 
 
 @router.get("/tokens")

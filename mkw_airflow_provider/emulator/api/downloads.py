@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import mimetypes
 import re
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from mkw_airflow_provider.emulator.api.common import (
     TextFilter,
     UserDep,
     error_responses,
-    json_response,
+    json_list,
     responses,
 )
 from mkw_airflow_provider.emulator.api.response_models import Download
@@ -38,6 +39,8 @@ FINISHED = (
     "FROM downloads JOIN builds b ON b.id = build_id JOIN patterns p ON p.id = downloads.pattern_id "
     "WHERE b.outcome = 'FINISHED' AND b.ends <= ?"
 )
+
+EXPIRED = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 
 ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
@@ -89,7 +92,7 @@ async def find_downloads(
         lookups.resolve_filter(state, "patterns", pattern, pattern_id),
         user["id"],
     )
-    return json_response(state, [render(row) for row in rows])
+    return json_list(state, [render(row) for row in rows])
 
 
 @router.get(
@@ -120,16 +123,23 @@ async def get_download(request: Request, state: StateDep, user: UserDep, record_
     if target == "off":
         return _file_response(request, state, row)
     # Like a signed URL, the key is the permission.
-    path = f"/files/results/{row['key']}"
+    path = f"/files/results/{row['key']}" + _signature(state, row)
     return RedirectResponse(path if target == "same" else target.rstrip("/") + path, 302)
 
 
 @files_router.get("/{key}")
-async def get_file_response(request: Request, state: StateDep, key: str) -> Response:
+async def get_file(
+    request: Request, state: StateDep, key: str, expires: int | None = None, signature: str = ""
+) -> Response:
     """The file that a redirect points to. Its key is the permission."""
     row = state.store.one(f"{FINISHED} AND key = ?", now(), key)
     if row is None:
         raise ApiError(404, errors.PAGE_NOT_FOUND)
+    if state.switches.download_url_seconds and (
+        expires is None or expires <= now() or not hmac.compare_digest(signature, _sign(row, expires))
+    ):
+        # As file stores respond: XML, not the error of the API.
+        return Response(EXPIRED, 403, media_type="application/xml")
     return _file_response(request, state, row)
 
 
@@ -150,6 +160,19 @@ def render(row: Row) -> dict[str, Any]:
         "downloaded": row["downloaded"],
         "instance_id": row["instance_id"],
     }
+
+
+def _signature(state: State, row: Row) -> str:
+    """Return the query of a signed address, or nothing where addresses do not expire."""
+    seconds = state.switches.download_url_seconds
+    if not seconds:
+        return ""
+    expires = now() + int(seconds * 1000)
+    return f"?expires={expires}&signature={_sign(row, expires)}"
+
+
+def _sign(row: Row, expires: int) -> str:
+    return hmac.new(row["key"].encode(), str(expires).encode(), hashlib.sha256).hexdigest()
 
 
 def _file_response(request: Request, state: State, row: Row) -> Response:

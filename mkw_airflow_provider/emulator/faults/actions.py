@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from mkw_airflow_provider.emulator.http.error_response import error_response, reason_phrase
 from mkw_airflow_provider.emulator.http.exchange import HttpExchange, ResponseCutError
@@ -68,6 +68,22 @@ class Status(ReplaceResponse):
             kind = self.content_type or ("text/plain" if isinstance(self.body, str) else "application/json")
             response = Response(text, self.status, self.headers, media_type=kind)
         await exchange.respond(response)
+
+
+class Gateway(ReplaceResponse):
+    """Respond with the HTML page of a gateway that could not reach the API, or does not know the path."""
+
+    type: Literal["gateway"]
+    status: Annotated[int, Field(ge=200, le=599)] = 502
+    headers: dict[str, str] = {}
+
+    async def apply(self, exchange: HttpExchange) -> None:
+        """Respond with the page."""
+        await self.prepare(exchange)
+        title = f"{self.status} {reason_phrase(self.status)}"
+        head, body = f"<head><title>{title}</title></head>", f"<body><center><h1>{title}</h1></center></body>"
+        page = f"<html>\r\n{head}\r\n{body}\r\n</html>\r\n"
+        await exchange.respond(HTMLResponse(page, self.status, self.headers))
 
 
 class Reset(ReplaceResponse):
@@ -217,6 +233,6 @@ class Expired(Action):
 
 
 AnyAction = Annotated[
-    Status | Reset | Close | Delay | Truncate | Trickle | Endless | Nested | Redirect | Expired,
+    Status | Gateway | Reset | Close | Delay | Truncate | Trickle | Endless | Nested | Redirect | Expired,
     Field(discriminator="type"),
 ]

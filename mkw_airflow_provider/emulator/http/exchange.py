@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -71,6 +73,8 @@ class HttpExchange:
         """Send a part of the response to the client."""
         if message["type"] == "http.response.start":
             self.entry.status = message["status"]
+            date = formatdate(time.time() + self.switches.date_skew_seconds, usegmt=True)
+            message["headers"] = [*message.get("headers", ()), (b"date", date.encode())]
         elif not message.get("more_body", False):
             self.entry.finish()
         await self._send(message)

@@ -79,6 +79,8 @@ class Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                # The exchange sends it, shifted by the switch date_skew_seconds.
+                date_header=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 ssl_certfile=cert,
                 ssl_keyfile=key,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mkw_airflow_provider.emulator.state import lookups, seed
+from mkw_airflow_provider.emulator.state import lookups
 from mkw_airflow_provider.emulator.state.state import State
 from mkw_airflow_provider.emulator.state.store import Row, now
 
@@ -50,9 +50,9 @@ def start(
 
 def schedule(state: State, build: Row, pattern_id: int) -> None:
     """Schedule the automatic deployment of a pattern for the end of a build."""
-    deployment = state.store.find("deployments", pattern_id=pattern_id, name=seed.AUTOMATIC_DEPLOYMENT)[0]
     user = {"id": build["user_id"]}
-    start(state, user, build["id"], pattern_id=pattern_id, deployment_id=deployment["id"], begins=build["ends"])
+    for deployment in state.store.find("deployments", pattern_id=pattern_id)[:1]:
+        start(state, user, build["id"], pattern_id=pattern_id, deployment_id=deployment["id"], begins=build["ends"])
 
 
 def start_early(state: State, build_id: int, moment: int) -> None:
@@ -78,8 +78,7 @@ def render(state: State, row: Row) -> dict[str, Any]:
         "pattern_id": row["pattern_id"],
         "deployment_id": row["deployment_id"],
         "upload_id": lookups.by_id(state, "patterns", row["pattern_id"])["upload_id"],
-        "agent_id": row["agent_id"],
-        "agent_group_id": row["agent_group_id"],
+        **_agents(state, row),
     }
     if state.switches.deployment_status == "present":
         rendered["status"] = status(row)
@@ -88,3 +87,16 @@ def render(state: State, row: Row) -> dict[str, Any]:
             "Deployment failed: ENOENT: no such file or directory" if rendered["status"] == "FAILED" else None
         )
     return rendered
+
+
+def _agents(state: State, row: Row) -> dict[str, int | None]:
+    kind = state.switches.deployment_agents
+    if kind == "missing":
+        return {}
+    if kind == "null":
+        return {"agent_id": None, "agent_group_id": None}
+    if kind == "requested":
+        return {"agent_id": row["agent_id"], "agent_group_id": row["agent_group_id"]}
+    available = state.store.find("agents", group_id=row["agent_group_id"], online=1, deleted=0, disabled=0)
+    assigned = row["agent_id"] or next((agent["id"] for agent in available), None)
+    return {"agent_id": assigned, "agent_group_id": None}

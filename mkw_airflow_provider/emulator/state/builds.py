@@ -11,7 +11,7 @@ from typing import Any
 from mkw_airflow_provider.emulator.state import build_deployments, errors, lookups, seed
 from mkw_airflow_provider.emulator.state.errors import ApiError
 from mkw_airflow_provider.emulator.state.state import State
-from mkw_airflow_provider.emulator.state.store import Row, iso, now
+from mkw_airflow_provider.emulator.state.store import Row, now
 
 ENDINGS = ("FINISHED", "FAILED", "CANCELED")
 
@@ -51,7 +51,7 @@ def start(state: State, request: BuildRequest) -> tuple[Row, list[str]]:
         "ends": starts + int(seconds * 1000),
         "outcome": broken["outcome"] if broken else "FINISHED",
         "message": _end_message(broken),
-        "description": request.description,
+        "description": _cut(request.description, state.switches.description_limit),
         "version": _next_version(state, request.project_id),
         "wait": int(request.wait),
         "restore": int(request.restore),
@@ -70,7 +70,7 @@ def start(state: State, request: BuildRequest) -> tuple[Row, list[str]]:
         build["id"] = store.insert("builds", build)
         for pattern_id in pattern_ids:
             pattern = lookups.by_id(state, "patterns", pattern_id)
-            name = f"{pattern['name']}_{_file_stamp(starts)}.zip"
+            name = f"{pattern['name']}_{_file_stamp(state.server_time(starts))}.zip"
             download = {"build_id": build["id"], "pattern_id": pattern_id, "name": name, "key": secrets.token_hex(16)}
             store.insert("downloads", download)
             if state.switches.automatic_deployments:
@@ -130,14 +130,14 @@ def render(state: State, row: Row) -> dict[str, Any]:
         "progress": progress(row, moment, state.switches.progress),
         "status": current,
         "message": row["message"] if ended else _message(row, moment),
-        "build_start": iso(row["starts"]),
-        "build_end": iso(row["ends"]) if ended else None,
-        "created_at": iso(row["starts"]),
-        "updated_at": iso(min(moment, row["ends"])),
+        "build_start": state.timestamp(row["starts"]),
+        "build_end": state.timestamp(row["ends"]) if ended else None,
+        "created_at": state.timestamp(row["starts"]),
+        "updated_at": state.timestamp(min(moment, row["ends"])),
         "history_commited": int(finished),
         "version": row["version"],
         "active": 1,
-        "mts": row["starts"],
+        "mts": state.server_time(row["starts"]),
         "name": None,
         "deliveries_calculated": int(finished),
         "description": row["description"],
@@ -173,6 +173,10 @@ def _choose_releases(state: State, pattern_ids: list[int], named: dict[int, Row]
         if release["closed"] and state.switches.closed_release == "reject":
             raise ApiError(400, errors.closed_release(release["name"]))
     return sorted(release["id"] for release in chosen.values()), warnings
+
+
+def _cut(description: str | None, limit: int) -> str | None:
+    return description[:limit] if description and limit else description
 
 
 def _next_version(state: State, project_id: int) -> int:

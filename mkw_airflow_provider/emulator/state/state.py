@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from mkw_airflow_provider.emulator.state import seed
+from mkw_airflow_provider.emulator.state.logins import Logins
 from mkw_airflow_provider.emulator.state.request_log import RequestLog
-from mkw_airflow_provider.emulator.state.store import Store
+from mkw_airflow_provider.emulator.state.store import Store, iso, now
 from mkw_airflow_provider.emulator.state.switches import Switches
 
 
@@ -26,6 +27,7 @@ class State:
         self.switches.change(**switches)
         self._initial = self.switches.to_dict()
         self.store = Store(database)
+        self.logins = Logins(self.store, self.switches)
         self.log = RequestLog(self.store, echo=log_requests)
         self._waiting: set[asyncio.Future[None]] = set()
         if not self.store.one("SELECT 1 FROM settings"):
@@ -37,8 +39,21 @@ class State:
         self.store.clear(keep=("settings", "tokens"))
         self.store.execute("UPDATE tokens SET earlier = 1")
         seed.load(self.store)
+        self.logins.clear()
         self.switches.change(**self._initial)
         self.builds_changed()
+
+    def server_time(self, milliseconds: int) -> int:
+        """Return a moment as the server's clock shows it, see the switch ``clock_skew_seconds``."""
+        return milliseconds + int(self.switches.clock_skew_seconds * 1000)
+
+    def timestamp(self, milliseconds: int) -> str:
+        """Return a moment as the API writes it."""
+        return iso(self.server_time(milliseconds))
+
+    def is_new(self, milliseconds: int, seconds: float) -> bool:
+        """Tell whether a row that was created at this moment is younger than these seconds."""
+        return seconds > 0 and now() < milliseconds + seconds * 1000
 
     def builds_changed(self) -> None:
         """Wake the requests that wait for a build, because a person changed or removed one."""

@@ -16,6 +16,9 @@ Row = dict[str, Any]
 # Increased whenever schema.sql changes, so that a file of another version is refused rather than misread.
 SCHEMA_VERSION = 2
 
+# How long to wait for the lock of a process that is just ending.
+LOCK_SECONDS = 2.0
+
 
 def now() -> int:
     """Return milliseconds since the epoch."""
@@ -32,15 +35,30 @@ class Store:
     """A small layer over SQLite: rows are dicts.
 
     :param database: a file's path, or ``:memory:``.
-    :raises ValueError: if the file was written by another version of the emulator.
+    :raises ValueError: if the file is not a database, is in use, or was written by another version.
     """
 
     def __init__(self, database: str) -> None:
-        self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
-        weakref.finalize(self, self._connection.close)
-        self._connection.row_factory = sqlite3.Row
+        if not database.strip():
+            raise ValueError("The name of the database file is empty.")
+        try:
+            self._connection = sqlite3.connect(database, LOCK_SECONDS, check_same_thread=False, isolation_level=None)
+            weakref.finalize(self, self._connection.close)
+            self._connection.row_factory = sqlite3.Row
+            self._open(database)
+        except sqlite3.Error as error:
+            if "locked" in str(error):
+                raise ValueError(f"The database {database} is in use by another emulator.") from None
+            raise ValueError(f"{database} cannot be used as a database: {error}.") from None
+
+    def _open(self, database: str) -> None:
+        # Two emulators on one file would overwrite each other's state.
+        self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        self._connection.execute("BEGIN EXCLUSIVE")
+        self._connection.execute("COMMIT")
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, SCHEMA_VERSION):
+            self._connection.close()
             raise ValueError(f"{database} was written by another version of the emulator. Use another file.")
         # A killed process loses nothing; only a crash of the machine could, which is acceptable for an emulator.
         for pragma in ("journal_mode=WAL", "synchronous=OFF", "foreign_keys=ON", f"user_version={SCHEMA_VERSION}"):

@@ -2,196 +2,239 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-ON_WORDS = {"true", "on", "1", "yes"}
-OFF_WORDS = {"false", "off", "0", "no"}
+from mkw_airflow_provider.emulator.state.switch_values import check_value, parse_value, switch
 
 
-def _redirect_target(value: str) -> bool:
+def _is_redirect_target(value: str) -> bool:
     return value in ("off", "same") or (urlsplit(value).scheme in ("http", "https") and bool(urlsplit(value).netloc))
-
-
-def _switch(
-    default: Any,
-    what: str,
-    why: str,
-    *,
-    one_of: tuple[Any, ...] | None = None,
-    check: Callable[[str], bool] | None = None,
-    allowed: str = "",
-) -> Any:
-    if not allowed:
-        if one_of:
-            allowed = ", ".join(str(value) for value in one_of)
-        else:
-            allowed = "true, false" if isinstance(default, bool) else "a number, 0 or more"
-    return field(
-        default=default,
-        metadata={"what": what, "why": why, "one_of": one_of, "check": check, "allowed": allowed},
-    )
 
 
 @dataclass
 class Switches:
-    """The values of all switches; ``change`` is the only way to set them that checks names and values."""
+    """The values of all switches; only :meth:`change` checks names and values."""
 
-    build_seconds: float = _switch(
-        10.0, "Seconds that a build takes.", "The only documented example took 18.6 s; shorter suits a desk."
+    build_seconds: float = switch(
+        10.0, "Seconds that a build takes.", "The only documented example took 18.6 s; less is more convenient."
     )
-    progress: str = _switch(
+    progress: str = switch(
         "linear",
-        "How `progress` moves while a build runs: evenly, in leaps, to 42 and no further, or not sent at all.",
+        "How `progress` moves while a build runs: evenly, in jumps, up to 42 only, or not sent.",
         "Documented as 0 to 100; how it moves is not.",
         one_of=("linear", "uneven", "stuck", "absent"),
     )
-    create_status: int = _switch(
+    create_status: int = switch(
         201,
         "Status of a successful POST on builds and build deployments.",
-        "Not documented; FeathersJS, which the API is very likely built on, answers 201.",
+        "Not documented; FeathersJS, which the API is very likely built on, responds 201.",
         one_of=(201, 200),
     )
-    full_create_answer: bool = _switch(
+    full_create_response: bool = switch(
         False,
-        "Whether POST /builds without `wait` answers the whole build instead of `id` and `status`.",
-        "The documented example shows these two only.",
+        "Whether POST /builds without `wait` returns the complete build instead of `id` and `status`.",
+        "The documented example shows only these two.",
     )
-    failed_wait: str = _switch(
+    failed_wait: str = switch(
         "build",
-        "What POST /builds with `wait` answers when the build fails: the build, or a 400 with its message.",
+        "What POST /builds with `wait` returns when the build fails: the build, or a 400 with its message.",
         "Not documented.",
         one_of=("build", "error"),
     )
-    flags: str = _switch(
+    flags: str = switch(
         "documented",
         "How flags such as `active` or `deleted` are sent.",
         "Documented as integers in builds and as booleans elsewhere.",
         one_of=("documented", "integer", "boolean"),
     )
-    nulls: str = _switch(
+    nulls: str = switch(
         "null",
-        "Whether fields without a value are sent as null or left out.",
-        "Documented examples send null; whether that is always so is not documented.",
+        "Whether fields without a value are sent as null or omitted.",
+        "Documented examples send null; whether all responses do is not documented.",
         one_of=("null", "missing"),
     )
-    error_body: str = _switch(
+    error_body: str = switch(
         "feathers5",
         "The shape of an error's body.",
         "Only status and message are documented; FeathersJS 5 sends name, message, code and className.",
         one_of=("feathers5", "feathers4", "text", "html"),
     )
-    expired_message: str = _switch(
+    expired_message: str = switch(
         "Not authenticated",
         "The message of the 401 for an expired token.",
         "Documented like this; FeathersJS says 'jwt expired'.",
         one_of=("Not authenticated", "jwt expired"),
     )
-    token_seconds: float = _switch(
+    token_seconds: float = switch(
         72000.0, "Seconds that a token is valid.", "20 hours are documented for the web application only."
     )
-    not_implemented_status: int = _switch(
+    not_implemented_status: int = switch(
         405,
         "Status of PUT, PATCH and DELETE on builds and build deployments.",
-        "Documented as 'Not implemented' without a status; FeathersJS answers 405.",
+        "Documented as 'Not implemented' without a status; FeathersJS responds 405.",
         one_of=(405, 501),
     )
-    foreign_record: int = _switch(
+    foreign_record: int = switch(
         404,
         "Status for a single record in a project that the user has no access to.",
         "The documented errors of GET /builds/:id have a 404 and no 403.",
         one_of=(404, 403),
     )
-    unknown_filter: str = _switch(
+    unknown_filter: str = switch(
         "404",
-        "What a find answers for a filter that names something that does not exist: 404, or an empty array.",
+        "What a list returns for a filter that names something that does not exist: 404, or an empty array.",
         "The 404 is documented for projects and for the patterns of deployments, not for the others.",
         one_of=("404", "empty"),
     )
-    unknown_query: str = _switch(
+    unknown_query: str = switch(
         "reject",
-        "What happens to a query parameter that is not documented: 400, or nothing.",
+        "Whether a query parameter that is not documented is refused with 400 or ignored.",
         "Not documented; rejecting shows a misspelled filter.",
         one_of=("reject", "ignore"),
     )
-    closed_release: str = _switch(
+    closed_release: str = switch(
         "reject",
         "Whether a build in a closed release is refused with 400.",
         "The web application offers open releases only.",
         one_of=("reject", "accept"),
     )
-    deploy_permission: str = _switch(
+    deploy_permission: str = switch(
         "write_builds",
         "The permission that a build deployment needs.",
         "Which one governs deployments is not documented.",
         one_of=("write_builds", "view"),
     )
-    deploy_unfinished_build: str = _switch(
+    deploy_unfinished_build: str = switch(
         "reject",
         "Whether deploying a build that is not FINISHED is refused with 400.",
         "Not documented; such a build has no results yet.",
         one_of=("reject", "accept"),
     )
-    deployment_status: str = _switch(
+    deployment_status: str = switch(
         "absent",
         "Whether a build deployment carries `status` and `message`.",
         "The documented schema has neither, though the web application shows both.",
         one_of=("absent", "present"),
     )
-    deployment_outcome: str = _switch(
+    deployment_outcome: str = switch(
         "FINISHED",
-        "How build deployments end that start from now on.",
+        "The outcome of build deployments that start from now on.",
         "The web application shows FINISHED or FAILED.",
         one_of=("FINISHED", "FAILED"),
     )
-    deployment_seconds: float = _switch(
+    deployment_seconds: float = switch(
         0.0, "Seconds that a build deployment takes; until then its status is DEPLOYING.", "Not documented."
     )
-    deployment_waits: bool = _switch(
+    deployment_waits: bool = switch(
         False,
-        "Whether POST /build_deployments answers only when the deployment has ended.",
+        "Whether POST /build_deployments responds only when the deployment has ended.",
         "Not documented.",
     )
-    automatic_deployments: bool = _switch(
+    automatic_deployments: bool = switch(
         False,
-        "Whether a build that finishes deploys each of its patterns with DEPLOY_TO_DEV by itself.",
-        "A pattern can be set up so ('Deploy objects after build'); the seeded patterns are not.",
+        "Whether a build that finishes deploys each of its patterns automatically with its first deployment.",
+        "A pattern can be configured so ('Deploy objects after build'); the seeded patterns are not.",
     )
-    ranges: bool = _switch(
+    ranges: bool = switch(
         True,
-        "Whether downloads answer Range with 206 and send Accept-Ranges and an ETag.",
+        "Whether downloads support Range (206) and send Accept-Ranges and an ETag.",
         "Not documented; usual for files.",
     )
-    content_length: bool = _switch(
+    content_length: bool = switch(
         True, "Whether downloads send Content-Length; if not, the body is chunked.", "Not documented; usual for files."
     )
-    download_redirect: str = _switch(
+    download_redirect: str = switch(
         "off",
-        "Whether GET /downloads/:id redirects to the file: not at all, to a path of the same host, or below this URL.",
+        "Whether GET /downloads/:id redirects to the file: no, to the same host, or to a path below this URL.",
         "Not documented; file stores often do.",
-        check=_redirect_target,
+        check=_is_redirect_target,
         allowed="off, same, or the URL of a host",
+    )
+
+    download_url_seconds: float = switch(
+        0.0,
+        "Seconds for which the address of a redirect is valid, then it responds 403; 0 for no limit.",
+        "Not documented; signed URLs of file stores expire.",
+    )
+    description_limit: int = switch(
+        0,
+        "Characters after which the description of a build is cut; 0 for no limit.",
+        "Not documented; a database column of 255 characters would be usual.",
+    )
+    list_limit: int = switch(
+        0,
+        "Rows that a list returns at most, the oldest ones; 0 for all.",
+        "Pagination is not documented; FeathersJS can be configured to limit lists.",
+    )
+    list_delay_seconds: float = switch(
+        0.0,
+        "Seconds after which new builds and build deployments appear in lists.",
+        "Not documented; lists that are read from a replica are delayed.",
+    )
+    read_delay_seconds: float = switch(
+        0.0,
+        "Seconds for which GET by id responds 404 for a new build or build deployment.",
+        "Not documented; reading your own writes is not guaranteed.",
+    )
+    login_refused: bool = switch(
+        False,
+        "Whether every login is refused with 401.",
+        "For tests of revoked accounts; use set_user() for a changed password.",
+    )
+    login_lockout_after: int = switch(
+        0,
+        "Refused logins in a row after which an account is locked; 0 for never.",
+        "Not documented; many servers lock accounts.",
+    )
+    login_lockout_seconds: float = switch(
+        900.0, "Seconds for which a locked account refuses every login.", "Not documented; 15 minutes are usual."
+    )
+    deployment_agents: str = switch(
+        "requested",
+        "What `agent_id` and `agent_group_id` of a build deployment say: what was requested, the agent that ran it, "
+        "null, or the fields are missing.",
+        "The fields are documented; whether they show the request or the assignment is not.",
+        one_of=("requested", "assigned", "null", "missing"),
+    )
+    clock_skew_seconds: float = switch(
+        0.0,
+        "Seconds by which all timestamps are ahead of this machine's clock; negative for behind.",
+        "Set it and `date_skew_seconds` to the same value for a server whose clock is wrong.",
+        signed=True,
+    )
+    date_skew_seconds: float = switch(
+        0.0,
+        "Seconds by which the header Date is ahead of this machine's clock; negative for behind.",
+        "A proxy in front of the server may set this header by its own clock.",
+        signed=True,
+    )
+    odd_values: str = switch(
+        "off",
+        "Odd values in every build: lone surrogates, NUL, NaN and infinity, huge integers, nested objects, "
+        "line breaks and control characters, a message of 10 MB, or all but the last.",
+        "JSON allows all but NaN, and Node.js writes lone surrogates when it cuts a text.",
+        one_of=("off", "surrogates", "nul", "nan", "huge_integers", "nested", "line_breaks", "large_message", "all"),
     )
 
     @classmethod
     def names(cls) -> list[str]:
-        """Names of all switches, in the order of the documentation."""
+        """Return the names of all switches, as documented."""
         return [item.name for item in fields(cls)]
 
     def change(self, **values: Any) -> None:
-        """Set some switches, all or none of them.
+        """Change some switches, all or none of them.
 
         :param values: switch names and their new values.
         :raises ValueError: for an unknown name or a value that is not allowed; the message lists what is.
         """
-        checked = {name: _checked(name, value) for name, value in values.items()}
+        checked = {name: check_value(_find_field(name), value) for name, value in values.items()}
         for name, value in checked.items():
             setattr(self, name, value)
 
     def to_dict(self) -> dict[str, Any]:
-        """All switches by name."""
+        """Return all switches by name."""
         return asdict(self)
 
 
@@ -199,55 +242,30 @@ _FIELDS = {item.name: item for item in fields(Switches)}
 
 
 def describe() -> list[tuple[str, str, str, str, str]]:
-    """Name, default, allowed values, meaning and reason of each switch, for the documentation."""
+    """Return name, default, allowed values, meaning and reason of each switch, for the documentation."""
     return [
         (
             name,
             str(item.default).lower() if isinstance(item.default, bool) else str(item.default),
             str(item.metadata["allowed"]),
-            str(item.metadata["what"]),
-            str(item.metadata["why"]),
+            str(item.metadata["meaning"]),
+            str(item.metadata["reason"]),
         )
         for name, item in _FIELDS.items()
     ]
 
 
 def parse(name: str, text: str) -> Any:
-    """Read a switch's value from a command line.
+    """Parse a switch's value from a command line.
 
     :param name: the switch.
     :param text: its value as text.
     :raises ValueError: for an unknown name or a value that is not allowed.
     """
-    default = _field(name).default
-    if isinstance(default, bool):
-        word = text.lower()
-        return _checked(name, True if word in ON_WORDS else False if word in OFF_WORDS else text)
-    if isinstance(default, (int, float)):
-        try:
-            return _checked(name, type(default)(text))
-        except ValueError:
-            return _checked(name, text)
-    return _checked(name, text)
+    return parse_value(_find_field(name), text)
 
 
-def _field(name: str) -> Any:
+def _find_field(name: str) -> Any:
     if name not in _FIELDS:
-        raise ValueError(f"There is no switch '{name}'. Switches: {', '.join(_FIELDS)}")
+        raise ValueError(f"Unknown switch '{name}'. Switches: {', '.join(_FIELDS)}")
     return _FIELDS[name]
-
-
-def _checked(name: str, value: Any) -> Any:
-    item = _field(name)
-    default, one_of, check = item.default, item.metadata["one_of"], item.metadata["check"]
-    if isinstance(default, bool):
-        valid = isinstance(value, bool)
-    elif one_of is not None:
-        valid = type(value) is type(default) and value in one_of
-    elif check is not None:
-        valid = isinstance(value, str) and check(value)
-    else:
-        valid = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
-    if not valid:
-        raise ValueError(f"'{value}' is no value of switch '{name}'. Allowed: {item.metadata['allowed']}")
-    return float(value) if isinstance(default, float) else value

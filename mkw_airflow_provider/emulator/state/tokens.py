@@ -25,17 +25,18 @@ class Caller:
     expired: bool = False
 
 
-def issue(store: Store, user_id: int, seconds: float) -> str:
+def issue(store: Store, user_id: int, seconds: float, skew: float = 0.0) -> str:
     """Issue a token for a user.
 
     :param seconds: how long it is valid.
+    :param skew: seconds by which the server's clock is ahead.
     """
     issued = now()
     expires = issued + int(seconds * 1000)
     secret = store.one("SELECT value FROM settings WHERE name = 'token_secret'")
     claims = {
-        "iat": issued // 1000,
-        "exp": expires // 1000,
+        "iat": int(issued / 1000 + skew),
+        "exp": int(issued / 1000 + skew) + int(seconds),
         "aud": "https://app.metakraftwerk.com",
         "sub": str(user_id),
         "jti": str(uuid.uuid4()),

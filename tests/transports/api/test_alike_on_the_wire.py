@@ -13,8 +13,9 @@ from mkw_airflow_provider.client.api.build_deployments import (
     get_build_deployment,
 )
 from mkw_airflow_provider.client.api.builds import create_build, find_builds, get_build
-from mkw_airflow_provider.client.api.catalog import find_patterns, find_projects
 from mkw_airflow_provider.client.api.downloads import find_downloads
+from mkw_airflow_provider.client.api.patterns import find_patterns
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.client.request import Request, api_path, query
 from mkw_airflow_provider.exceptions import ConfigurationError
 

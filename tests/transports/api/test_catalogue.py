@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.api.catalog import Pattern, Project, find_patterns, find_projects
+from mkw_airflow_provider.client.api.patterns import Pattern, find_patterns
+from mkw_airflow_provider.client.api.projects import Project, find_projects
 
 PROJECTS = [(402, "DEMO_PROJECT"), (403, "SALES_DWH"), (404, "FINANCE_DWH"), (405, "HR_DWH")]
 

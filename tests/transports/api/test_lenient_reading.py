@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.api.build_deployments import create_build_deployment
+from mkw_airflow_provider.client.api.build_deployments import create_build_deployment, get_build_deployment
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, create_build, find_builds, get_build
-from mkw_airflow_provider.client.api.catalog import find_projects
 from mkw_airflow_provider.client.api.downloads import Download
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.exceptions import ProtocolError
 
 FLAGS = ("history_commited", "active", "deliveries_calculated", "commit_ind", "deleted")
@@ -77,7 +77,7 @@ def test_either_status_of_a_successful_post(metakraftwerk, api, status):
 
 
 def test_a_create_may_answer_the_whole_build(metakraftwerk, api):
-    metakraftwerk.set(full_create_answer=True)
+    metakraftwerk.set(full_create_response=True)
     build = api.call(create_build(project_id=402, instances=[{"id": 1001}], description="whole")).build
     assert (build.project_id, build.description, build.patterns) == (402, "whole", (808,))
 

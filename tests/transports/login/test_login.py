@@ -9,7 +9,7 @@ import pytest
 
 from mkw_airflow_provider.client.api.authentication import Token, login
 from mkw_airflow_provider.client.api.builds import create_build, find_builds
-from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
 from mkw_airflow_provider.exceptions import NotAuthenticatedError, ProtocolError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.exceptions import ConnectionFailedError, NotAuthenticatedError
 
 CALLERS = 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from pathlib import Path
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider.client.api.builds import get_build
-from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.projects import find_projects
+from mkw_airflow_provider.client.flows import Exclusive, MaskSecret, Offload, Sleep
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.transports.aio import POOL, AsyncClient, shared_client
+from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
+from mkw_airflow_provider.client.transports.network import POOL
+from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
 from mkw_airflow_provider.client.transports.sync import Client
 from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ConnectionFailedError, NotFoundError
 
@@ -212,24 +216,46 @@ def test_a_login_is_not_sent_on_by_a_redirect(metakraftwerk, api, serve):
     assert other.connections == 0
 
 
-def test_stop_ends_a_pause_at_once(metakraftwerk, over_requests):
+def test_stop_ends_a_pause(metakraftwerk):
     """A task that is being killed does not wait out an outage first."""
-    from mkw_airflow_provider.client.flows import Sleep
-    from mkw_airflow_provider.client.transports.sync import StoppedError
-
-    client = Client(settings_for(metakraftwerk), "a", lambda secret: None)
+    client, stop = Client(settings_for(metakraftwerk), "a", lambda secret: None), StopSignal()
 
     def rest():
         yield Sleep(3600)
 
-    threading.Timer(0.05, client.stop).start()
+    threading.Timer(0.05, stop.set).start()
     with pytest.raises(StoppedError):
-        client.run(rest())
+        client.run(rest(), stop)
+
+
+def test_stop_belongs_to_one_run(metakraftwerk):
+    client, stop = Client(settings_for(metakraftwerk), "a", lambda secret: None), StopSignal()
+
+    def read():
+        return (yield find_projects()).status
+
+    stop.set()
+    with pytest.raises(StoppedError):
+        client.run(read(), stop)
+    assert metakraftwerk.requests() == []
+    assert client.run(read()) == 401
+
+
+def test_stop_takes_no_lock(metakraftwerk):
+    """A signal handler calls it, perhaps in the thread that waits for the signal."""
+    stop = StopSignal()
+    previous = signal.signal(signal.SIGUSR1, lambda *_: stop.set())
+    try:
+        threading.Timer(0.05, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1)).start()
+        with pytest.raises(StoppedError):
+            stop.sleep(3600)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    with pytest.raises(StoppedError):
+        stop.sleep(3600)
 
 
 def test_each_kind_of_step_is_done_by_both_transports(metakraftwerk, transport):
-    from mkw_airflow_provider.client.flows import Exclusive, MaskSecret, Sleep
-
     def inner():
         yield Sleep(0)
         return "inner"
@@ -241,6 +267,7 @@ def test_each_kind_of_step_is_done_by_both_transports(metakraftwerk, transport):
     def outer():
         assert (yield Sleep(0.001)) is None
         assert (yield MaskSecret("hidden")) is None
+        assert (yield Offload(lambda: "computed")) == "computed"
         reply = yield find_projects()
         found = yield Exclusive("turn", inner())
         with pytest.raises(NotFoundError):
@@ -261,6 +288,6 @@ def test_a_name_in_another_script_is_sent_alike(connect, start_proxy, metakraftw
     )
     with pytest.raises(ConnectionFailedError):
         api.call(find_projects())
-    ((method, target, headers),) = proxy.asked
+    method, target, headers = proxy.asked[0]
     assert (method, target) == ("GET", "http://xn--mnchen-3ya.invalid/api/v1/projects")
     assert headers["host"] == "xn--mnchen-3ya.invalid"

@@ -9,7 +9,7 @@ import struct
 import pytest
 
 from mkw_airflow_provider.client.api.builds import create_build
-from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import ConfigurationError, ConnectionFailedError
 

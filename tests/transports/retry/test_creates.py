@@ -116,14 +116,6 @@ def test_what_is_not_answered_in_time_is_not_sent_again(metakraftwerk, connect):
     assert len(metakraftwerk.requests("POST", BUILDS)) == 1
 
 
-def test_what_comes_too_slowly_is_not_sent_again(metakraftwerk, connect):
-    metakraftwerk.fault("trickle", method="POST", path=BUILDS, bytes_per_second=10, times=None)
-    api = connect(extra={"read_timeout": 0.15})
-    with pytest.raises(OutcomeUnknownError):
-        api.call(BUILD)
-    assert made(metakraftwerk, BUILD)[0] == 1
-
-
 @pytest.mark.parametrize("status", [501, 505])
 def test_an_error_of_the_server_itself_is_an_answer(metakraftwerk, api, create, status):
     """Not a gateway, but the application says that it failed; asking again could do the work twice."""

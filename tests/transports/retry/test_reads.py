@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConnectionFailedError,
@@ -36,15 +36,23 @@ FAILURES = {
     "504": (("status", {"status": 504}), ServerError),
 }
 each_failure = pytest.mark.parametrize(("fault_set", "kind"), FAILURES.values(), ids=FAILURES)
+
+
+def requests_of_an_attempt(api, action):
+    """aiohttp by itself sends a GET once more where the server drops the connection."""
+    return 2 if api.transport.name == "aiohttp" and action in ("reset", "close") else 1
+
+
 SECRETS = ("demo-password", "Bearer", "eyJ")
 
 
 @each_failure
 def test_within_the_tolerance_it_is_waited_out(metakraftwerk, api, fault, sent, fault_set, kind):
     action, arguments = fault_set
-    fault(action, times=2, **arguments)
+    each = requests_of_an_attempt(api, action)
+    fault(action, times=2 * each, **arguments)
     assert [project.id for project in api.call(find_projects())] == [402, 403, 404, 405]
-    assert sent() == 3
+    assert sent() == 2 * each + 1
     assert api.clock.pauses == [0.5, 0.5]
     assert len(metakraftwerk.requests(path="/authentication")) == 1
 
@@ -56,7 +64,7 @@ def test_beyond_the_tolerance_it_is_an_error(metakraftwerk, api, fault, sent, fa
     with pytest.raises(kind) as caught:
         api.call(find_projects())
     assert type(caught.value) is kind
-    assert sent() == 5
+    assert sent() == 5 * requests_of_an_attempt(api, action)
     assert api.clock.pauses == [0.5] * 4
     text = str(caught.value)
     assert text.startswith("GET /api/v1/projects ")
@@ -118,13 +126,6 @@ def test_a_server_that_was_silent_for_a_while(connect, fault, sent):
     fault("delay", times=2, delay=3)
     assert len(connect(extra={"read_timeout": 0.1}).call(find_projects())) == 4
     assert sent() == 3
-
-
-def test_an_answer_that_comes_too_slowly_is_asked_for_again(connect, fault, sent):
-    """Each piece comes in time, but a body must be whole after ten read time-outs."""
-    fault("trickle", times=1, bytes_per_second=100)
-    assert len(connect(extra={"read_timeout": 0.15}).call(find_projects())) == 4
-    assert sent() == 2
 
 
 def test_a_server_that_is_down_and_comes_back(metakraftwerk, api, sent):

@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 import pytest
 
-from mkw_airflow_provider.client.api.catalog import find_projects
+from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.client.request import Response
 from mkw_airflow_provider.exceptions import RateLimitedError, ServerError
 

@@ -1,0 +1,240 @@
+"""A build starts exactly once: what is remembered of the attempts before, and what the next attempt makes of it.
+
+Airflow 3.3 and later keep a record in the task state store. Before that, the markers in the descriptions of the
+builds are all that is remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild
+from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild, pick_reusable, task_key
+from mkw_airflow_provider.client.flows.start import (
+    BuildRequest,
+    create_marked,
+    find_marked,
+    list_builds_of_task,
+    may_have_started,
+    read_build,
+    search,
+)
+from mkw_airflow_provider.exceptions import MetaKraftwerkError
+
+if TYPE_CHECKING:
+    from mkw_airflow_provider.client.flows import ApiSession, Flow
+    from mkw_airflow_provider.operators.attempt import Attempt
+    from mkw_airflow_provider.version_compat import TaskStateStore
+
+OnClear: TypeAlias = Literal["adopt_running", "rebuild"]
+State: TypeAlias = Literal["sending", "started", "done"]
+
+KEY = "metakraftwerk_build"
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """What the task state store remembers of the newest build of a task instance.
+
+    :param state: ``sending`` before the POST, ``started`` after its response, ``done`` right before the task returns.
+    :param marker: of that POST.
+    :param max_tries: of the attempt that wrote this.
+    :param clear_number: of the DAG run at that time.
+    :param digest: of what was asked for.
+    :param build_id: None while ``sending``.
+    """
+
+    state: State
+    marker: str
+    max_tries: int
+    clear_number: int | None
+    digest: str
+    build_id: int | None = None
+
+    @classmethod
+    def load(cls, store: TaskStateStore) -> BuildRecord | None:
+        """Return the record of a task; None if it has none that can be read."""
+        value = store.get(KEY)
+        if not isinstance(value, dict):
+            return None
+        try:
+            return cls(**{field.name: value[field.name] for field in fields(cls)})
+        except KeyError:
+            return None
+
+    def save(self, store: TaskStateStore) -> None:
+        """Replace the record of a task."""
+        store.set(KEY, asdict(self))
+
+    def was_cleared_before(self, attempt: Attempt) -> bool:
+        """Whether the task was cleared between this record and an attempt.
+
+        Neither number is enough: with lowered ``retries``, clearing leaves ``max_tries`` as it was; and clearing any
+        task of the run raises ``clear_number``, which counts only for a task that had done its work.
+        """
+        if self.max_tries != attempt.max_tries:
+            return True
+        return self.state == "done" and self.clear_number != attempt.clear_number
+
+
+class Earlier(NamedTuple):
+    """The build that an attempt finds.
+
+    :param was_cleared: whether the task was cleared after that build was started.
+    """
+
+    build: Build
+    marker: BuildMarker | None
+    was_cleared: bool
+
+
+def digest_of(order: BuildRequest) -> str:
+    """Return a digest of what a request asks for. The order of its instances and its description do not count."""
+    instances = sorted(json.dumps(dict(instance), sort_keys=True) for instance in order.instances)
+    asked = [order.project, order.project_id, instances, dict(order.releases or {})]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def decide(status: str | None, *, was_cleared: bool, on_clear: OnClear) -> Literal["adopt", "build", "rebuild"]:
+    """Decide what to do about the build of an earlier attempt.
+
+    :param status: of that build; None: it was deleted.
+    :param was_cleared: whether the task was cleared since: then this attempt is no retry.
+    :return: ``adopt`` it, ``build`` because it is of no use, or ``rebuild`` although it is still running.
+    """
+    if status is None or status in (BuildStatus.FAILED, BuildStatus.CANCELED):
+        return "build"
+    if status == BuildStatus.FINISHED:
+        return "build" if was_cleared else "adopt"
+    return "rebuild" if was_cleared and on_clear == "rebuild" else "adopt"
+
+
+def start_once(
+    session: ApiSession, order: BuildRequest, attempt: Attempt, store: TaskStateStore | None, on_clear: OnClear
+) -> Flow[CreatedBuild]:
+    """Start a build, or adopt the one that an earlier attempt of the same task instance started.
+
+    :param store: where the record is kept; None before Airflow 3.3.
+    :param on_clear: what a cleared task does while its earlier build is still running.
+    """
+    digest = digest_of(order)
+    if store is not None:
+        earlier = yield from _recorded(session, order, attempt, BuildRecord.load(store), digest, on_clear)
+    else:
+        earlier = yield from _marked(session, order, attempt)
+    if earlier is not None and _is_adopted(session, earlier, on_clear):
+        if store is not None:
+            _record(attempt, digest, "started", earlier.marker, earlier.build.id).save(store)
+        return CreatedBuild(earlier.build, [])
+    if earlier is None and attempt.try_number > 1:
+        session.log.info("No running or finished build from an earlier attempt; starting one.")
+    marker = BuildMarker.new(_key(attempt), attempt.max_tries)
+    sending = _record(attempt, digest, "sending", marker)
+    if store is not None:
+        sending.save(store)
+    try:
+        created: CreatedBuild = yield from create_marked(session, order, marker, f"Started by Airflow: {attempt}")
+    except MetaKraftwerkError as error:
+        if store is not None and not may_have_started(error):
+            store.delete(KEY)
+        raise
+    if store is not None:
+        replace(sending, state="started", build_id=created.build.id).save(store)
+    return created
+
+
+def mark_done(store: TaskStateStore | None, attempt: Attempt) -> None:
+    """Record that a task has done its work: from now on, an attempt after a clear builds again."""
+    record = None if store is None else BuildRecord.load(store)
+    if store is not None and record is not None:
+        replace(record, state="done", max_tries=attempt.max_tries, clear_number=attempt.clear_number).save(store)
+
+
+def _key(attempt: Attempt) -> str:
+    return task_key(attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index)
+
+
+def _record(
+    attempt: Attempt, digest: str, state: State, marker: BuildMarker | None, build_id: int | None = None
+) -> BuildRecord:
+    return BuildRecord(state, str(marker or ""), attempt.max_tries, attempt.clear_number, digest, build_id)
+
+
+def _recorded(
+    session: ApiSession,
+    order: BuildRequest,
+    attempt: Attempt,
+    record: BuildRecord | None,
+    digest: str,
+    on_clear: OnClear,
+) -> Flow[Earlier | None]:
+    """Return the build that the record of a task is about; None if there is none."""
+    if record is None:
+        return None
+    if record.digest != digest:
+        session.log.info("An earlier attempt of this task asked for another build; not looking for it.")
+        return None
+    marker, was_cleared = BuildMarker.find(record.marker), record.was_cleared_before(attempt)
+    if record.build_id is None:
+        session.log.info("An earlier attempt ended while it was starting a build; searching for %s.", record.marker)
+        build = None if marker is None else (yield from find_marked(session, order, marker))
+    else:
+        try:
+            build = yield from read_build(session, record.build_id)
+        except MetaKraftwerkError as error:
+            if not (was_cleared and on_clear == "rebuild"):
+                raise
+            session.log.warning(
+                "Build %s, started before this task was cleared, cannot be read: %s", record.build_id, error
+            )
+            build = None
+    return None if build is None else Earlier(build, marker, was_cleared)
+
+
+def _marked(session: ApiSession, order: BuildRequest, attempt: Attempt) -> Flow[Earlier | None]:
+    """Return the build by whose marker an earlier attempt of a task is known; None if there is none."""
+    if attempt.try_number == 1:
+        return None
+
+    def find() -> Flow[list[MarkedBuild] | None]:
+        found: list[MarkedBuild]
+        found = yield from list_builds_of_task(session, order, _key(attempt), attempt.run_started)
+        of_this_run = [marked for marked in found if marked.is_of_this_run is not False]
+        # Each earlier attempt started one build at most. While one may be missing, the server may still be working on
+        # the request of a worker that was killed, or its list may be behind.
+        is_complete = len(of_this_run) >= attempt.try_number - 1
+        return found if is_complete or pick_reusable(found, attempt.max_tries) else None
+
+    found = yield from search(session, find, session.settings.read_timeout)
+    picked = pick_reusable(found or [], attempt.max_tries)
+    if picked is None:
+        return None
+    return Earlier(picked.build, picked.marker, picked.marker.max_tries != attempt.max_tries)
+
+
+def _is_adopted(session: ApiSession, earlier: Earlier, on_clear: OnClear) -> bool:
+    """Decide about an earlier build, and log why."""
+    build = earlier.build
+    decision = decide(build.status, was_cleared=earlier.was_cleared, on_clear=on_clear)
+    if decision == "rebuild":
+        session.log.warning(
+            "Build %s, started before this task was cleared, is still running on the server: the API cannot cancel "
+            "builds. Starting another one, because on_clear is 'rebuild'.",
+            build.id,
+        )
+    elif decision == "build":
+        session.log.info("Build %s, started earlier by this task, is %s; starting another one.", build.id, build.status)
+    elif earlier.was_cleared:
+        session.log.info(
+            "Build %s, started before this task was cleared, is still running; adopting it, because on_clear is "
+            "'adopt_running'.",
+            build.id,
+        )
+    else:
+        session.log.info(
+            "Build %s, started by an earlier attempt of this task, is %s; adopting it.", build.id, build.status
+        )
+    return decision == "adopt"
