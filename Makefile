@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test versions check format docs chaos bench soak lock clean FORCE
+.PHONY: help install demo test versions check format docs chaos bench fault-table soak lock clean FORCE
 
 # Not empty: the Python to make .venv with; else that of .venv, or the first suitable one on the PATH.
 PYTHON :=
@@ -25,7 +25,7 @@ is_on = $(filter-out 0 no false,$(1))
 
 help: ## Show this list
 	@echo 'Targets:'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
 	@echo 'Variables:'
 	@echo '  PYTHON=python3.12  the Python to make .venv with, 3.10 to 3.13'
 
@@ -55,6 +55,9 @@ chaos: .venv/.airflow ## Inject faults while the chain runs; SHORT=1, RUNS=60, S
 
 bench: .venv/.python ## Compare this package with other providers; QUICK=1 takes minutes, not 45
 	@exec $(BIN)/python -m dev.benchmarks $(if $(call is_on,$(QUICK)),--quick)
+
+fault-table: .venv/.python ## Measure how providers handle faults; takes 15 minutes
+	@exec $(BIN)/python -m dev.benchmarks.faults
 
 soak: .venv/.python ## Wait for 500 builds an hour in compressed time and see what grows; MINUTES=3
 	@exec $(BIN)/python -m dev.benchmarks.soak $(MINUTES:%=--minutes %)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".bench"
 VENV = HOME / "venv"
 PYTHON = VENV / "bin" / "python"
-PEERS = ROOT / "dev" / "benchmarks" / "peers"
+PINS = ROOT / "dev" / "benchmarks"
 UV = ROOT / ".ci" / "uv"
 #: The oldest Python that all other providers can be installed on.
 OLDEST = (3, 11)
@@ -59,7 +59,7 @@ def make() -> None:
     sys.stderr.write(f"Making {VENV} with this package and the other providers ...\n")
     stamp.unlink(missing_ok=True)
     _run("venv", "--quiet", "--clear", "--python", sys.executable, str(VENV))
-    requirements, constraints = PEERS / "requirements.txt", PEERS / "constraints.txt"
+    requirements, constraints = PINS / "requirements.txt", PINS / "constraints.txt"
     build = ROOT / "constraints" / "build.txt"
     options = ["--compile-bytecode", f"--requirement={requirements}", f"--constraint={constraints}"]
     options += [f"--build-constraint={build}", "--editable", str(ROOT)]
@@ -83,7 +83,7 @@ def _fingerprint() -> str:
     import tomllib  # type: ignore[import-not-found,unused-ignore]
 
     parts = [str(ROOT), sys.version]
-    parts += [path.read_text() for path in (UV, PEERS / "requirements.txt", PEERS / "constraints.txt")]
+    parts += [path.read_text() for path in (UV, PINS / "requirements.txt", PINS / "constraints.txt")]
     parts.append(json.dumps(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

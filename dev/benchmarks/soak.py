@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from dev.benchmarks import environment
+from dev.benchmarks import environment, tables
 from dev.benchmarks.harness import progress
 
 #: Seconds that one second stands for.
@@ -68,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def soak(builds: int) -> tuple[list[dict[str, float]], dict[str, int]]:
     """Start builds at a steady rate; return the triggerer's samples and what the server counted."""
+    # Imported here, because `main` may still have to enter the environment that has what it needs.
     from dev.benchmarks.servers.emulator import run_emulator
 
     with (
@@ -166,7 +167,6 @@ def _progress(started: int, samples: Sequence[dict[str, float]]) -> None:
 
 
 def _report(samples: Sequence[dict[str, float]], server: dict[str, int], findings: Sequence[Finding]) -> str:
-    from dev.benchmarks import tables
 
     step = max(1, len(samples) // 12)
     rows = [

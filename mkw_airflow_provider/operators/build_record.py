@@ -25,6 +25,8 @@ from mkw_airflow_provider.client.flows.start import (
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mkw_airflow_provider.client.flows import ApiSession, Flow
     from mkw_airflow_provider.operators.attempt import Attempt
     from mkw_airflow_provider.version_compat import TaskStateStore
@@ -94,7 +96,9 @@ class Earlier(NamedTuple):
 def digest_of(order: BuildRequest) -> str:
     """Return a digest of what a request asks for. The order of its instances and its description do not count."""
     instances = sorted(json.dumps(dict(instance), sort_keys=True) for instance in order.instances)
-    asked = [order.project, order.project_id, instances, dict(order.releases or {})]
+    asked: list[object] = [order.project, order.project_id, instances, dict(order.releases or {})]
+    if order.selector is not None:
+        asked.append(order.selector.to_dict())
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -113,12 +117,18 @@ def decide(status: str | None, *, was_cleared: bool, on_clear: OnClear) -> Liter
 
 
 def start_once(
-    session: ApiSession, order: BuildRequest, attempt: Attempt, store: TaskStateStore | None, on_clear: OnClear
+    session: ApiSession,
+    order: BuildRequest,
+    attempt: Attempt,
+    store: TaskStateStore | None,
+    on_clear: OnClear,
+    prepare: Callable[[BuildRequest], Flow[BuildRequest]] | None = None,
 ) -> Flow[CreatedBuild]:
     """Start a build, or adopt the one that an earlier attempt of the same task instance started.
 
     :param store: where the record is kept; None before Airflow 3.3.
     :param on_clear: what a cleared task does while its earlier build is still running.
+    :param prepare: makes the request complete right before the POST; an attempt that adopts a build does not call it.
     """
     digest = digest_of(order)
     if store is not None:
@@ -131,6 +141,8 @@ def start_once(
         return CreatedBuild(earlier.build, [])
     if earlier is None and attempt.try_number > 1:
         session.log.info("No running or finished build from an earlier attempt; starting one.")
+    if prepare is not None:
+        order = yield from prepare(order)
     marker = BuildMarker.new(_key(attempt), attempt.max_tries)
     sending = _record(attempt, digest, "sending", marker)
     if store is not None:

@@ -14,7 +14,7 @@ from dev.benchmarks.render import RESULTS, filled, markers
 from tests.docs.pages import DOCS, ROOT
 
 PAGE = (DOCS / "benchmarks.md").read_text("utf-8")
-PINNED = (ROOT / "dev" / "benchmarks" / "peers" / "requirements.txt").read_text("utf-8").split()
+PINNED = (ROOT / "dev" / "benchmarks" / "requirements.txt").read_text("utf-8").split()
 
 
 @pytest.fixture(scope="module")

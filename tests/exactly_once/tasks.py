@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from dev.benchmarks.faults.rows import FINISHED
+from dev.benchmarks.faults.tasks import Task, TaskInstance
 from tests.exactly_once.accidents import Accident, KilledError, Reaper
-from tests.faults.rows import FINISHED
-from tests.faults.tasks import Task, TaskInstance
 
 #: More tries than one run of the machine can use up.
 RETRIES = 1000
@@ -101,11 +101,11 @@ class TriedTask(Task):
 
     def attempt(self, accident: Accident) -> None:
         """Run a try in a worker to its end, its deferral, or the worker's."""
-        self._in_a_worker(self.begin, accident.killed_after)
+        self._in_a_worker(super().start, accident.killed_after)
 
     def resume(self, accident: Accident) -> None:
         """Run a try on in a worker after its trigger's event."""
-        self._in_a_worker(self.go_on, accident.killed_after)
+        self._in_a_worker(super().resume, accident.killed_after)
 
     @property
     def _context(self) -> dict[str, Any]:

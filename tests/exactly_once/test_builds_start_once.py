@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from structlog.testing import capture_logs
 
+from dev.benchmarks.faults.rows import FINISHED
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
@@ -26,7 +27,6 @@ from tests.exactly_once.accidents import (
 )
 from tests.exactly_once.tasks import RETRIES, StateStore, TriedTask
 from tests.exactly_once.world import BROKEN, World
-from tests.faults.rows import FINISHED
 
 #: A build of two patterns, so that there are two files to fetch.
 INSTANCES = [

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dev.benchmarks.faults.rows import FINISHED
+from dev.benchmarks.faults.tasks import first_event
 from mkw_airflow_provider.client import token_cache
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, journal_of
 from mkw_airflow_provider.emulator import Emulator
 from tests.exactly_once.accidents import Accident
 from tests.exactly_once.tasks import Series, TriedTask
-from tests.faults.rows import FINISHED
-from tests.faults.tasks import first_event
 
 BROKEN = ("FAILED", "CANCELED")
 #: Builds end when a rule says so, never by the clock: what a rule meets must not hang on the machine's speed.

@@ -1,4 +1,4 @@
-"""A server for the fault table, with and without TLS, and time that runs faster."""
+"""A server for the fault table, with and without TLS, and shortened times."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import trustme
 
+from dev.benchmarks.faults.setup import Clock, Pace
 from mkw_airflow_provider.client import recovery, retry
 from mkw_airflow_provider.client.flows import ApiSession, polling
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
-from tests.faults.stage import Clock, Pace
 
-#: A second stands for this many: a minute takes one and a half, the tolerance of a quarter of an hour 22.5.
+#: Times are divided by this: a minute takes 1.5 s, the tolerance of 15 minutes 22.5 s.
 FASTER = 40
 
 PACE = Pace(
@@ -36,23 +36,23 @@ PACE = Pace(
 
 @dataclass
 class InThisProcess:
-    """An emulator in a thread, as the fault table's server."""
+    """An emulator in a thread as the server of the fault table."""
 
     control: Emulator
     certificate: Path | None = None
 
     def start(self) -> None:
-        """Serve again."""
+        """Start again."""
         self.control.start()
 
     def stop(self) -> None:
-        """End, and refuse connections."""
+        """Stop and refuse connections."""
         self.control.stop()
 
 
 @pytest.fixture(autouse=True)
 def _few_secrets() -> None:
-    """Airflow looks for all secrets by one expression. With the tokens of the tests before, it takes long to make."""
+    """Airflow searches for all secrets with one regular expression, which the tokens of earlier tests make slow."""
     from airflow.sdk.log import _secrets_masker
 
     _secrets_masker().reset_masker()
@@ -60,21 +60,21 @@ def _few_secrets() -> None:
 
 @pytest.fixture
 def pace(monkeypatch: pytest.MonkeyPatch) -> Pace:
-    """The pace of the fault table here: the pauses that this provider makes are shortened alike."""
+    """The times of the fault table; the pauses of this provider are shortened as well."""
     monkeypatch.setattr(retry, "SHORTEST_PAUSE", retry.SHORTEST_PAUSE / FASTER)
     monkeypatch.setattr(retry, "LONGEST_PAUSE", retry.LONGEST_PAUSE / FASTER)
     monkeypatch.setattr(recovery, "SEARCH_INTERVAL", recovery.SEARCH_INTERVAL / FASTER)
     monkeypatch.setattr(trigger, "EARLIEST_EVENT", trigger.EARLIEST_EVENT / FASTER)
     monkeypatch.setattr(watch, "FLOOR", polling.FLOOR / FASTER)
     monkeypatch.setattr(polling, "FLOOR", polling.FLOOR / FASTER)
-    # What a row sets is forgotten after it.
+    # Restores what a row sets.
     monkeypatch.setenv("AIRFLOW_CONN_METAKRAFTWERK_DEFAULT", "")
     return PACE
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A wall clock that can jump, and that this provider goes by."""
+    """A wall clock that can jump and that this provider reads."""
     clock = Clock()
     monkeypatch.setattr("time.time", clock)
     monkeypatch.setattr(watch, "ApiSession", partial(ApiSession, wall=clock))
@@ -90,7 +90,7 @@ def plain_server() -> Iterator[InThisProcess]:
 
 @pytest.fixture(scope="session")
 def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InThisProcess]:
-    """A server with TLS, beside whose certificate lies one of an authority that nobody knows."""
+    """A server with TLS, and a certificate of an unknown authority."""
     folder = tmp_path_factory.mktemp("certificates")
     authority, unknown = trustme.CA(), trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "authority.pem"))

@@ -1,4 +1,4 @@
-"""The page of the fault table, the measurement behind it, and the tests say the same."""
+"""The page of the fault table, the measurement and the tests agree."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from dev.benchmarks.peers.render import filled
-from tests.faults.play import Outcome
-from tests.faults.rows import ROWS, Row
-from tests.faults.stage import Pace
+from dev.benchmarks.faults.render import filled
+from dev.benchmarks.faults.rows import ROWS, Row
+from dev.benchmarks.faults.run_row import Outcome
+from dev.benchmarks.faults.setup import Pace
 
 THIS = "mkw-airflow-provider"
 
@@ -23,25 +23,25 @@ def table(repository: Path) -> dict[str, Any]:
     return measured
 
 
-def test_the_page_shows_the_measurement(repository: Path, table: dict[str, Any]) -> None:
+def test_page_shows_the_measurement(repository: Path, table: dict[str, Any]) -> None:
     page = (repository / "docs" / "fault_table.md").read_text("utf-8")
     assert filled(page, table) == page
 
 
-def test_the_measurement_has_the_faults_that_the_tests_have(table: dict[str, Any]) -> None:
+def test_measurement_has_the_tested_faults(table: dict[str, Any]) -> None:
     pace = Pace(**table["pace"])
     measured = [(row["id"], row["fault"], row["right"]) for row in table["rows"]]
-    assert measured == [(row.id, pace.in_words(row.fault), row.right_ending) for row in ROWS]
+    assert measured == [(row.id, pace.describe(row.fault), row.right_ending) for row in ROWS]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
-def test_this_provider_was_measured_as_the_tests_demand(row: Row, table: dict[str, Any]) -> None:
+def test_measured_outcome_is_the_tested_one(row: Row, table: dict[str, Any]) -> None:
     (outcomes,) = [measured["outcomes"] for measured in table["rows"] if measured["id"] == row.id]
-    assert Outcome(**outcomes[THIS]).other_than(row) == []
+    assert Outcome(**outcomes[THIS]).differences(row) == []
 
 
-def test_the_peers_are_those_that_are_pinned(repository: Path, table: dict[str, Any]) -> None:
-    pinned = (repository / "dev" / "benchmarks" / "peers" / "requirements.txt").read_text("utf-8").split()
+def test_other_providers_have_the_pinned_versions(repository: Path, table: dict[str, Any]) -> None:
+    pinned = (repository / "dev" / "benchmarks" / "requirements.txt").read_text("utf-8").split()
     peers = [f"{provider['package']}=={provider['version']}" for provider in table["providers"][1:]]
     assert len(peers) == 3
     assert set(peers) <= set(pinned)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.play import play
-from tests.faults.provider import MetaKraftwerk
-from tests.faults.rows import ROWS, Row
-from tests.faults.stage import Clock, Pace
+from dev.benchmarks.faults.rows import ROWS, Row
+from dev.benchmarks.faults.run_row import run_row
+from dev.benchmarks.faults.setup import Clock, Pace
+from dev.benchmarks.faults.this_provider import MetaKraftwerk
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
-def test_each_task_ends_right_with_one_build(
+def test_task_ends_right_with_one_build(
     row: Row, pace: Pace, clock: Clock, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server = request.getfixturevalue("tls_server" if row.tls else "plain_server")
-    outcome, tasks = play(row, MetaKraftwerk(), server, pace, clock)
-    assert outcome.other_than(row) == []
+    outcome, tasks = run_row(row, MetaKraftwerk(), server, pace, clock)
+    assert outcome.differences(row) == []
     said = capfd.readouterr().out + "".join(str(error) for task in tasks for error in task.errors)
-    assert row.sign in said, "the fault was not met"
+    assert row.sign in said, "the fault did not take place"

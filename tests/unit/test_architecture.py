@@ -1,4 +1,4 @@
-"""The house is as its plan says: what imports what, how long files are, what is loaded when."""
+"""The import rules, file sizes and docstrings that `CONTRIBUTING.md` describes, for the package and for `dev`."""
 
 from __future__ import annotations
 
@@ -11,79 +11,84 @@ from tests.kit import imports
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "mkw_airflow_provider"
-PRODUCT = sorted((ROOT / PACKAGE).rglob("*.py"))
-#: Everything that people read in this repository, as far as it is there.
-PEOPLE_READ = [
-    path
-    for folder in (PACKAGE, "tests", "dev", "example_dags", "docs")
-    for path in sorted((ROOT / folder).rglob("*"))
-    if path.suffix in {".py", ".md", ".rst", ".sh", ".toml", ".sql"} and "_build" not in path.parts
-]
-LONGEST_FILE = 350
+MAX_LINES = 350
+CODE = [path for folder in (PACKAGE, "dev", "tests", "example_dags") for path in sorted((ROOT / folder).rglob("*.py"))]
+TEXTS = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts]
 
-#: From the ground up; what stands in one row may use what is below it, and its own row.
-FLOORS = [
+#: From the bottom up: a module may import modules of its own layer and of those above it in this list. A module that is
+#: not listed belongs to the layer of its package.
+LAYERS = [
     {"client.text"},
     {"", "exceptions", "get_provider_info", "safe_values", "version_compat", "selection"},
     {"client", "client.request", "client.settings", "client.validation", "client.flows.polling"},
-    {"client.transports", "client.transports.network", "client.model", "client.storage"},
+    {"client.transports", "client.transports.network", "client.model"},
     {"client.rows"},
     {"client.api", "client.retry"},
     {"client.token_cache"},
+    {"client.storage"},
     {"client.session"},
     {"client.recovery"},
-    {"client.flows", "client.storage.manifest"},
+    {"client.flows"},
     {"client.transports.sync", "client.transports.aio"},
     {"client.flows.download_build"},
     {"hooks"},
     {"triggers"},
     {"operators", "sensors"},
+    {"task_groups", "assets", "links", "typing", "plugin"},
 ]
-#: Errors of a build carry the build, which is read by the module that raises them.
-UPWARDS: set[tuple[str, str]] = set()
+UPWARD: set[tuple[str, str]] = set()
+#: What each part of `dev` may import of `dev`.
+DEV = {
+    "stack": {"stack"},
+    "demo": {"stack", "demo"},
+    "chaos": {"stack", "demo", "chaos"},
+    "benchmarks": {"stack", "benchmarks"},
+}
 
 
 def module_of(path: Path) -> str:
-    """Return a module's name within the package."""
-    parts = list(path.relative_to(ROOT / PACKAGE).with_suffix("").parts)
+    """Return a module's full name."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+MODULES = {module_of(path): path for path in CODE}
+
+
 def imported(path: Path) -> Iterator[str]:
-    """Yield each module that a file imports, anywhere in it."""
+    """Yield each name that a file imports, inside functions too."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} has a relative import"
             yield str(node.module)
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def packages(path: Path) -> set[str]:
-    """Return the top-level names of all that a file imports."""
+def libraries(path: Path) -> set[str]:
+    """Return the top-level names of everything that a file imports."""
     return {name.partition(".")[0] for name in imported(path)}
 
 
-def own(path: Path) -> set[str]:
-    """Return the modules of this package that a file imports."""
-    modules = {module_of(other) for other in PRODUCT}
-    names = {name.removeprefix(PACKAGE).lstrip(".") for name in imported(path) if name.split(".")[0] == PACKAGE}
-    return names & modules
+def product(*, emulator: bool = False) -> dict[str, set[str]]:
+    """Return the modules of the package by their names within it, with what they import of it."""
+    found = {}
+    for module, path in MODULES.items():
+        name = module.removeprefix(PACKAGE).lstrip(".")
+        if module.partition(".")[0] == PACKAGE and (name.partition(".")[0] == "emulator") == emulator:
+            own = {other for other in imported(path) if other in MODULES and other.partition(".")[0] == PACKAGE}
+            found[name] = {other.removeprefix(PACKAGE).lstrip(".") for other in own}
+    return found
 
 
-def floor(module: str) -> int:
-    """Return the floor of a module: its own, else that of the package around it."""
+def layer_of(module: str) -> int:
+    """Return the layer of a module or of the nearest package around it that is listed."""
     while True:
-        for number, row in enumerate(FLOORS):
-            if module in row:
+        for number, layer in enumerate(LAYERS):
+            if module in layer:
                 return number
-        assert module, "every module has a floor"
+        assert module, "every module has a layer"
         module = module.rpartition(".")[0]
-
-
-def in_product(*, emulator: bool = False) -> list[Path]:
-    return [path for path in PRODUCT if (module_of(path).split(".")[0] == "emulator") == emulator]
 
 
 def shown(path: Path) -> str:
@@ -91,85 +96,112 @@ def shown(path: Path) -> str:
 
 
 def test_imports_point_down():
-    upwards = {
-        (module_of(path), other)
-        for path in in_product()
-        for other in own(path)
-        if other and floor(other) > floor(module_of(path))
+    upward = {
+        (module, other)
+        for module, others in product().items()
+        for other in others
+        if other and layer_of(other) > layer_of(module)
     }
-    assert upwards == UPWARDS
+    assert upward == UPWARD
 
 
-def test_airflow_is_known_only_to_what_plugs_into_it():
-    knowing = {module_of(path).split(".")[0] for path in PRODUCT if "airflow" in packages(path)}
-    assert knowing <= {"hooks", "operators", "sensors", "triggers", "version_compat"}
+def test_only_airflow_classes_import_airflow():
+    users = {
+        module.split(".")[0]
+        for module in product()
+        if "airflow" in libraries(MODULES[f"{PACKAGE}.{module}".rstrip(".")])
+    }
+    assert users & {"client", "emulator", "exceptions", "selection", "safe_values"} == set()
 
 
-def test_each_http_library_is_known_to_one_file_only():
-    libraries = {"requests", "urllib3", "aiohttp", "yarl", "httpx", "httpcore", "http", "socket", "pycurl", "tornado"}
-    paths = in_product()
-    knowing = {module_of(path): packages(path) & libraries for path in paths if packages(path) & libraries}
-    sync = {"requests", "urllib3", "http"}
-    assert knowing == {"client.transports.sync": sync, "client.transports.aio": {"aiohttp", "yarl"}}
+def test_each_http_library_has_one_user():
+    known = {"requests", "urllib3", "aiohttp", "yarl", "httpx", "httpcore", "http", "socket", "pycurl", "tornado"}
+    users = {module: libraries(MODULES[f"{PACKAGE}.{module}".rstrip(".")]) & known for module in product()}
+    assert {module: used for module, used in users.items() if used} == {
+        "client.transports.sync": {"requests", "urllib3", "http"},
+        "client.transports.aio": {"aiohttp", "yarl"},
+    }
 
 
-def test_the_emulator_knows_nothing_of_the_rest_and_the_rest_nothing_of_it():
-    inside = {other.split(".")[0] for path in in_product(emulator=True) for other in own(path)}
-    assert inside <= {"", "emulator"}
-    assert not {shown(path) for path in in_product() if any(other.split(".")[0] == "emulator" for other in own(path))}
+def test_emulator_and_client_are_independent():
+    assert {other.split(".")[0] for others in product(emulator=True).values() for other in others} <= {"", "emulator"}
+    assert "emulator" not in {other.split(".")[0] for others in product().values() for other in others}
 
 
-def test_no_file_is_too_long():
-    code = [path for path in PEOPLE_READ if path.suffix == ".py"]
-    lengths = {shown(path): len(path.read_text().splitlines()) for path in code}
-    assert {path: length for path, length in lengths.items() if length > LONGEST_FILE} == {}
+def test_package_imports_no_tools():
+    users = {shown(path) for path in CODE if path.parts[len(ROOT.parts)] in (PACKAGE, "example_dags")}
+    assert {path for path in users if libraries(ROOT / path) & {"dev", "tests"}} == set()
 
 
-def test_nothing_is_faked_by_mocks():
-    fakes = {"mock", "responses", "requests_mock", "aioresponses", "respx", "vcr", "pytest_mock"}
-    code = [path for path in PEOPLE_READ if path.suffix == ".py"]
-    assert {shown(path) for path in code if packages(path) & fakes or "unittest.mock" in imported(path)} == set()
+def test_parts_of_dev_import_in_one_direction():
+    wrong = {
+        (module, other)
+        for module, path in MODULES.items()
+        if module.startswith("dev.")
+        for other in imported(path)
+        if other.startswith("tests")
+        or (other.startswith("dev.") and other.split(".")[1] not in DEV[module.split(".")[1]])
+    }
+    assert wrong == set()
 
 
-def public(tree: ast.AST, where: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield what a module offers: classes, their methods, functions; not what stands inside functions."""
+def test_dev_explains_imports_inside_functions():
+    unexplained = []
+    for module, path in MODULES.items():
+        lines = path.read_text().splitlines()
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+        for function in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, functions)):
+            block = [node.lineno for node in ast.walk(function) if isinstance(node, (ast.Import, ast.ImportFrom))]
+            first = min(block, default=0)
+            if first and module.startswith("dev.") and not lines[first - 2].lstrip().startswith("#"):
+                unexplained.append(f"{shown(path)}:{first}")
+    assert unexplained == []
+
+
+def test_files_have_at_most_350_lines():
+    lengths = {shown(path): len(path.read_text().splitlines()) for path in CODE}
+    assert {path: length for path, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_nothing_is_mocked():
+    banned = {"mock", "responses", "requests_mock", "aioresponses", "respx", "vcr", "pytest_mock"}
+    assert {shown(path) for path in CODE if libraries(path) & banned or "unittest.mock" in imported(path)} == set()
+
+
+def public(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the public classes, methods and functions of a module."""
     for node in getattr(tree, "body", ()):
         if isinstance(node, (ast.If, ast.Try, ast.With)):
-            yield from public(node, where)
+            yield from public(node, prefix)
         if not isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) or node.name.startswith("_"):
             continue
-        name = f"{where}{node.name}"
+        name = f"{prefix}{node.name}"
         yield name, node
         if isinstance(node, ast.ClassDef):
             yield from public(node, f"{name}.")
 
 
-def test_all_that_is_public_says_what_it_is():
-    silent = []
-    for path in PRODUCT:
-        tree = ast.parse(path.read_text())
-        offered = [("module", tree), *public(tree)]
-        silent += [f"{shown(path)}: {name}" for name, node in offered if not ast.get_docstring(node)]
-    assert silent == []
+def test_everything_public_has_a_docstring():
+    missing = []
+    for module, path in MODULES.items():
+        if module.partition(".")[0] == PACKAGE:
+            tree = ast.parse(path.read_text())
+            names = [("module", tree), *public(tree)]
+            missing += [f"{shown(path)}: {name}" for name, node in names if not ast.get_docstring(node)]
+    assert missing == []
 
 
-def test_nothing_is_left_to_do():
-    unfinished = ("TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error()")
-    assert {shown(path) for path in PEOPLE_READ if any(word in path.read_text() for word in unfinished)} == set()
+def test_nothing_is_unfinished():
+    marks = ("TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error()")
+    assert {shown(path) for path in (*CODE, *TEXTS) if any(mark in path.read_text() for mark in marks)} == set()
 
 
-def loaded(*modules: str) -> set[str]:
-    """Return what a fresh process has loaded after it imported Airflow's base and then these modules."""
+def test_dag_files_load_no_http_library():
     base = "from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator"
-    return imports.loaded(modules, after=base)
-
-
-def test_reading_a_dag_file_loads_no_http_library_no_flow_and_no_trigger():
-    names = loaded(f"{PACKAGE}.operators.build", f"{PACKAGE}.operators.deployment", f"{PACKAGE}.sensors.build")
-    assert f"{PACKAGE}.operators.build" in names
+    mine = [f"{PACKAGE}.{name}" for name in ("operators.build", "operators.deployment", "sensors.build")]
+    names = imports.loaded(mine, after=base)
+    assert set(mine) <= names
     heavy = ("requests", "urllib3", "aiohttp", "yarl", "fsspec", "fastapi", "jwt", "airflow.triggers", "airflow.models")
-    mine = [
-        f"{PACKAGE}.{part}"
-        for part in ("client.flows", "client.transports.sync", "client.transports.aio", "triggers", "hooks", "emulator")
-    ]
-    assert {name for name in names for part in (*heavy, *mine) if name == part or name.startswith(f"{part}.")} == set()
+    own = ("client.flows", "client.transports.sync", "client.transports.aio", "triggers", "hooks", "emulator")
+    parts = (*heavy, *(f"{PACKAGE}.{name}" for name in own))
+    assert {name for name in names for part in parts if name == part or name.startswith(f"{part}.")} == set()

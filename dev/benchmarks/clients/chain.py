@@ -7,11 +7,15 @@ import json
 import sys
 from typing import Any
 
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
+from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
+from mkw_airflow_provider.sensors.build import BuildSensor
+
 
 def run_deferrable(operator: Any) -> Any:
     """Run an operator as Airflow does: the task, its trigger if it defers, the task again."""
-    from airflow.providers.common.compat.sdk import TaskDeferred
-
     try:
         return operator.execute({})
     except TaskDeferred as deferral:
@@ -30,10 +34,6 @@ def run(folder: str) -> int:
 
     :param folder: for the files.
     """
-    from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
-    from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
-    from mkw_airflow_provider.sensors.build import BuildSensor
-
     instance = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}
     build_id = StartBuildOperator(task_id="start", project="DEMO_PROJECT", instances=[instance]).execute({})
     run_deferrable(BuildSensor(task_id="wait", build_id=build_id, deferrable=True, poke_interval=30))

@@ -21,6 +21,7 @@ CHUNK = 1024 * 1024
 def ours(url: str, folder: Path) -> None:
     """Download one file with the hook: streamed, hashed, renamed."""
     del url
+    # Imported here, so that a process loads only what it measures.
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
 
     MetaKraftwerkHook().download(1, folder / "file.bin")
@@ -29,6 +30,7 @@ def ours(url: str, folder: Path) -> None:
 def ours_in_parallel(url: str, folder: Path) -> None:
     """Download the eight files of a build with the operator."""
     del url
+    # Imported here, so that a process loads only what it measures.
     from mkw_airflow_provider.operators.build import DownloadBuildOperator
 
     DownloadBuildOperator(task_id="download", build_id=1, destination=str(folder), max_parallel=8).execute({})
@@ -36,6 +38,7 @@ def ours_in_parallel(url: str, folder: Path) -> None:
 
 def requests_content(url: str, folder: Path) -> None:
     """Download one file as most code does: the whole body in memory, then hashed and written."""
+    # Imported here, so that a process loads only what it measures.
     import requests
 
     content = requests.get(f"{url}/api/v1/downloads/1", timeout=60).content
@@ -45,6 +48,7 @@ def requests_content(url: str, folder: Path) -> None:
 
 def requests_chunks(url: str, folder: Path) -> None:
     """Download one file in chunks of 1 MiB that are hashed and written immediately, and nothing else."""
+    # Imported here, so that a process loads only what it measures.
     import requests
 
     digest = hashlib.sha256()

@@ -52,18 +52,21 @@ def make(kind: str, number: int, interval: float) -> Any:
     """
     ends = time.time() + TIME_LIMIT
     if kind == "metakraftwerk":
+        # Imported here, so that a process loads only what it measures.
         from mkw_airflow_provider.triggers.build import BuildTrigger
 
         return BuildTrigger(
             metakraftwerk_conn_id="metakraftwerk_default", build_id=number, poll_interval=interval, deadline=ends
         )
     if kind == "dbt-cloud":
+        # Imported here, so that a process loads only what it measures.
         from airflow.providers.dbt.cloud.triggers.dbt import DbtCloudRunJobTrigger  # type: ignore[import-not-found,unused-ignore]
 
         return DbtCloudRunJobTrigger(
             conn_id="dbt_cloud_default", run_id=number, end_time=ends, poll_interval=interval, account_id=1
         )
     if kind == "databricks":
+        # Imported here, so that a process loads only what it measures.
         from airflow.providers.databricks.triggers.databricks import DatabricksExecutionTrigger  # type: ignore[import-not-found,unused-ignore]
 
         return DatabricksExecutionTrigger(
@@ -72,6 +75,7 @@ def make(kind: str, number: int, interval: float) -> Any:
             polling_period_seconds=interval,  # a fraction works, too
         )
     if kind == "airbyte":
+        # Imported here, so that a process loads only what it measures.
         from airflow.providers.airbyte.triggers.airbyte import AirbyteSyncTrigger  # type: ignore[import-not-found,unused-ignore]
 
         return AirbyteSyncTrigger(job_id=number, conn_id="airbyte_default", end_time=ends, poll_interval=interval)
@@ -91,6 +95,7 @@ def succeeded(kind: str, payload: Any) -> bool:
 
 def allow_plain_http() -> None:
     """Let dbt Cloud's hook use HTTP, which it does not support. Nothing else of any provider is changed."""
+    # Imported here, so that a process loads only what it measures.
     from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook  # type: ignore[import-not-found,unused-ignore]
 
     original = DbtCloudHook.get_request_url_params

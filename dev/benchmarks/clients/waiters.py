@@ -18,6 +18,7 @@ WARM_UP = 900_000
 
 def prepare(kind: str, url: str) -> None:
     """Log as a triggerer does (INFO lines as JSON), but to /dev/null; and let dbt Cloud's hook use HTTP."""
+    # Imported here, because the floor runs without Airflow.
     from airflow.sdk.log import configure_logging
 
     configure_logging(json_output=True, output=open(os.devnull, "wb"))  # noqa: SIM115  # open until the process ends
@@ -27,6 +28,7 @@ def prepare(kind: str, url: str) -> None:
 
 async def run_trigger(kind: str, number: int, interval: float) -> bool:
     """Run a trigger as Airflow's own runner does, and return whether its event reports success."""
+    # Imported here, because the floor runs without Airflow.
     import greenback
 
     await greenback.ensure_portal()

@@ -156,6 +156,7 @@ def main() -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options.certificate)
     try:
+        # Faster, if it is installed.
         import uvloop
     except ImportError:
         asyncio.run(serve(State(options.polls, options.seconds), context))

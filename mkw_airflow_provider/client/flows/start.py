@@ -20,6 +20,7 @@ from mkw_airflow_provider.exceptions import (
     ProtocolError,
     ServerError,
 )
+from mkw_airflow_provider.selection import InstanceSelector, is_glob
 
 T = TypeVar("T")
 
@@ -32,7 +33,10 @@ DATE_PRECISION = 2.0
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build: the arguments of ``POST /builds``, as :func:`create_build` takes them."""
+    """What to build: the arguments of ``POST /builds``, as :func:`create_build` takes them.
+
+    :param selector: selects the instances right before the POST; until then ``instances`` is empty.
+    """
 
     project: str | None
     project_id: int | None
@@ -41,15 +45,19 @@ class BuildRequest:
     description: str | None = None
     wait: bool = False
     restore: bool = False
+    selector: InstanceSelector | None = None
 
     def post(self, description: str | None) -> Request[CreatedBuild]:
         """Return the POST, with a description."""
-        return create_build(**{**vars(self), "description": description})
+        arguments = {name: value for name, value in vars(self).items() if name != "selector"}
+        return create_build(**{**arguments, "description": description})
 
     @property
     def shared_pattern(self) -> str | None:
         """The pattern of all instances; None where they have several, or are given by id."""
         patterns = {instance.get("pattern") for instance in self.instances}
+        if self.selector is not None:
+            patterns = {None if is_glob(glob) else glob for glob in self.selector.globs("pattern")}
         return patterns.pop() if len(patterns) == 1 else None
 
 

@@ -141,12 +141,14 @@ class AsyncClient:
                 proxy_headers=self._tunnel_headers,
             ) as received:
                 return await _receive(request, received)
-        except _ConnectError as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             with suppress(ConfigurationError):
                 await self.read_tls_files()  # the next attempt uses files that have been replaced meanwhile
-            raise TransportError(str(error), sent=False) from error
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise TransportError(describe(error), sent=True) from error
+            is_connect_error = isinstance(error, _ConnectError)
+            # Without the cause: it may quote the whole URL.
+            raise TransportError(
+                str(error) if is_connect_error else describe(error), sent=not is_connect_error
+            ) from None
 
 
 def _without_login(proxy: str | None) -> tuple[yarl.URL | None, dict[str, str]]:

@@ -175,15 +175,14 @@ class Client:
             with received:
                 return self._receive(request, received, stop or StopSignal())
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            sent = not _failed_to_connect(error)
-            if not sent:
-                self._read_replaced_files()
-            raise TransportError(_innermost(error), sent=sent) from error
+            self._read_replaced_files()
+            # Without the cause: it quotes the whole URL.
+            raise TransportError(_innermost(error), sent=not _failed_to_connect(error)) from None
+        finally:
+            self._last_used = time.monotonic()
 
     def _adapter_for(self, url: str) -> _Adapter:
-        now, last_used = time.monotonic(), self._last_used
-        self._last_used = now
-        if now - last_used > KEEP_ALIVE:
+        if time.monotonic() - self._last_used > KEEP_ALIVE:
             self.close()
         secure = url.startswith("https:")
         if secure and self._tls.context is None:

@@ -6,6 +6,7 @@ import contextlib
 import select
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.emulator import Emulator
 from tests.kit.listener import Listener
 
@@ -43,6 +45,7 @@ class Certificates:
     server: str
     server_of_another_name: str
     client: str
+    client_of_other_ca: str
     client_with_encrypted_key: str
 
 
@@ -65,6 +68,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         server=write("server.pem", ca.issue_cert("127.0.0.1", FAR).private_key_and_cert_chain_pem),
         server_of_another_name=write("other.pem", ca.issue_cert("other.invalid").private_key_and_cert_chain_pem),
         client=write("client.pem", client.private_key_and_cert_chain_pem),
+        client_of_other_ca=write(
+            "stranger.pem", other_ca.issue_cert("airflow@example.com").private_key_and_cert_chain_pem
+        ),
         client_with_encrypted_key=write("locked.pem", trustme.Blob(encrypted), *client.cert_chain_pems),
     )
 
@@ -224,3 +230,24 @@ def by_proxy(connect: Any, certificates: Certificates) -> Callable[..., Any]:
         )
 
     return make
+
+
+@pytest.fixture
+def counted(metakraftwerk: Emulator) -> Callable[..., tuple[int, int]]:
+    """How many connections the emulator has accepted since the test began, and how many are open now."""
+    before = metakraftwerk.connections()["accepted"]
+
+    def count(*, none_open: bool = False) -> tuple[int, int]:
+        until = time.monotonic() + 5
+        while none_open and metakraftwerk.connections()["open"] and time.monotonic() < until:
+            time.sleep(0.01)
+        now = metakraftwerk.connections()
+        return now["accepted"] - before, now["open"]
+
+    return count
+
+
+def settings_for(metakraftwerk: Emulator, **extra: Any) -> Settings:
+    """The connection of demo@example.com."""
+    fields = {name: metakraftwerk.connection[name] for name in ("host", "port", "schema", "login", "password")}
+    return Settings.from_fields(name="x", **fields, extra=extra)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import ssl
 import struct
+import subprocess
+import warnings
 
 import pytest
 
 from mkw_airflow_provider.client.api.builds import create_build
 from mkw_airflow_provider.client.api.projects import find_projects
+from mkw_airflow_provider.client.request import TransportError
 from mkw_airflow_provider.client.session import OutcomeUnknownError
+from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.transports.aio import shared_client
 from mkw_airflow_provider.exceptions import ConfigurationError, ConnectionFailedError
 
 BUILD = create_build(project_id=402, instances=[{"id": 1001}])
@@ -164,3 +170,60 @@ def test_files_that_cannot_be_read_are_an_error_of_the_connection(at, secure, ce
         api.call(find_projects())
     assert api.clock.pauses == []
     assert secure.requests() == []
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("what", ["bundle", "folder", "client certificate"])
+def test_running_wait_reads_replaced_files(connect, serve, server_context, certificates, tmp_path, what, newest):
+    """A wait takes hours, a certificate may be replaced every day."""
+    file = tmp_path / "file.pem"
+    if what == "client certificate":
+        wrong, right, extra = certificates.client_of_other_ca, certificates.client, {"verify": certificates.ca}
+        extra["client_cert"] = str(file)
+    else:
+        wrong, right, extra = certificates.other_ca, certificates.ca, {"verify": str(file)}
+    if what == "folder":
+        file = file / f"{hash_of(right)}.0"
+        file.parent.mkdir()
+        extra = {"verify": str(file.parent)}
+    shutil.copy(wrong, file)
+    server = serve(lambda request: EMPTY, server_context(demanding=what == "client certificate", newest=newest))
+    api = connect(host=server.url, extra={"token": "t"} | extra)
+    api.clock.meanwhile = [lambda: None, lambda: shutil.copy(right, file)]
+    assert api.call(find_projects()) == []
+    # In a folder OpenSSL itself finds new files, of names that it has not read yet.
+    assert len(api.clock.pauses) == (2 if what == "folder" else 3)
+
+
+def hash_of(certificate):
+    """The name under which OpenSSL looks for an authority in a folder."""
+    command = ["openssl", "x509", "-hash", "-noout", "-in", certificate]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_new_wait_reads_replaced_files(over_aiohttp, serve, server_context, certificates, tmp_path):
+    """At its first attempt, although an older wait keeps the shared client with the previous files."""
+    bundle = tmp_path / "bundle.pem"
+    shutil.copy(certificates.other_ca, bundle)
+    server = serve(lambda request: EMPTY, server_context())
+    settings = Settings(server.url, token="t", verify=str(bundle))
+
+    async def story():
+        async with shared_client(settings, "a", over_aiohttp.mask) as old:
+            with pytest.raises(TransportError):
+                await old.send(find_projects())
+            shutil.copy(certificates.ca, bundle)
+            async with shared_client(settings, "a", over_aiohttp.mask) as new:
+                return (await new.send(find_projects())).status
+
+    assert over_aiohttp.do(story()) == 200
+
+
+def test_unverified_https_is_warned_of_once(connect_over, over_requests, serve, server_context):
+    server = serve(lambda request: EMPTY, server_context())
+    api = connect_over(over_requests, host=server.url, extra={"token": "t", "verify": False})
+    with warnings.catch_warnings(record=True) as shown:
+        for _ in range(3):
+            api.call(find_projects())
+    # None where an earlier test of this process was warned.
+    assert [warning.category.__name__ for warning in shown] in ([], ["InsecureRequestWarning"])

@@ -1,25 +1,25 @@
-"""This provider's tasks, as the fault table runs them."""
+"""This provider in the fault table."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from dev.benchmarks.faults.setup import Pace, Server
 from mkw_airflow_provider.client import token_cache
 from mkw_airflow_provider.operators.build import StartBuildOperator
-from tests.faults.stage import Pace, Server
 
 BUILD = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}
 
 
 class MetaKraftwerk:
-    """:class:`StartBuildOperator` and its trigger, with nothing but the connection's times set."""
+    """:class:`StartBuildOperator` and its trigger, with only the timeouts of the connection changed."""
 
     start_path = "/api/v1/builds"
 
-    def forget(self) -> None:
-        """Forget the token that all tasks of this process share."""
-        token_cache._caches.clear()
+    def forget_tokens(self) -> None:
+        """Delete the token that all tasks of this process share."""
+        token_cache._caches.clear()  # noqa: SLF001 - each row is to begin like a new process
 
     def connection(self, server: Server, pace: Pace, *, tolerance: float, host: str | None) -> dict[str, str]:
         """Return the environment variable that is the Airflow connection."""
@@ -29,7 +29,7 @@ class MetaKraftwerk:
         extra: dict[str, Any] = {
             "read_timeout": pace.read_timeout,
             "outage_tolerance": tolerance,
-            # A server that is plain HTTP is loopback only, which a name is not.
+            # Plain HTTP is allowed for the loopback interface only, which a host name is not.
             "allow_http": server.certificate is None,
         }
         if server.certificate is not None:
@@ -48,17 +48,17 @@ class MetaKraftwerk:
             retries=1,
         )
 
-    def hasten(self, trigger: Any, pace: Pace) -> None:
-        """Leave the trigger as it is: the operator sets its poll interval."""
+    def set_poll_interval(self, trigger: Any, pace: Pace) -> None:
+        """Do nothing: the operator sets the poll interval."""
 
     def build_id(self, trigger: Any) -> int:
         """Return which build a trigger waits for."""
         return int(trigger.build_id)
 
     def poll_path(self, build_id: int) -> str:
-        """Return the path by which the trigger looks at a build."""
+        """Return the path that the trigger polls."""
         return f"/api/v1/builds/{build_id}"
 
-    def look_alike(self, build_id: int, status: str) -> dict[str, Any]:
-        """Return the answer to a look, with a status of one's own."""
+    def status_response(self, build_id: int, status: str) -> dict[str, Any]:
+        """Return the response to a poll with a given status."""
         return {"id": build_id, "status": status}

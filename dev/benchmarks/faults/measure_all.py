@@ -1,7 +1,4 @@
-"""``python -m dev.benchmarks.peers.faults``: measure the fault table and write it as JSON.
-
-It takes about a quarter of an hour, in an environment with ``requirements.txt`` and this package.
-"""
+"""Measure the fault table of all providers and write it as JSON; it takes about 15 minutes."""
 
 from __future__ import annotations
 
@@ -22,12 +19,11 @@ from typing import Any
 
 import certifi
 
-from dev.benchmarks.peers.program import make_certificates
-from dev.benchmarks.peers.subjects import SUBJECTS
-from tests.faults.rows import ROWS
-from tests.faults.stage import TASKS, Pace
-
-TABLE = Path(__file__).parents[3] / "docs" / "fault_table.json"
+from dev.benchmarks.faults import TABLE
+from dev.benchmarks.faults.other_providers import PROVIDERS
+from dev.benchmarks.faults.program import make_certificates
+from dev.benchmarks.faults.rows import ROWS
+from dev.benchmarks.faults.setup import TASKS, Pace
 
 
 class Column:
@@ -49,7 +45,7 @@ class Column:
                 [
                     sys.executable,
                     "-m",
-                    "dev.benchmarks.peers.measure",
+                    "dev.benchmarks.faults.measure_provider",
                     package,
                     folder,
                     json.dumps(asdict(pace)),
@@ -57,7 +53,7 @@ class Column:
                 ],
                 env={**os.environ, **trusted, "AIRFLOW_HOME": str(folder / "airflow")},
                 stdout=log,
-                # Its server ends with it.
+                # Its server must end with it.
                 start_new_session=True,
             )
 
@@ -81,7 +77,7 @@ class Column:
 
 
 def main() -> None:
-    """Measure all providers at once and write the table."""
+    """Measure all providers in parallel and write the table."""
     options = _options()
     pace = Pace(
         minute=options.minute,
@@ -90,7 +86,7 @@ def main() -> None:
         read_timeout=5.0,
         slow=6.0,
         retry_after=4,
-        # This provider's default; the shorter one is for what would never end.
+        # This provider's default; the shorter one is for faults that never end.
         tolerance=900.0,
         short_tolerance=10.0,
         patience=3 * options.minute,
@@ -98,7 +94,7 @@ def main() -> None:
     rows = [row for row in ROWS if row.id in (options.row or [row.id])]
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         ids = [row.id for row in rows]
-        columns = [Column(package, Path(folder) / package, pace, ids) for package in SUBJECTS]
+        columns = [Column(package, Path(folder) / package, pace, ids) for package in PROVIDERS]
         try:
             measured = [column.result() for column in columns]
         finally:
@@ -114,7 +110,7 @@ def main() -> None:
         "rows": [
             {
                 "id": row.id,
-                "fault": pace.in_words(row.fault),
+                "fault": pace.describe(row.fault),
                 "right": row.right_ending,
                 "outcomes": {column["package"]: column["outcomes"][row.id] for column in measured},
             }
@@ -125,12 +121,8 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m dev.benchmarks.peers.faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m dev.benchmarks.faults", description=__doc__)
     parser.add_argument("--minute", type=float, default=60.0, help="seconds that stand for a minute")
     parser.add_argument("--row", action="append", choices=[row.id for row in ROWS], help="only this one; repeatable")
     parser.add_argument("--output", type=Path, default=TABLE, help="where to write")
     return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()

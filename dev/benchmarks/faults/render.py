@@ -1,13 +1,13 @@
-"""``python -m dev.benchmarks.peers.render``: write the fault table's measurement into its page, between two markers."""
+"""``python -m dev.benchmarks.faults.render``: write the measured fault table into its page between the markers."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from dev.benchmarks.peers.faults import TABLE
-from tests.faults.rows import FINISHED, STILL_WAITING
-from tests.faults.stage import BLOCKED
+from dev.benchmarks.faults import TABLE
+from dev.benchmarks.faults.rows import FINISHED, STILL_WAITING
+from dev.benchmarks.faults.setup import BLOCKED
 
 PAGE = TABLE.with_suffix(".md")
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 def rendered(table: dict[str, Any]) -> str:
     """Return a measurement in Markdown.
 
-    :param table: as ``dev.benchmarks.peers.faults`` writes it.
+    :param table: as ``dev.benchmarks.faults`` writes it.
     """
     providers = table["providers"]
     lines = [
@@ -39,7 +39,7 @@ def filled(page: str, table: dict[str, Any]) -> str:
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise ValueError("the page has no place for the table")
+        raise ValueError("the page has no markers for the table")
     return f"{before}{BEGIN}\n\n{rendered(table)}\n\n{END}{after}"
 
 
@@ -64,9 +64,9 @@ def _cell(outcome: dict[str, Any], tasks: int, *, expected: str) -> str:
         f"{outcome['requests']} requests",
     ]
     if STILL_WAITING in ended:
-        parts.append("**waits for ever**")
+        parts.append("**waits forever**")
     if outcome["longest_stop"] >= BLOCKED:
-        parts.append(f"**loop stopped {outcome['longest_stop']:.1f} s**")
+        parts.append(f"**loop blocked {outcome['longest_stop']:.1f} s**")
     return ", ".join(parts)
 
 

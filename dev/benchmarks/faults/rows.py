@@ -1,15 +1,15 @@
-"""The faults of the fault table: what each is, how it is provoked, and how this provider's tasks must end."""
+"""The faults of the fault table: how each one is injected, and how this provider's tasks must end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.faults.stage import NOWHERE, Stage
+from dev.benchmarks.faults.setup import UNKNOWN_HOST, Setup
 
-#: How a try ends that does not fail.
+#: How an attempt ends that does not fail.
 FINISHED = "finished"
-#: How a try is said to end whose trigger would wait for ever.
+#: How an attempt ends whose trigger would wait forever.
 STILL_WAITING = "still waiting"
 HOUR = 3600.0
 
@@ -18,23 +18,23 @@ HOUR = 3600.0
 class Row:
     """One fault.
 
-    :param id: its name, stable.
-    :param fault: what happens, for the reader of the table; ``{minute}`` and the like stand for the pace.
-    :param provoke: makes it happen.
-    :param starting: whether it meets the start of a build; else it meets the wait for one.
-    :param ends: how this provider's first try must end: finished, or by an error of this class; a retry then finishes.
-    :param right: how any first try must end: ``finished``, ``failed`` or ``either``; without it as this one's.
-    :param hits: how many requests of each task the server must have answered wrongly; None: the fault is none of the
-        server's, or any number will do.
-    :param most: how many requests the server may get for each task, retry and login included.
-    :param sign: what this provider must say of it, in its log or its error: the proof that the fault was met.
-    :param lasting: whether it ends only when the task has failed; this provider waits a shorter tolerance then.
-    :param tls: whether the server speaks TLS.
+    :param id: its stable name.
+    :param fault: the text in the table; ``{minute}`` and similar names are replaced by times.
+    :param inject: injects it.
+    :param starting: whether it hits the start of a build; otherwise it hits the wait.
+    :param ends: how this provider's first attempt must end: finished, or with an error of this class.
+        Its retry finishes.
+    :param right: how any first attempt must end: ``finished``, ``failed`` or ``either``; by default as this provider's.
+    :param hits: how many requests of each task the fault must hit; None: any number, or no fault of the server.
+    :param most: the most requests per task that the server may receive, including retry and login.
+    :param sign: text that this provider's log or error must contain, which proves that the fault took place.
+    :param lasting: whether it lasts until the task has failed; this provider has a shorter tolerance then.
+    :param tls: whether the server uses TLS.
     """
 
     id: str
     fault: str
-    provoke: Callable[[Stage], None]
+    inject: Callable[[Setup], None]
     starting: bool = False
     ends: str = FINISHED
     right: str = ""
@@ -46,33 +46,33 @@ class Row:
 
     @property
     def right_ending(self) -> str:
-        """How any provider's first try must end."""
+        """How any provider's first attempt must end."""
         return self.right or (FINISHED if self.ends == FINISHED else "failed")
 
 
-def _down(stage: Stage, seconds: float) -> None:
-    stage.down()
-    stage.later(seconds, stage.up)
+def _down(setup: Setup, seconds: float) -> None:
+    setup.down()
+    setup.later(seconds, setup.up)
 
 
-def _restart(stage: Stage) -> None:
-    stage.down()
-    stage.up()
+def _restart(setup: Setup) -> None:
+    setup.down()
+    setup.up()
 
 
-def _clock(stage: Stage) -> None:
-    stage.later(stage.pace.build / 4, lambda: stage.jump(2 * HOUR))
-    stage.later(stage.pace.build / 2, lambda: stage.jump(-4 * HOUR))
+def _clock(setup: Setup) -> None:
+    setup.later(setup.pace.build / 4, lambda: setup.jump(2 * HOUR))
+    setup.later(setup.pace.build / 2, lambda: setup.jump(-4 * HOUR))
 
 
-def _vanish(stage: Stage) -> None:
-    for build_id in stage.builds:
-        stage.control.delete_build(build_id)
+def _vanish(setup: Setup) -> None:
+    for build_id in setup.builds:
+        setup.control.delete_build(build_id)
 
 
-def _busy(stage: Stage, retry_after: str) -> None:
-    # Whoever asks again before the time is answered the same again, and is counted.
-    stage.polls("status", seconds=stage.pace.busy, status=503, headers={"Retry-After": retry_after})
+def _busy(setup: Setup, retry_after: str) -> None:
+    # Polls before that time get the same response and are counted.
+    setup.polls("status", seconds=setup.pace.busy, status=503, headers={"Retry-After": retry_after})
 
 
 WAITING = (
@@ -96,60 +96,60 @@ WAITING = (
     Row("refused", "connection refused for {minute}", lambda s: _down(s, s.pace.minute), sign="Cannot connect"),
     Row("reset-once", "connection reset, once", lambda s: s.polls("reset"), hits=1),
     Row("reset-twice", "connection reset, twice in a row", lambda s: s.polls("reset", times=2), hits=2),
-    Row("truncated", "body cut in the middle, once", lambda s: s.polls("truncate"), hits=1),
+    Row("truncated", "truncated body, once", lambda s: s.polls("truncate"), hits=1),
     Row(
         "html",
         "200 with an HTML page, once",
         lambda s: s.polls("status", status=200, body="<html>busy</html>", content_type="text/html"),
         hits=1,
     ),
-    Row("slow", "answer after {slow}, once", lambda s: s.polls("delay", delay=s.pace.slow), hits=1),
+    Row("slow", "response after {slow}, once", lambda s: s.polls("delay", delay=s.pace.slow), hits=1),
     Row("401-once", "401, once (the token has expired)", lambda s: s.polls("expired"), hits=1),
     Row(
         "401-for-ever",
-        "401, for ever",
+        "401, forever",
         lambda s: s.polls("expired", times=None),
         ends="NotAuthenticatedError",
         hits=2,
         lasting=True,
     ),
-    Row("404", "404, for ever", lambda s: s.polls("status", times=None, status=404), ends="NotFoundError", hits=1),
-    Row("vanishes", "the build vanishes", _vanish, ends="NotFoundError"),
+    Row("404", "404, forever", lambda s: s.polls("status", times=None, status=404), ends="NotFoundError", hits=1),
+    Row("vanishes", "the build is deleted", _vanish, ends="NotFoundError"),
     Row(
         "dns",
-        "host name without an address, for ever",
-        lambda s: s.connect(NOWHERE),
+        "unknown host name, forever",
+        lambda s: s.connect(UNKNOWN_HOST),
         ends="ConnectionFailedError",
-        sign=NOWHERE,
+        sign=UNKNOWN_HOST,
         lasting=True,
     ),
     Row(
         "tls",
-        "certificate of an unknown authority, for ever",
+        "certificate of an unknown authority, forever",
         lambda s: s.show_certificate("unknown.pem"),
         ends="ConnectionFailedError",
         sign="CERTIFICATE_VERIFY_FAILED",
         lasting=True,
         tls=True,
     ),
-    Row("status-twice", "a status that is not documented, twice", lambda s: s.strange_status(2), hits=2),
+    Row("status-twice", "undocumented status, twice", lambda s: s.undocumented_status(2), hits=2),
     Row(
         "status-for-ever",
-        "a status that is not documented, for ever",
-        lambda s: s.strange_status(None),
+        "undocumented status, forever",
+        lambda s: s.undocumented_status(None),
         ends="ProtocolError",
         most=15,
         sign="'PAUSED'",
         lasting=True,
     ),
     Row("restart", "the server is restarted", _restart),
-    Row("clock", "the clock jumps two hours on, then four back", _clock),
+    Row("clock", "the clock jumps 2 hours ahead, then 4 hours back", _clock),
 )
 
 STARTING = (
     Row(
         "post-reset-before",
-        "start: connection reset, nothing was done",
+        "start: connection reset, build not started",
         lambda s: s.start("reset"),
         starting=True,
         ends="BuildStartUncertainError",
@@ -160,35 +160,35 @@ STARTING = (
     ),
     Row(
         "post-reset-after",
-        "start: connection reset, the build was started",
+        "start: connection reset, build started",
         lambda s: s.start("reset", work=True),
         starting=True,
         hits=1,
     ),
     Row(
         "post-502-after",
-        "start: 502, the build was started",
+        "start: 502, build started",
         lambda s: s.start("status", status=502, work=True),
         starting=True,
         hits=1,
     ),
     Row(
         "post-truncated",
-        "start: body cut in the middle, the build was started",
+        "start: truncated body, build started",
         lambda s: s.start("truncate"),
         starting=True,
         hits=1,
     ),
     Row(
         "post-slow",
-        "start: answer after {slow}, the build is started then",
+        "start: response after {slow}, build started then",
         lambda s: s.start("delay", delay=s.pace.slow),
         starting=True,
         hits=1,
     ),
     Row(
         "post-503",
-        "start: 503 with `Retry-After`, nothing was done",
+        "start: 503 with `Retry-After`, build not started",
         lambda s: s.start("status", status=503, headers={"Retry-After": "1"}),
         starting=True,
         hits=1,

@@ -1,7 +1,7 @@
-"""An emulator that also answers in the words of dbt Cloud, Databricks and Airbyte: their jobs are its builds.
+"""An emulator that also has the APIs of dbt Cloud, Databricks and Airbyte: their jobs are its builds.
 
 The same faults act on all of them, because they come before everything else. Start one with
-``python -m dev.benchmarks.peers.server``.
+``python -m dev.benchmarks.faults.server``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from dev.benchmarks.peers import words
+from dev.benchmarks.faults import services
 from mkw_airflow_provider.emulator.api.app import create_api
 from mkw_airflow_provider.emulator.api.middleware import ApiMiddleware
 from mkw_airflow_provider.emulator.faults.faults import Faults
@@ -34,25 +34,25 @@ BACKLOG = 128
 
 
 def create_app(state: State, faults: Faults, connections: Connections) -> ASGIApp:
-    """Return the emulator's application with the peers' paths before its own.
+    """Return the emulator's application with the paths of the other services before its own.
 
     :param state: the emulator's database and switches.
     :param faults: the faults that hit requests.
     :param connections: the clients' connections.
     """
     routes = [
-        Route(words.DBT_START, _starting(state, words.dbt_started), methods=["POST"]),
-        Route(words.DBT_LOOK, _looking(state, words.dbt_run)),
-        Route(words.DATABRICKS_START, _starting(state, words.databricks_started), methods=["POST"]),
-        Route(words.DATABRICKS_LOOK, _looking(state, words.databricks_run)),
-        Route(words.AIRBYTE_START, _starting(state, words.airbyte_job), methods=["POST"]),
-        Route(words.AIRBYTE_LOOK, _looking(state, words.airbyte_job)),
+        Route(services.DBT_START, _start_route(state, services.dbt_started), methods=["POST"]),
+        Route(services.DBT_POLL, _poll_route(state, services.dbt_run)),
+        Route(services.DATABRICKS_START, _start_route(state, services.databricks_started), methods=["POST"]),
+        Route(services.DATABRICKS_POLL, _poll_route(state, services.databricks_run)),
+        Route(services.AIRBYTE_START, _start_route(state, services.airbyte_job), methods=["POST"]),
+        Route(services.AIRBYTE_POLL, _poll_route(state, services.airbyte_job)),
         Mount("/", create_api(state, faults, connections)),
     ]
     return RunInPath(ApiMiddleware(Starlette(routes=routes), state, faults, connections))
 
 
-def _starting(state: State, answer: Any) -> Any:
+def _start_route(state: State, answer: Any) -> Any:
     async def start(request: Request) -> Response:
         user = state.store.find("users", name="demo")[0]
         project = state.store.find("projects", name="DEMO_PROJECT")[0]
@@ -63,21 +63,21 @@ def _starting(state: State, answer: Any) -> Any:
     return start
 
 
-def _looking(state: State, answer: Any) -> Any:
-    async def look(request: Request) -> Response:
+def _poll_route(state: State, answer: Any) -> Any:
+    async def poll(request: Request) -> Response:
         try:
             build = lookups.by_id(state, "builds", int(request.path_params["run"]))
         except ApiError as error:
             return JSONResponse({"message": error.message}, error.status)
         return JSONResponse(answer(build["id"], builds.status(build)))
 
-    return look
+    return poll
 
 
 class RunInPath:
-    """Puts the run that Databricks' client asks for into the path, where a fault can tell runs apart.
+    """Moves the run id of Databricks' client into the path, so that a fault can hit a single run.
 
-    Its hook names the run in the query, and its trigger in the body of the GET.
+    Its hook sends the id in the query, its trigger in the body of the GET.
 
     :param app: serves the request.
     """
@@ -87,7 +87,7 @@ class RunInPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["path"] != words.DATABRICKS_LOOK_SENT:
+        if scope["path"] != services.DATABRICKS_POLL_SENT:
             await self._app(scope, receive, send)
             return
         chunks: list[bytes] = []
@@ -98,7 +98,7 @@ class RunInPath:
             more = message.get("more_body", False)
         body = b"".join(chunks)
         run = dict(parse_qsl(scope["query_string"].decode())).get("run_id") or json.loads(body)["run_id"]
-        path = words.DATABRICKS_LOOK.format(run=run)
+        path = services.DATABRICKS_POLL.format(run=run)
         unread = True
 
         async def again() -> Message:
@@ -112,8 +112,8 @@ class RunInPath:
 
 
 def main() -> None:
-    """Serve until the process is ended."""
-    parser = argparse.ArgumentParser(prog="python -m dev.benchmarks.peers.server", description=__doc__)
+    """Serve until the process ends."""
+    parser = argparse.ArgumentParser(prog="python -m dev.benchmarks.faults.server", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
     parser.add_argument("--database", required=True, help="file that keeps the state")
     parser.add_argument("--certificate", required=True, help="PEM file with certificate and key")

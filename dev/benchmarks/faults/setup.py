@@ -1,4 +1,4 @@
-"""Where a fault is provoked: a server, the provider that it meets, and the pace at which both go."""
+"""What a fault needs: a server, a provider whose tasks it hits, and the times of both."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from typing import Any, Protocol
 
 from mkw_airflow_provider.emulator import Control
 
-#: How many tasks, each with a build of its own, meet a fault together.
+#: Number of tasks, each with a build of its own.
 TASKS = 3
-#: A loop that stands still for this many seconds keeps all other waiting tasks waiting.
+#: Seconds from which on a blocked loop counts, because it delays all other triggers.
 BLOCKED = 0.1
-#: A name that no resolver knows (RFC 2606).
-NOWHERE = "metakraftwerk.invalid"
+#: A host name that cannot be resolved (RFC 2606).
+UNKNOWN_HOST = "metakraftwerk.invalid"
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long things take, in seconds.
+    """Times in seconds.
 
     :param minute: what stands for a minute.
-    :param build: a build.
-    :param poll_interval: the pause between two looks, or the longest one.
-    :param read_timeout: this provider's; ``slow`` is longer.
-    :param slow: a slow answer.
-    :param retry_after: what a server asks for with ``Retry-After``; whole seconds.
+    :param build: duration of a build.
+    :param poll_interval: the pause between two polls, or the longest one.
+    :param read_timeout: this provider's read timeout; ``slow`` is longer.
+    :param slow: time of a slow response.
+    :param retry_after: the value of ``Retry-After``, an integer.
     :param tolerance: this provider's ``outage_tolerance``.
-    :param short_tolerance: the same, where a fault does not end by itself.
-    :param patience: after so long a trigger that has sent nothing is taken to wait for ever.
+    :param short_tolerance: the same for faults that do not end by themselves.
+    :param patience: time after which a trigger without an event counts as waiting forever.
     """
 
     minute: float
@@ -50,80 +50,80 @@ class Pace:
 
     @property
     def busy(self) -> float:
-        """How long a server is too busy to answer: less than it asks for with ``Retry-After``."""
+        """How long a server is busy: less than its ``Retry-After``."""
         return 0.7 * self.retry_after
 
-    def in_words(self, text: str) -> str:
-        """Return a text with the times that stand in it in braces."""
+    def describe(self, text: str) -> str:
+        """Return a text with the names in braces replaced by times."""
         names = {"minute": self.minute, "busy": self.busy, "slow": self.slow}
         return text.format(**{name: f"{seconds:g} s" for name, seconds in names.items()})
 
 
 class Server(Protocol):
-    """A server that a fault can strike as a whole.
+    """A server that can be stopped and started.
 
-    :param control: sets its faults and reads what happened.
-    :param certificate: the file that it shows on TLS; None where it speaks plain HTTP.
+    :param control: its control API.
+    :param certificate: the file with its TLS certificate; None for plain HTTP.
     """
 
     control: Control
     certificate: Path | None
 
     def start(self) -> None:
-        """Serve again, on the same port and with the same state."""
+        """Start again on the same port with the same state."""
 
     def stop(self) -> None:
-        """End, and refuse connections."""
+        """Stop and refuse connections."""
 
 
-class Subject(Protocol):
-    """A provider whose tasks meet the faults.
+class Provider(Protocol):
+    """A provider whose tasks the faults hit.
 
     :param start_path: glob of the path that starts a build.
     """
 
     start_path: str
 
-    def forget(self) -> None:
-        """Forget what only the server before its reset knows: its tokens."""
+    def forget_tokens(self) -> None:
+        """Delete tokens from before a reset of the server."""
 
     def connection(self, server: Server, pace: Pace, *, tolerance: float, host: str | None) -> dict[str, str]:
         """Return the environment variable that is the Airflow connection.
 
-        :param host: instead of the server's.
+        :param host: a host instead of the server's.
         """
 
     def operator(self, task_id: str, pace: Pace) -> Any:
         """Return an operator that starts a build and waits for it in the triggerer."""
 
-    def hasten(self, trigger: Any, pace: Pace) -> None:
-        """Set a trigger's poll interval where its operator offers no way to."""
+    def set_poll_interval(self, trigger: Any, pace: Pace) -> None:
+        """Set a trigger's poll interval if its operator has no parameter for it."""
 
     def build_id(self, trigger: Any) -> int:
         """Return which build a trigger waits for."""
 
     def poll_path(self, build_id: int) -> str:
-        """Return the path by which the trigger looks at a build."""
+        """Return the path that the trigger polls."""
 
-    def look_alike(self, build_id: int, status: str) -> dict[str, Any]:
-        """Return the answer to a look, with a status of one's own."""
+    def status_response(self, build_id: int, status: str) -> dict[str, Any]:
+        """Return the response to a poll with a given status."""
 
 
-class Stage:
-    """One fault, met by the tasks of one provider.
+class Setup:
+    """One fault that hits the tasks of one provider.
 
-    :param server: what they talk to.
-    :param subject: whose tasks they are.
-    :param pace: how fast all goes.
+    :param server: the server of the tasks.
+    :param provider: whose tasks they are.
+    :param pace: the times.
     :param tolerance: this provider's ``outage_tolerance``.
-    :param jump: shifts the wall clock by so many seconds.
+    :param jump: shifts the wall clock by a number of seconds.
     """
 
     def __init__(
-        self, server: Server, subject: Subject, pace: Pace, *, tolerance: float, jump: Callable[[float], None]
+        self, server: Server, provider: Provider, pace: Pace, *, tolerance: float, jump: Callable[[float], None]
     ) -> None:
         self.server = server
-        self.subject = subject
+        self.provider = provider
         self.pace = pace
         self.jump = jump
         self.builds: list[int] = []
@@ -139,46 +139,46 @@ class Stage:
         return self.server.control
 
     def polls(self, action: str, *, times: int | None = 1, seconds: float | None = None, **arguments: Any) -> None:
-        """Set a fault for the looks at each build.
+        """Set a fault for the polls of each build.
 
-        :param times: how often for each build; None without limit.
-        :param seconds: for how long, from the first look on.
+        :param times: how many polls per build; None: no limit.
+        :param seconds: for how long from the first poll on.
         """
         for build_id in self.builds:
-            path = self.subject.poll_path(build_id)
+            path = self.provider.poll_path(build_id)
             self.control.fault(action, method="GET", path=path, times=times, seconds=seconds, **arguments)
 
-    def strange_status(self, times: int | None) -> None:
-        """Let each build show a status that is not documented."""
+    def undocumented_status(self, times: int | None) -> None:
+        """Let each build have an undocumented status."""
         for build_id in self.builds:
-            body = self.subject.look_alike(build_id, "PAUSED")
-            path = self.subject.poll_path(build_id)
+            body = self.provider.status_response(build_id, "PAUSED")
+            path = self.provider.poll_path(build_id)
             self.control.fault("status", method="GET", path=path, times=times, status=200, body=body)
 
     def start(self, action: str, **arguments: Any) -> None:
         """Set a fault for the next request that starts a build."""
-        self.control.fault(action, method="POST", path=self.subject.start_path, **arguments)
+        self.control.fault(action, method="POST", path=self.provider.start_path, **arguments)
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do something so many seconds after the tasks have begun to meet the fault."""
+        """Do something a number of seconds after the fault has begun."""
         self._later.append((seconds, action))
 
-    def begin(self) -> None:
-        """Let the time run for what is to be done later."""
+    def start_timers(self) -> None:
+        """Start the timers of what is to be done later."""
         self._timers = [threading.Timer(seconds, action) for seconds, action in self._later]
         for timer in self._timers:
             timer.start()
         self._later = []
 
     def retry_at(self) -> str:
-        """Return the moment of ``Retry-After`` as an HTTP date: counted from the latest first look."""
+        """Return the moment of ``Retry-After`` as an HTTP date: counted from the latest first poll."""
         # The server's own date is up to a second old.
         seconds = self.pace.retry_after + 1 + 2 * self.pace.poll_interval
         moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
         return format_datetime(moment, usegmt=True)
 
     def down(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self.server.stop()
         self._down = True
 
@@ -191,7 +191,7 @@ class Stage:
     def show_certificate(self, name: str) -> None:
         """Restart the server with another certificate.
 
-        :param name: of a file beside the certificate that it shows.
+        :param name: name of a file in the folder of its certificate.
         """
         shown = self.server.certificate
         if shown is not None:
@@ -204,12 +204,12 @@ class Stage:
 
         :param host: a host other than the server's.
         """
-        os.environ.update(self.subject.connection(self.server, self.pace, tolerance=self._tolerance, host=host))
+        os.environ.update(self.provider.connection(self.server, self.pace, tolerance=self._tolerance, host=host))
 
-    def mend(self) -> None:
-        """End the fault, and count whom it met."""
+    def end_fault(self) -> None:
+        """End the fault and count its hits."""
         for timer in self._timers:
-            # Not cancelled: what is down must come up again.
+            # Not canceled: a stopped server must be started again.
             timer.join()
         self._timers = []
         self.up()
@@ -220,7 +220,7 @@ class Stage:
 
 
 class Clock:
-    """The wall clock of this process, which can be made to jump."""
+    """The wall clock of this process, which can jump."""
 
     def __init__(self) -> None:
         self._real = time.time
@@ -231,5 +231,5 @@ class Clock:
         return self._real() + self._shift
 
     def jump(self, seconds: float) -> None:
-        """Shift the clock by so many seconds."""
+        """Shift the clock by a number of seconds."""
         self._shift += seconds

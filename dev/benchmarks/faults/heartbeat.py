@@ -1,4 +1,4 @@
-"""How long an event loop stood still, whoever else uses the machine."""
+"""How long an event loop was blocked, whatever else runs on the machine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import gc
 import threading
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 BEAT = 0.01
 
 
-class _Neighbour(threading.Thread):
-    """A thread that wakes as often as the loop should, and counts: what it can do, the machine has time for."""
+class _OtherThread(threading.Thread):
+    """A thread that wakes up as often as the loop should and counts, to tell a blocked loop from a busy machine."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -30,37 +34,37 @@ class _Neighbour(threading.Thread):
 
 
 class Heartbeat:
-    """Measures the longest stop of the running event loop, in seconds, while its context is open.
+    """Measures for how long the running event loop is blocked at most, in seconds, while its context is open.
 
-    Between two wake-ups of a task that sleeps for 10 ms, a stop is what the loop's thread computed (its CPU time), or
-    what it slept through while a thread beside it went on waking. So a busy machine does not count: it slows both.
-    What the process held before is kept from garbage collection meanwhile: to search it takes longer than a stop may.
+    Between two wake-ups of a task that sleeps for 10 ms, the loop is blocked while its thread computes (CPU time), or
+    while it sleeps and another thread keeps waking up. A busy machine does not count: it slows both threads.
+    Older objects are excluded from garbage collection meanwhile, because searching them takes too long.
     """
 
     def __init__(self) -> None:
         self.longest = 0.0
-        self._neighbour = _Neighbour()
+        self._other_thread = _OtherThread()
 
-    async def __aenter__(self) -> Heartbeat:
+    async def __aenter__(self) -> Self:
         gc.freeze()
-        self._neighbour.start()
+        self._other_thread.start()
         self._task = asyncio.create_task(self._beat())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # What came last may have been the longest.
+        # The last block may have been the longest.
         await asyncio.sleep(2 * BEAT)
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        self._neighbour.end()
+        self._other_thread.end()
         gc.unfreeze()
 
     async def _beat(self) -> None:
         while True:
-            computed, beats = time.thread_time(), self._neighbour.beats
+            computed, beats = time.thread_time(), self._other_thread.beats
             await asyncio.sleep(BEAT)
-            slept = (self._neighbour.beats - beats - 1) * BEAT
+            slept = (self._other_thread.beats - beats - 1) * BEAT
             self.longest = max(self.longest, time.thread_time() - computed, slept)

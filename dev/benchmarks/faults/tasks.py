@@ -1,4 +1,4 @@
-"""Tasks as Airflow runs them, without its processes: tries, deferral, the trigger's event, a retry."""
+"""Tasks as Airflow runs them, without its processes: attempts, deferral, the event of the trigger, a retry."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from tests.faults.rows import FINISHED, STILL_WAITING
+from dev.benchmarks.faults.rows import FINISHED, STILL_WAITING
 
 
 @dataclass
 class TaskInstance:
-    """What an operator reads of its task instance; a try begins with no XComs, as in Airflow."""
+    """What an operator reads of its task instance; an attempt starts without XComs, as in Airflow."""
 
     dag_id: str
     run_id: str
@@ -29,7 +29,7 @@ class TaskInstance:
     xcoms: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Keep a value, as JSON could."""
+        """Store a value in its JSON form."""
         self.xcoms[key] = json.loads(json.dumps(value))
 
     def xcom_pull(self, task_ids: Any = None, key: str = "return_value", map_indexes: Any = None) -> Any:
@@ -39,13 +39,13 @@ class TaskInstance:
 
 
 class Task:
-    """One task instance and its tries.
+    """One task instance and its attempts.
 
-    ``endings`` tells how each try ended, ``errors`` by what those failed that did, ``result`` what the newest returned,
-    ``deferred`` what it waits for, and ``event`` what that sent, the error that ended it, or None, if it goes on.
+    ``endings`` tells how each attempt ended, ``errors`` has the errors, ``result`` what the newest attempt returned,
+    ``deferred`` its deferral, and ``event`` the event of the trigger, its error, or None if it is still waiting.
 
     :param instance: what the operator sees of it.
-    :param make: makes the operator anew: each try is a process of its own.
+    :param make: makes a new operator: each attempt is a process of its own.
     """
 
     def __init__(self, instance: TaskInstance, make: Callable[[], Any]) -> None:
@@ -60,22 +60,22 @@ class Task:
 
     @property
     def wants_retry(self) -> bool:
-        """Whether Airflow would start another try."""
+        """Whether Airflow would start another attempt."""
         failed = self.deferred is None and self.endings[-1] not in (FINISHED, STILL_WAITING)
         may_retry = not (self.errors and isinstance(self.errors[-1], AirflowFailException))
         return failed and may_retry and self.instance.try_number <= self.instance.max_tries
 
-    def begin(self) -> None:
-        """Run a try up to its end or to its deferral."""
+    def start(self) -> None:
+        """Run an attempt up to its end or its deferral."""
         self.instance.try_number = len(self.endings) + 1
         self.instance.xcoms.clear()
         self._operator = self._make()
         self._step(lambda: self._operator.execute(self._context))
 
     def trigger(self) -> Any:
-        """Return the trigger that the try waits for, made anew from what Airflow keeps of it.
+        """Return the trigger of a deferred attempt, made from what Airflow stores of it.
 
-        :raises ValueError: if the try does not wait.
+        :raises ValueError: the attempt is not deferred.
         """
         if self.deferred is None:
             raise ValueError("The task is not deferred")
@@ -83,10 +83,10 @@ class Task:
         module, _, name = path.rpartition(".")
         return getattr(import_module(module), name)(**json.loads(json.dumps(arguments)))
 
-    def go_on(self) -> None:
-        """Run the try on after its trigger, with the event that the trigger sent.
+    def resume(self) -> None:
+        """Resume the attempt with the event of its trigger.
 
-        :raises ValueError: if the try does not wait.
+        :raises ValueError: the attempt is not deferred.
         """
         deferred, self.deferred = self.deferred, None
         if deferred is None:
@@ -118,10 +118,10 @@ class Task:
 
 
 async def first_event(trigger: Any, patience: float) -> Any:
-    """Run a trigger as the triggerer does, up to its first event.
+    """Run a trigger as the triggerer does up to its first event.
 
     :param patience: seconds after which it is stopped.
-    :return: the event's payload, the error that the trigger raised, or None, if it was stopped.
+    :return: the event's payload, the error that the trigger raised, or None if it was stopped.
     """
     try:
         return await asyncio.wait_for(_run(trigger), patience)
@@ -142,6 +142,7 @@ async def _run(trigger: Any) -> Any:
 async def _portal() -> None:
     """Let synchronous code of a trigger wait for the loop, as the triggerer of Airflow 3 does."""
     try:
+        # Airflow 2.11 does not have it.
         import greenback
     except ImportError:
         return

@@ -1,4 +1,4 @@
-"""One provider's column of the fault table. ``python -m dev.benchmarks.peers.faults`` runs it for each."""
+"""One provider's column of the fault table. ``python -m dev.benchmarks.faults`` runs it for each."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dev.benchmarks.peers.program import ServerProgram
-from dev.benchmarks.peers.subjects import SUBJECTS
+from dev.benchmarks.faults.other_providers import PROVIDERS
+from dev.benchmarks.faults.program import ServerProgram
+from dev.benchmarks.faults.rows import ROWS, Row
+from dev.benchmarks.faults.run_row import run_row
+from dev.benchmarks.faults.setup import Clock, Pace
 from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.triggers import watch
-from tests.faults.play import play
-from tests.faults.rows import ROWS, Row
-from tests.faults.stage import Clock, Pace
 
-#: What is loaded once in a triggerer's life is loaded before anything is measured.
-CALM = Row("calm", "nothing happens", lambda _: None)
+#: Runs first, so that nothing is imported during a measurement.
+WARM_UP = Row("warm-up", "no fault", lambda _: None)
 
 
 def measure(package: str, folder: Path, pace: Pace, wanted: list[str]) -> dict[str, Any]:
-    """Let a provider's tasks meet the faults, one after the other.
+    """Run a provider's tasks through the faults, one after the other.
 
-    :param package: name of its distribution, a key of :data:`SUBJECTS`.
+    :param package: name of its distribution, a key of :data:`PROVIDERS`.
     :param folder: with the certificates; the server's state goes there, too.
     :param wanted: ids of the rows.
     :return: ``package``, ``version``, and ``outcomes`` by the ids of the rows.
     """
-    subject, clock = SUBJECTS[package](), Clock()
+    provider, clock = PROVIDERS[package](), Clock()
     time.time = clock
-    # This provider took its clock when it was imported.
+    # This provider read its clock when it was imported.
     watch.ApiSession = partial(ApiSession, wall=clock)  # type: ignore[attr-defined,assignment]
     outcomes: dict[str, dict[str, Any]] = {}
     with ServerProgram(folder) as server:
-        play(CALM, subject, server, pace, clock)
+        run_row(WARM_UP, provider, server, pace, clock)
         for row in ROWS:
             if row.id in wanted:
-                outcome, tasks = play(row, subject, server, pace, clock)
+                outcome, tasks = run_row(row, provider, server, pace, clock)
                 outcomes[row.id] = outcome.to_dict()
                 words = [str(error)[:200] for task in tasks for error in task.errors[:1]]
                 sys.stderr.write(f"{package} {row.id}: {json.dumps(outcomes[row.id])} {words[:1]}\n")
@@ -47,7 +47,7 @@ def measure(package: str, folder: Path, pace: Pace, wanted: list[str]) -> dict[s
 
 
 def main() -> None:
-    """Measure what the arguments say, and write ``column.json`` into the folder."""
+    """Measure what the arguments name and write ``column.json`` into the folder."""
     package, name, pace, *wanted = sys.argv[1:]
     folder = Path(name)
     column = measure(package, folder, Pace(**json.loads(pace)), wanted)

@@ -1,4 +1,4 @@
-"""The server of a measurement: a program of its own, which can be killed and started again."""
+"""The server of a measurement in a process of its own, which can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 HOST = "127.0.0.1"
-PATIENCE = 60.0
+START_TIMEOUT = 60.0
 
 
 def make_certificates(folder: Path) -> None:
@@ -33,7 +33,7 @@ def make_certificates(folder: Path) -> None:
 
 
 class ServerProgram:
-    """``dev.benchmarks.peers.server`` on a free port. As a context manager it starts, and is ended.
+    """``dev.benchmarks.faults.server`` on a free port. The context manager starts and stops it.
 
     :param folder: with the certificates; the state goes there, too.
     """
@@ -43,27 +43,27 @@ class ServerProgram:
         self._database = folder / "metakraftwerk.db"
         with socket.create_server((HOST, 0)) as free:
             self._port = free.getsockname()[1]
-        # Whose certificate it shows is the clients' business.
+        # Only the measured clients verify its certificate.
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         self.control = Control(f"https://{HOST}:{self._port}", trusting)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Serve, on the same port and with the same state as before.
+        """Start it on the same port with the same state as before.
 
-        :raises RuntimeError: if it does not within a minute.
+        :raises RuntimeError: if it does not respond within a minute.
         """
         options = ["--port", str(self._port), "--database", str(self._database), "--certificate", str(self.certificate)]
-        self._process = subprocess.Popen([sys.executable, "-m", "dev.benchmarks.peers.server", *options])  # noqa: S603
-        deadline = time.monotonic() + PATIENCE
+        self._process = subprocess.Popen([sys.executable, "-m", "dev.benchmarks.faults.server", *options])  # noqa: S603
+        deadline = time.monotonic() + START_TIMEOUT
         while not self._serves():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("the server did not start")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Kill it, as a crash would."""
+        """Kill it, as a crash does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

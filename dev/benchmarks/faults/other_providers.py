@@ -1,4 +1,4 @@
-"""The providers that meet the faults: their operators and triggers as released, with nothing but poll intervals set."""
+"""The compared providers: their operators and triggers as released, with only the poll intervals changed."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from dev.benchmarks.peers import words
-from tests.faults.provider import MetaKraftwerk
-from tests.faults.stage import Pace, Server, Subject
+from dev.benchmarks.faults import services
+from dev.benchmarks.faults.setup import Pace, Provider, Server
+from dev.benchmarks.faults.this_provider import MetaKraftwerk
 
 
-class _Peer:
-    """What the peers have in common.
+class _OtherProvider:
+    """What the other providers have in common.
 
     :param start_path: path that starts a run.
-    :param look: pattern of the path by which a trigger looks at a run.
+    :param poll: template of the path that a trigger polls.
     :param run: name of the trigger's attribute that holds the run.
     :param interval: name of the trigger's attribute that holds its poll interval.
     :param variable: name of the environment variable that is the Airflow connection.
     """
 
     start_path: str
-    look: str
+    poll: str
     run: str
     interval: str
     variable: str
 
-    def forget(self) -> None:
-        """Do nothing: the peers have tokens that do not change."""
+    def forget_tokens(self) -> None:
+        """Do nothing: their tokens do not change."""
 
     def connection(self, server: Server, pace: Pace, *, tolerance: float, host: str | None) -> dict[str, str]:
-        """Return the environment variable that is the Airflow connection; the peers have no tolerance to set."""
+        """Return the environment variable that is the Airflow connection; they have no outage tolerance."""
         parts = urlsplit(server.control.url)
         return {self.variable: json.dumps(self.fields(host or parts.hostname or "", parts.port or 443))}
 
@@ -39,7 +39,7 @@ class _Peer:
         """Return the fields of the Airflow connection."""
         raise NotImplementedError
 
-    def hasten(self, trigger: Any, pace: Pace) -> None:
+    def set_poll_interval(self, trigger: Any, pace: Pace) -> None:
         """Set a trigger's poll interval."""
         setattr(trigger, self.interval, pace.poll_interval)
 
@@ -48,38 +48,44 @@ class _Peer:
         return int(getattr(trigger, self.run))
 
     def poll_path(self, build_id: int) -> str:
-        """Return the path by which the trigger looks at a run."""
-        return self.look.format(run=build_id)
+        """Return the path that the trigger polls."""
+        return self.poll.format(run=build_id)
 
 
-class DbtCloud(_Peer):
+class DbtCloud(_OtherProvider):
     """:class:`DbtCloudRunJobOperator` and its trigger."""
 
-    start_path, look, run, interval = words.DBT_START, words.DBT_LOOK, "run_id", "poll_interval"
+    start_path, poll, run, interval = services.DBT_START, services.DBT_POLL, "run_id", "poll_interval"
     variable = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"
 
     def fields(self, host: str, port: int) -> dict[str, Any]:
         """Return the fields of the Airflow connection."""
-        account = str(words.DBT_ACCOUNT)
+        account = str(services.DBT_ACCOUNT)
         return {"conn_type": "dbt_cloud", "host": f"{host}:{port}", "login": account, "password": "a-token"}
 
     def operator(self, task_id: str, pace: Pace) -> Any:
         """Return an operator that starts a run and waits for it in the triggerer."""
+        # Imported here, because only the environment of the benchmarks has the other providers.
         from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator  # type: ignore[import-not-found,unused-ignore]
 
         return DbtCloudRunJobOperator(
-            task_id=task_id, job_id=words.DBT_JOB, trigger_reason="faults", deferrable=True, retries=1
+            task_id=task_id, job_id=services.DBT_JOB, trigger_reason="faults", deferrable=True, retries=1
         )
 
-    def look_alike(self, build_id: int, status: str) -> dict[str, Any]:
-        """Return the answer to a look, with a status of one's own."""
-        return words.dbt_run(build_id, status)
+    def status_response(self, build_id: int, status: str) -> dict[str, Any]:
+        """Return the response to a poll with a given status."""
+        return services.dbt_run(build_id, status)
 
 
-class Databricks(_Peer):
+class Databricks(_OtherProvider):
     """:class:`DatabricksRunNowOperator` and its trigger."""
 
-    start_path, look, run, interval = words.DATABRICKS_START, words.DATABRICKS_LOOK, "run_id", "polling_period_seconds"
+    start_path, poll, run, interval = (
+        services.DATABRICKS_START,
+        services.DATABRICKS_POLL,
+        "run_id",
+        "polling_period_seconds",
+    )
     variable = "AIRFLOW_CONN_DATABRICKS_DEFAULT"
 
     def fields(self, host: str, port: int) -> dict[str, Any]:
@@ -88,40 +94,42 @@ class Databricks(_Peer):
 
     def operator(self, task_id: str, pace: Pace) -> Any:
         """Return an operator that starts a run and waits for it in the triggerer."""
+        # Imported here, because only the environment of the benchmarks has the other providers.
         from airflow.providers.databricks.operators.databricks import DatabricksRunNowOperator  # type: ignore[import-not-found,unused-ignore]
 
-        return DatabricksRunNowOperator(task_id=task_id, job_id=words.DATABRICKS_JOB, deferrable=True, retries=1)
+        return DatabricksRunNowOperator(task_id=task_id, job_id=services.DATABRICKS_JOB, deferrable=True, retries=1)
 
-    def look_alike(self, build_id: int, status: str) -> dict[str, Any]:
-        """Return the answer to a look, with a status of one's own."""
-        return words.databricks_run(build_id, status)
+    def status_response(self, build_id: int, status: str) -> dict[str, Any]:
+        """Return the response to a poll with a given status."""
+        return services.databricks_run(build_id, status)
 
 
-class Airbyte(_Peer):
-    """:class:`AirbyteTriggerSyncOperator` and its trigger, without credentials, which spares it requests for tokens."""
+class Airbyte(_OtherProvider):
+    """:class:`AirbyteTriggerSyncOperator` and its trigger, without credentials, so that it requests no tokens."""
 
-    start_path, look, run, interval = words.AIRBYTE_START, words.AIRBYTE_LOOK, "job_id", "poll_interval"
+    start_path, poll, run, interval = services.AIRBYTE_START, services.AIRBYTE_POLL, "job_id", "poll_interval"
     variable = "AIRFLOW_CONN_AIRBYTE_DEFAULT"
 
     def fields(self, host: str, port: int) -> dict[str, Any]:
         """Return the fields of the Airflow connection."""
-        return {"conn_type": "airbyte", "host": f"https://{host}:{port}{words.AIRBYTE_API}"}
+        return {"conn_type": "airbyte", "host": f"https://{host}:{port}{services.AIRBYTE_API}"}
 
     def operator(self, task_id: str, pace: Pace) -> Any:
         """Return an operator that starts a job and waits for it in the triggerer."""
+        # Imported here, because only the environment of the benchmarks has the other providers.
         from airflow.providers.airbyte.operators.airbyte import AirbyteTriggerSyncOperator  # type: ignore[import-not-found,unused-ignore]
 
         return AirbyteTriggerSyncOperator(
-            task_id=task_id, connection_id=words.AIRBYTE_CONNECTION, deferrable=True, retries=1
+            task_id=task_id, connection_id=services.AIRBYTE_CONNECTION, deferrable=True, retries=1
         )
 
-    def look_alike(self, build_id: int, status: str) -> dict[str, Any]:
-        """Return the answer to a look, with a status of one's own."""
-        return words.airbyte_job(build_id, status)
+    def status_response(self, build_id: int, status: str) -> dict[str, Any]:
+        """Return the response to a poll with a given status."""
+        return services.airbyte_job(build_id, status)
 
 
-#: Distribution name to what runs it, in the order of the table.
-SUBJECTS: dict[str, type[Subject]] = {
+#: Providers by the names of their distributions, in the order of the table.
+PROVIDERS: dict[str, type[Provider]] = {
     "mkw-airflow-provider": MetaKraftwerk,
     "apache-airflow-providers-dbt-cloud": DbtCloud,
     "apache-airflow-providers-databricks": Databricks,
