@@ -105,14 +105,10 @@ def create_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker,
         created: CreatedBuild = yield from send_or_recover(session, post, find=find, uncertain=uncertain)
         return _log_start(session, order, created)
     except ServerError as error:
-        if error.status == 503 or error.path != post.path:
+        if error.status != 500 or error.path != post.path:
             # A 503 that came out of there was a refusal with Retry-After; and a login starts no build.
             raise
         seconds = min(session.settings.read_timeout, session.settings.outage_tolerance)
-        session.log.warning("%s; checking for %.0f s whether it started a build.", error, seconds)
-        found = yield from search(session, find, seconds)
-        if found is not None:
-            return _log_start(session, order, found)
         note = f"no build with {marker} appeared within {seconds:.0f} s; one may be running on the server"
         raise ServerError(error.status, error.message, error.method, error.path, note) from error
 
