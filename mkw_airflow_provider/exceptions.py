@@ -25,6 +25,7 @@
     │   ├── DeploymentFailedError   the server reports FAILED
     │   └── DeploymentUncertainError  the answer to POST /build_deployments was lost and none is listed
     └── DownloadError               a file could not be fetched or stored
+        ├── NoFilesError            the build has no files, or none of a wanted pattern
         └── IntegrityError          a file arrived, but not whole
 
 Each of them survives pickling, and :meth:`MetaKraftwerkError.to_dict`, by which the triggerer hands one to the worker.
@@ -56,6 +57,7 @@ __all__ = [
     "ForbiddenError",
     "IntegrityError",
     "MetaKraftwerkError",
+    "NoFilesError",
     "NotAuthenticatedError",
     "NotFoundError",
     "ProtocolError",
@@ -261,6 +263,10 @@ class DeploymentUncertainError(DeploymentError):
 
 class DownloadError(MetaKraftwerkError):
     """A build's files could not be fetched or stored."""
+
+
+class NoFilesError(DownloadError):
+    """A FINISHED build has no files, or none of a wanted pattern. A later attempt would not find any either."""
 
 
 class IntegrityError(DownloadError):

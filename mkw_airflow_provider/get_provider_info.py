@@ -70,6 +70,14 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules("operators", "build", "deployment"),
         "sensors": _modules("sensors", "build"),
         "triggers": _modules("triggers", "build"),
+        "asset-uris": [
+            {
+                "schemes": ["metakraftwerk"],
+                "handler": "mkw_airflow_provider.assets.sanitize_uri",
+                "factory": "mkw_airflow_provider.assets.create_asset",
+                "to_openlineage_converter": "mkw_airflow_provider.assets.to_openlineage_dataset",
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

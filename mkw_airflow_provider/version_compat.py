@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import Asset
+
+from mkw_airflow_provider.exceptions import ConfigurationError
 
 AIRFLOW_VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
 AIRFLOW_V_3_0_PLUS = AIRFLOW_VERSION >= (3, 0)
@@ -47,3 +50,24 @@ class TaskStateStore:
     def delete(self, key: str) -> None:
         """Delete what is stored under a key, if anything is."""
         self._store.delete(key)
+
+
+def make_asset(uri: str) -> Any:
+    """Return an asset whose name is its URI; before Airflow 3, a dataset, which has no name."""
+    # The name would default to the URI as it was typed, and an asset is identified by both.
+    return Asset(name=uri, uri=uri) if AIRFLOW_V_3_0_PLUS else Asset(uri)
+
+
+def approval_operator() -> Any:
+    """Return Airflow's operator that asks a person to approve.
+
+    :raises ConfigurationError: before Airflow 3.1, which does not have it.
+    """
+    try:
+        # Only a task group with approvals needs it, and Airflow before 3.1 does not have it.
+        from airflow.providers.standard.operators.hitl import ApprovalOperator
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            "`approve` needs Airflow 3.1 or later and its standard provider, which have the ApprovalOperator"
+        ) from error
+    return ApprovalOperator

@@ -22,7 +22,7 @@ from dev.stack.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".chaos"
-RUNS, MINUTES = 24, 10.0
+RUNS, MINUTES = 28, 12.0
 SHORT_RUNS, SHORT_MINUTES = 5, 2.5
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import psutil
 
+from dev.chaos.actions import ACTIONS
 from dev.chaos.emulator import PendingFault
 from dev.chaos.environment import DAG_ID, WAITING_DAG_ID, Environment
 from dev.chaos.evidence import Clear, belongs_to
@@ -212,7 +213,9 @@ class ChaosRun:
 
     def _act(self, fault: Fault, *, downstream: bool = False) -> bool:
         """Do what a fault says; return False if it came too late."""
-        if fault.action and not getattr(self, f"_{fault.action}")():
+        if fault.action in ACTIONS:
+            ACTIONS[fault.action](self._environment)
+        elif fault.action and not getattr(self, f"_{fault.action}")():
             return False
         if fault.clears:
             self.clear(fault.clears, downstream=downstream)
@@ -245,6 +248,28 @@ class ChaosRun:
             at = datetime.now(timezone.utc)
             task = self._task(task_id)
             self.clears.append(Clear(task_id, at, task["state"], int(task["try_number"]), deleted))
+
+    def _recreate(self) -> bool:
+        """Delete the run and create it again under the same id."""
+        with self._environment.component_lock:
+            self._record_clears(STEPS, deleted=True)
+            self._call(lambda client: client.delete_run(self.dag_id, self.plan.run_id))
+            self._trigger()
+        return True
+
+    def _clear_waiting_runs(self) -> bool:
+        """Clear `start_build` of all runs whose build is running, as people do after an outage."""
+        waiting = [run for run in self._environment.runs if run.is_waiting()]
+        for run in waiting:
+            run.clear("start_build", downstream=True)
+        return self in waiting
+
+    def is_waiting(self) -> bool:
+        """Whether the build is running and the sensor is deferred."""
+        if not self._build_id or not self._is_in("wait_for_build", "deferred"):
+            return False
+        builds = self._environment.emulator.call(lambda control: control.builds())
+        return any((build["id"], build["status"]) == (self._build_id, "BUILDING") for build in builds)
 
     def _fail_build(self) -> bool:
         return self._end_build("FAILED")

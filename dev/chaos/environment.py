@@ -7,9 +7,9 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dev.chaos.emulator import ChaosEmulator
 from dev.chaos.fault_catalog import OUTAGE_TOLERANCE, READ_TIMEOUT
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DAG_ID, WAITING_DAG_ID = "chaos_chain", "chaos_chain_in_one"
 DAGS = Path(__file__).resolve().parent / "dags"
 CONNECTION_ID = "metakraftwerk_default"
+#: `retries` of the tasks, unless chaos has edited them.
+RETRIES = 8
 BUILD_SECONDS = 20.0
 
 # A dead component is to be noticed within seconds, not after Airflow's default of minutes.
@@ -52,7 +54,11 @@ class Environment:
         self.folder = folder.resolve()
         self.results = self.folder / "results"
         self.emulator = ChaosEmulator(self.folder / "metakraftwerk", build_seconds=BUILD_SECONDS)
+        #: `retries` of the tasks, read by their DAG file.
+        self.retries_file = self.folder / "retries"
         self._connections = self.folder / "connections.json"
+        #: A second file with the connection, for a triggerer that is to miss it.
+        self.triggerer_connections = self.folder / "triggerer_connections.json"
         self.stack = AirflowStack(
             self.folder / "airflow",
             dags=DAGS,
@@ -72,8 +78,6 @@ class Environment:
         self.runs: Sequence[ChaosRun] = []
         #: The passwords that the user of the chain has had, the present one last.
         self.passwords = [str(self.emulator.control.connection["password"])]
-        #: How often the password was changed.
-        self.rotations = 0
         #: How often each component was killed.
         self.kills: Counter[str] = Counter()
         #: Held while a component is down.
@@ -85,32 +89,39 @@ class Environment:
         client.login()
         return client
 
-    def replace(self, component: str, variables: Mapping[str, str] | None = None) -> None:
+    def replace(
+        self,
+        component: str,
+        variables: Mapping[str, str] | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
         """Kill a component of Airflow with everything it started, and start a new one.
 
         :param variables: environment variables that the new one has in addition.
+        :param meanwhile: called while the component is down.
         :raises StackError: the new one was not healthy in time.
         """
         with self.component_lock:
             self.stack.kill(component)
             self.kills[component] += 1
             time.sleep(REPLACEMENT_DELAY)
+            if meanwhile is not None:
+                meanwhile()
             self.stack.restart(component, variables=variables, timeout=150.0)
 
-    def write_connection(self, **changes: Any) -> None:
-        """Write the connection to the emulator into the file that Airflow reads it from.
-
-        :param changes: fields that differ from the emulator's own.
-        """
+    def write_connection(self) -> None:
+        """Write the connection to the emulator into the files from which Airflow reads it."""
         extra = {"read_timeout": READ_TIMEOUT, "outage_tolerance": OUTAGE_TOLERANCE}
-        connection = {**self.emulator.control.connection, "extra": extra, **changes}
-        draft = self._connections.with_suffix(".new")
-        draft.write_text(json.dumps({CONNECTION_ID: connection}))
-        draft.replace(self._connections)
+        connection = {**self.emulator.control.connection, "password": self.passwords[-1], "extra": extra}
+        for file in (self._connections, self.triggerer_connections):
+            draft = file.with_suffix(".new")
+            draft.write_text(json.dumps({CONNECTION_ID: connection}))
+            draft.replace(file)
 
     def delete_results(self) -> None:
         """Delete the results of an earlier chaos."""
         shutil.rmtree(self.results, ignore_errors=True)
+        self.retries_file.unlink(missing_ok=True)
 
     def start(self) -> None:
         """Start the emulator, then Airflow, and wait until Airflow has read the DAGs."""

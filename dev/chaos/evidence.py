@@ -108,7 +108,7 @@ def collect(environment: Environment, runs: Iterable[tuple[str, str, Sequence[Cl
         downloads=downloads,
         deployments=control.build_deployments(),
         triggerers=1 + environment.kills["triggerer"],
-        rotations=environment.rotations,
+        rotations=len(environment.passwords) - 1,
         secrets=[*environment.passwords, *(token["token"] for token in control.tokens())],
         home=environment.stack.home,
         contents=_contents(control, environment.passwords[-1], [download["id"] for download in downloads]),

@@ -30,6 +30,9 @@ GATEWAY_ERROR_AFTER_WORK = {"action": "status", "status": 502, "work": True}
 UNAVAILABLE = {"action": "status", "status": 503, "headers": {"Retry-After": "1"}}
 TOO_MANY_REQUESTS = {"action": "status", "status": 429, "headers": {"Retry-After": "1"}}
 TRUNCATE = {"action": "truncate", "fraction": 0.5}
+# Switches of the emulator: what the list of builds shows, and what is left of a description.
+LATE_LIST = {"list_delay_seconds": 6.0}
+SHORT_DESCRIPTION = {"description_limit": 60}
 HTML_PAGE = {"action": "status", "body": "<html>maintenance</html>", "content_type": "text/html"}
 
 
@@ -42,7 +45,7 @@ class Fault:
     :param response: what the server does to a request of that step; None: nothing.
     :param kills: `worker`, `supervisor` (of the worker), `scheduler`, `triggerer`, `api-server` or `server`.
     :param clears: the task that a person clears.
-    :param action: what else happens, the name of a method of `ChaosRun`.
+    :param action: what else happens: a name in `actions` or a method of `ChaosRun`.
     :param switches: switches of the emulator that are set while the build is started.
     :param start_waits: whether it needs a `start_build` that waits for its build itself.
     :param skip: how many requests of the step pass before the response is affected.
@@ -90,6 +93,10 @@ START = (
     Fault("worker killed before deferral", "start_build", DELAY_AFTER_WORK, "worker", start_waits=True, short=True),
     Fault("cleared while deferred", "start_build", clears="start_build", start_waits=True),
     Fault("build fails during the wait", "start_build", action="fail_build", start_waits=True),
+    Fault("retries edited, worker killed", "start_build", DELAY_AFTER_WORK, "worker", action="edit_retries"),
+    Fault("list of builds late, reset after the work", "start_build", RESET_AFTER_WORK, switches=LATE_LIST),
+    Fault("list of builds late, worker killed", "start_build", DELAY_AFTER_WORK, "worker", switches=LATE_LIST),
+    Fault("description cut, reset after the work", "start_build", RESET_AFTER_WORK, switches=SHORT_DESCRIPTION),
     *(
         Fault(text, "start_build", response, short=response in (RESET_AFTER_WORK, CLOSE_BEFORE_WORK, UNAVAILABLE))
         for text, response in _POST_RESPONSES
@@ -109,7 +116,13 @@ WAIT = (
     Fault("response truncated", "wait_for_build", TRUNCATE, skip=1),
     Fault("response after the read timeout", "wait_for_build", TIMEOUT, skip=1),
     Fault("HTML page with status 200", "wait_for_build", {**HTML_PAGE, "status": 200}, skip=1),
+    Fault("404 of the server", "wait_for_build", {"action": "status", "status": 404}, skip=1),
+    Fault("404 of a gateway", "wait_for_build", {**HTML_PAGE, "status": 404}, skip=1),
     Fault("token expired", "wait_for_build", {"action": "expired"}, skip=1),
+    Fault("start_build of all waiting runs cleared", "wait_for_build", action="clear_waiting_runs"),
+    Fault("password rotated, tokens revoked", "wait_for_build", action="rotate_password"),
+    Fault("triggerer without the connection", "wait_for_build", action="withhold_connection"),
+    Fault("upgrade and rollback of the triggerer", "wait_for_build", action="upgrade_and_roll_back"),
 )
 
 DOWNLOAD = (
@@ -130,12 +143,15 @@ DEPLOY = (
     Fault("worker killed before the response", "deploy_build", DELAY_AFTER_WORK, "worker", short=True),
     Fault("server killed before the work", "deploy_build", DELAY_BEFORE_WORK, "server"),
     Fault("cleared before the response", "deploy_build", DELAY_AFTER_WORK, clears="deploy_build"),
+    Fault("other agent: closed before the work", "deploy_to_agent", CLOSE_BEFORE_WORK),
+    Fault("other agent: reset after the work", "deploy_to_agent", RESET_AFTER_WORK),
     *(Fault(text, "deploy_build", response, short=response is RESET_AFTER_WORK) for text, response in _POST_RESPONSES),
 )
 
 START_AGAIN = Fault("start_build cleared, with all after it", AFTER_RUN, clears="start_build", short=True)
 CLEARED = (
     START_AGAIN,
+    Fault("run deleted and created again", AFTER_RUN, action="recreate"),
     Fault("wait_for_build cleared", AFTER_RUN, clears="wait_for_build"),
     Fault("download_build cleared", AFTER_RUN, clears="download_build", short=True),
     Fault("deploy_build cleared", AFTER_RUN, clears="deploy_build", short=True),

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -100,6 +101,14 @@ class AirflowStack:
     def kill(self, component: str) -> None:
         """Kill a component with everything it started, as when its container dies."""
         processes.kill(self._programs[component])
+
+    def run_module(self, module: str, *arguments: str) -> None:
+        """Run a Python module with the settings of this Airflow.
+
+        :raises subprocess.CalledProcessError: it failed.
+        """
+        command = [sys.executable, "-m", module, *arguments]
+        subprocess.run(command, check=True, cwd=self.home, env=self._environment, capture_output=True)  # noqa: S603
 
     def kill_task(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> None:
         """Kill the process that runs a task, as when memory runs out."""

@@ -86,6 +86,10 @@ class AirflowClient:
         run: dict[str, str] = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
         return run["dag_run_id"]
 
+    def delete_run(self, dag_id: str, run_id: str) -> None:
+        """Delete a DAG run with everything that Airflow stores of it."""
+        self._send("DELETE", f"/api/v2{_run(dag_id, run_id)}")
+
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Return a DAG run."""
         return self._get(f"/dags/{dag_id}/dagRuns/{run_id}")

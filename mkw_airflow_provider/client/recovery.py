@@ -24,8 +24,8 @@ def send_or_recover(
 ) -> Flow[T]:
     """Send a request once; if its outcome is unknown, search for what it made until that appears.
 
-    The search ends with ``outage_tolerance``; after a 500, which is a response of the server itself, with
-    ``read_timeout``.
+    The search ends with ``outage_tolerance``. A 500 is raised as it is: it is a response of the server itself, after
+    which the caller searches for a shorter time.
 
     :param find: searches once; returns what the request would have returned, or None.
     :param uncertain: makes an error from a sentence that says what happened and how the search ended.
@@ -34,12 +34,9 @@ def send_or_recover(
         return (yield from session.request(request))
     except OutcomeUnknownError as error:
         unknown = error
+    _raise_500(unknown)
     session.log.warning("No response to %s (%s); not resending, checking whether it took effect.", request, unknown)
     lost = f"no response to {request} ({unknown})"
-    failed = unknown.error if isinstance(unknown.error, ApiError) and unknown.error.status == 500 else None
-    limit = session.settings.outage_tolerance
-    if failed is not None:
-        limit = min(limit, session.settings.read_timeout)
     began = session.monotonic()
     pause = 1.0
     while True:
@@ -50,13 +47,11 @@ def send_or_recover(
         if found is not None:
             return found
         elapsed = session.monotonic() - began
-        if elapsed >= limit:
-            break
-        yield Sleep(min(pause * (1 + 0.25 * session.random()), limit - elapsed))
+        left = session.settings.outage_tolerance - elapsed
+        if left <= 0:
+            raise uncertain(f"{lost}, and nothing was found within {elapsed:.0f} s")
+        yield Sleep(min(pause * (1 + 0.25 * session.random()), left))
         pause = min(2 * pause, SEARCH_INTERVAL)
-    if failed is not None:
-        raise _with_note(failed, "it may have taken effect all the same, but nothing was found") from failed
-    raise uncertain(f"{lost}, and nothing was found within {elapsed:.0f} s")
 
 
 def send_without_recovery(
@@ -66,12 +61,12 @@ def send_without_recovery(
     try:
         return (yield from session.request(request))
     except OutcomeUnknownError as unknown:
-        if isinstance(unknown.error, ApiError) and unknown.error.status == 500:
-            raise _with_note(unknown.error, "it may have taken effect all the same") from unknown
+        _raise_500(unknown)
         raise uncertain(f"no response to {request} ({unknown})") from unknown
 
 
-def _with_note(error: ApiError, note: str) -> ApiError:
-    return type(error)(
-        error.status, error.message, error.method, error.path, "; ".join(filter(None, (error.note, note)))
-    )
+def _raise_500(unknown: OutcomeUnknownError) -> None:
+    error = unknown.error
+    if isinstance(error, ApiError) and error.status == 500:
+        note = "; ".join(filter(None, (error.note, "it may have taken effect all the same")))
+        raise type(error)(error.status, error.message, error.method, error.path, note) from unknown

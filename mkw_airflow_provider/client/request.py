@@ -152,6 +152,7 @@ class Request(Generic[R]):
     :param sink: takes the body of a 2xx instead of the reply.
     :param token: the access token to send.
     :param is_confidential: whether the body of the answer may hold a secret that is not known yet: it is never shown.
+    :param returns_list: whether the response is a list, where ``read`` is not a :class:`~.rows.ReadList`.
     """
 
     method: str
@@ -165,6 +166,7 @@ class Request(Generic[R]):
     sink: Sink | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     is_confidential: bool = False
+    returns_list: bool = False
 
     @property
     def is_retryable(self) -> bool:
@@ -215,7 +217,7 @@ class Request(Generic[R]):
     @property
     def is_list(self) -> bool:
         """Whether the response is a list. It may be large, and is then read outside the event loop."""
-        return getattr(self.read, "is_list", False)
+        return self.returns_list or getattr(self.read, "is_list", False)
 
     def accepts(self, response: Response) -> bool:
         """Whether ``read`` can make a value of an answer."""

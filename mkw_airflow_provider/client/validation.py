@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -93,6 +94,54 @@ def name_list(name: str, value: Any) -> list[str] | None:
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise ConfigurationError(f"`{name}` must be a list of names, not {value!r:.200}")
     return [_required_text(f"{name}[{number}]", entry) for number, entry in enumerate(value)]
+
+
+def pattern_list(name: str, value: Any) -> tuple[re.Pattern[str], ...]:
+    """Return regular expressions, compiled.
+
+    :raises ConfigurationError: for what is not a list of them.
+    """
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        cure = f"; write [{value!r:.200}] for a single one" if isinstance(value, str) else ""
+        raise ConfigurationError(f"`{name}` must be a list of regular expressions, not {value!r:.200}{cure}")
+    return tuple(_pattern(f"{name}[{number}]", entry) for number, entry in enumerate(value))
+
+
+def _pattern(name: str, value: Any) -> re.Pattern[str]:
+    try:
+        return re.compile(_required_text(name, value))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ConfigurationError(f"`{name}` is not a regular expression: {value!r:.200}: {error}") from error
+
+
+def destination_text(value: Any) -> str:
+    """Return a destination as text: a URL, or the absolute path of a local folder.
+
+    :param value: text, or a path object.
+    :raises ConfigurationError: for what would end up in another place than its author meant.
+    """
+    text = "" if value is None else str(value).strip()
+    if text in ("", "None"):
+        raise ConfigurationError("`destination` is empty or rendered to nothing; name an absolute path or a URL")
+    if "{{" in text or "{%" in text:
+        raise ConfigurationError(f"`destination` {text!r:.500} still contains a template after rendering")
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        authority, slash, _ = rest.partition("/")
+        host = authority.rpartition("@")[2]
+        if scheme.lower() in ("file", "local") and (host or not slash):
+            raise ConfigurationError(
+                f"`destination` {text!r:.500} names the host {host!r:.100}; the URL of a local folder begins with file:///"
+            )
+        return text
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise ConfigurationError(f"`destination` {text!r:.500} names a user that is not known on this machine")
+    if not os.path.isabs(path):
+        raise ConfigurationError(
+            f"`destination` {text!r:.500} is relative; write an absolute path, because each task runs elsewhere"
+        )
+    return path
 
 
 def instance_list(value: Any) -> list[dict[str, Any]]:

@@ -203,10 +203,49 @@ class Control:
         result: list[dict[str, Any]] = self._call("GET", "/downloads")
         return result
 
+    def add_project(self, name: str, **fields: Any) -> int:
+        """Add a project and return its id. The user demo may build in it.
+
+        :param fields: further keys of a project in a seed file, as for all ``add_`` methods.
+        :raises ControlError: for a duplicate, an unknown name or an unknown key, as for all ``add_`` methods.
+        """
+        return self._add("projects", {"projects": [{"name": name, **fields}]})
+
+    def add_pattern(self, name: str, **fields: Any) -> int:
+        """Add a pattern and return its id; ``deployments`` are three by default."""
+        return self._add("patterns", {"patterns": [{"name": name, **fields}]})
+
+    def add_folder(self, path: str, *, pattern: str, project: str = "DEMO_PROJECT", **fields: Any) -> int:
+        """Add an instance folder and return its id. Parents that do not exist are created."""
+        folder = {"path": path, "pattern": pattern, **fields}
+        return self._add("instance_folders", {"projects": [{"name": project, "folders": [folder]}]})
+
+    def add_instance(
+        self, name: str, *, pattern: str, folder: str, project: str = "DEMO_PROJECT", **fields: Any
+    ) -> int:
+        """Add an instance and return its id. A folder that does not exist is created."""
+        instance = {"name": name, "pattern": pattern, "folder": folder, **fields}
+        return self._add("instances", {"projects": [{"name": project, "instances": [instance]}]})
+
+    def add_deployment(self, name: str, *, pattern: str) -> int:
+        """Add a deployment definition to a pattern and return its id."""
+        return self._add("deployments", {"patterns": [{"name": pattern, "deployments": [name]}]})
+
+    def add_agent(self, name: str, **fields: Any) -> int:
+        """Add an agent and return its id; a ``group`` that does not exist is created."""
+        group = fields.get("group")
+        groups = [] if group is None else [{"name": group}]
+        return self._add("agents", {"agent_groups": groups, "agents": [{"name": name, **fields}]})
+
+    def add_seed(self, seed: dict[str, Any]) -> None:
+        """Add all records of a seed; projects, patterns and groups that exist may be named as containers."""
+        self._call("POST", "/seed", seed)
+
     def set_instance(self, instance_id: int, **change: Any) -> dict[str, Any]:
         """Decide how the next builds of an instance end and how long they take.
 
-        :param change: ``build_seconds`` (None: as the switch says), ``outcome`` (FINISHED, FAILED or CANCELED).
+        :param change: ``build_seconds`` (None: as the switch says), ``outcome`` (FINISHED, FAILED or CANCELED),
+            ``changed`` (True: its metadata was edited, so the next build generates other content).
         :raises ControlError: for an unknown instance or another argument.
         """
         result: dict[str, Any] = self._call("PATCH", f"/instances/{instance_id}", change)
@@ -243,6 +282,10 @@ class Control:
         """Return the TCP connections of clients: ``accepted`` so far, ``open`` now; without the control plane's."""
         result: dict[str, int] = self._call("GET", "/connections")
         return result
+
+    def _add(self, table: str, seed: dict[str, Any]) -> int:
+        added: dict[str, int] = self._call("POST", "/seed", seed)
+        return added[table]
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

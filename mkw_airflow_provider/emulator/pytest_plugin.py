@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -21,9 +23,15 @@ TOKEN_CACHE = ("mkw_airflow_provider.client.token_cache", "_caches")
 
 
 @pytest.fixture(scope="session")
-def metakraftwerk_emulator() -> Iterator[Emulator]:
+def metakraftwerk_seed() -> str | os.PathLike[str] | Mapping[str, Any] | None:
+    """The seed of the emulator; override it to test with a warehouse of your own."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def metakraftwerk_emulator(metakraftwerk_seed: Any) -> Iterator[Emulator]:
     """One emulator for the whole session, on a free port."""
-    with Emulator(build_seconds=BUILD_SECONDS) as emulator:
+    with Emulator(seed=metakraftwerk_seed, build_seconds=BUILD_SECONDS) as emulator:
         yield emulator
 
 

@@ -6,10 +6,12 @@ import os
 import socket
 import ssl
 import threading
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mkw_airflow_provider.emulator.control import Control
+from mkw_airflow_provider.emulator.state.seed_format import SeedError, read_seed
 from mkw_airflow_provider.emulator.state.switches import Switches
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.emulator.http.connections import Connections
     from mkw_airflow_provider.emulator.http.lifecycle import Server
     from mkw_airflow_provider.emulator.state.state import State
+
+T = TypeVar("T")
 
 # Connections that may wait to be accepted: a load test opens a thousand at the same time.
 BACKLOG = 2048
@@ -35,9 +39,10 @@ class Emulator(Control):
     :param tls_key: PEM file with the certificate's key, unless ``tls_cert`` contains it.
     :param port: port, 0 for a free one.
     :param host: address to listen on.
+    :param seed: a seed file, or the same as a dictionary; it fills an empty database, and a reset returns to it.
     :param log_requests: log a line for each request on the logger ``mkw_airflow_provider.emulator``.
     :param switches: switches other than their defaults, by name; a reset returns to them.
-    :raises ValueError: for an empty host, an unknown switch or a value that is not allowed.
+    :raises ValueError: for an empty host, an invalid seed, an unknown switch or a value that is not allowed.
     """
 
     def __init__(
@@ -48,12 +53,15 @@ class Emulator(Control):
         port: int = 0,
         *,
         host: str = "127.0.0.1",
+        seed: str | os.PathLike[str] | Mapping[str, Any] | None = None,
         log_requests: bool = False,
         **switches: Any,
     ) -> None:
         if not host.strip():
             raise ValueError("The host is empty; give the address to listen on, such as 127.0.0.1.")
         Switches().change(**switches)
+        self._seed_name = "seed" if seed is None or isinstance(seed, Mapping) else os.fspath(seed)
+        self._seed = None if seed is None else self._name_seed(lambda: read_seed(seed))
         self._database = str(database)
         self._switches = switches
         self._log_requests = log_requests
@@ -73,7 +81,7 @@ class Emulator(Control):
         """Start to listen, and return when the server responds.
 
         :raises OSError: if the port is in use, or a certificate cannot be read.
-        :raises ValueError: if the database cannot be used.
+        :raises ValueError: if the database or the seed cannot be used.
         :raises RuntimeError: if it is already running.
         """
         # FastAPI and uvicorn are imported only when an emulator starts.
@@ -86,7 +94,9 @@ class Emulator(Control):
         if self._thread is not None:
             raise RuntimeError(f"The emulator at {self.url} is already running.")
         if self._parts is None:
-            state = State(self._database, self._switches, log_requests=self._log_requests)
+            state = self._name_seed(
+                lambda: State(self._database, self._switches, seed_document=self._seed, log_requests=self._log_requests)
+            )
             self._parts = state, Faults(), Connections()
         state, faults, connections = self._parts
         try:
@@ -130,6 +140,13 @@ class Emulator(Control):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _name_seed(self, read: Callable[[], T]) -> T:
+        """Add the file's name to the errors of a seed."""
+        try:
+            return read()
+        except SeedError as error:
+            raise ValueError(f"{self._seed_name}: {error}") from None
 
     def _url(self) -> str:
         host, port = self._address

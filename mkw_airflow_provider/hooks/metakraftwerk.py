@@ -23,7 +23,7 @@ from mkw_airflow_provider.client.flows.wait import look, wait
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
 from mkw_airflow_provider.client.validation import whole_number
-from mkw_airflow_provider.exceptions import DownloadError, MetaKraftwerkError
+from mkw_airflow_provider.exceptions import MetaKraftwerkError
 from mkw_airflow_provider.hooks.connection import mask, settings_of, user_agent
 
 if TYPE_CHECKING:
@@ -201,32 +201,29 @@ class MetaKraftwerkHook(BaseHook):
         return found
 
     def download(self, download_id: int, destination: str | PurePath | Any) -> DownloadedFile:
-        """Fetch one file (``GET /downloads/:id``): streamed, hashed, and under its final name only when it is whole.
+        """Download one file (``GET /downloads/:id``): streamed, hashed, and under its final name only when complete.
 
-        :param destination: path or URL of the file to write; or a folder, ending in ``/`` or existing locally, in which
-            the file gets the name that the API gives. All downloads are listed once to find that, unless this hook has
-            read the build or a list before. A file that has the name already is replaced.
-        :raises DownloadError: if it cannot be fetched or stored.
-        :raises IntegrityError: if it is not whole.
+        :param destination: absolute path or URL of the file to write; or a folder, ending in ``/`` or existing locally,
+            in which the file gets the name that the API gives. All downloads are listed once to find that, unless this
+            hook has read the build or a list before. A file that has the name already is replaced.
+        :raises ConfigurationError: if the destination is neither.
+        :raises DownloadError: if it cannot be downloaded or stored.
+        :raises IntegrityError: if it is not complete.
         """
-        from mkw_airflow_provider.client.flows.download_build import download_file
-        from mkw_airflow_provider.client.storage.download_sink import safe_name
-        from mkw_airflow_provider.hooks.storage import folder_of, is_folder
+        # Here and not above: they load fsspec.
+        from mkw_airflow_provider.client.flows.download_build import download_into
+        from mkw_airflow_provider.client.storage.file_names import safe_name
+        from mkw_airflow_provider.hooks.storage import file_of
 
-        if is_folder(destination):
-            number = whole_number("download_id", download_id)
+        number = whole_number("download_id", download_id)
+        folder, name = file_of(destination)
+        if not name:
             if number not in self._download_names:
                 self.find_downloads()
             name = safe_name(self._download_names.get(number), number)
-            folder = folder_of(destination)
-        else:
-            parent, _, name = str(destination).rpartition("/")
-            folder = folder_of(parent or ("/" if str(destination).startswith("/") else "."))
-        if not name:
-            raise DownloadError(f"{destination} names no file")
-        folder.make()
-        folder.remove_leftovers()
-        return download_file(self.get_conn(), self.session, download_id, folder, name)
+        folder.create()
+        checksums = download_into(self.get_conn(), self.session, number, folder, name)
+        return DownloadedFile(folder.shown(name), checksums.size, checksums.sha256)
 
     def find_build_deployments(
         self,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild, pick_reusable, task_key
@@ -23,6 +23,7 @@ from mkw_airflow_provider.client.flows.start import (
     search,
 )
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
+from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,54 +33,20 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.version_compat import TaskStateStore
 
 OnClear: TypeAlias = Literal["adopt_running", "rebuild"]
-State: TypeAlias = Literal["sending", "started", "done"]
-
-KEY = "metakraftwerk_build"
 
 
-@dataclass(frozen=True)
-class BuildRecord:
+@dataclass(frozen=True, kw_only=True)
+class BuildRecord(AttemptRecord):
     """What the task state store remembers of the newest build of a task instance.
 
-    :param state: ``sending`` before the POST, ``started`` after its response, ``done`` right before the task returns.
-    :param marker: of that POST.
-    :param max_tries: of the attempt that wrote this.
-    :param clear_number: of the DAG run at that time.
-    :param digest: of what was asked for.
+    :param marker: of its POST.
     :param build_id: None while ``sending``.
     """
 
-    state: State
+    key: ClassVar[str] = "metakraftwerk_build"
+
     marker: str
-    max_tries: int
-    clear_number: int | None
-    digest: str
     build_id: int | None = None
-
-    @classmethod
-    def load(cls, store: TaskStateStore) -> BuildRecord | None:
-        """Return the record of a task; None if it has none that can be read."""
-        value = store.get(KEY)
-        if not isinstance(value, dict):
-            return None
-        try:
-            return cls(**{field.name: value[field.name] for field in fields(cls)})
-        except KeyError:
-            return None
-
-    def save(self, store: TaskStateStore) -> None:
-        """Replace the record of a task."""
-        store.set(KEY, asdict(self))
-
-    def was_cleared_before(self, attempt: Attempt) -> bool:
-        """Whether the task was cleared between this record and an attempt.
-
-        Neither number is enough: with lowered ``retries``, clearing leaves ``max_tries`` as it was; and clearing any
-        task of the run raises ``clear_number``, which counts only for a task that had done its work.
-        """
-        if self.max_tries != attempt.max_tries:
-            return True
-        return self.state == "done" and self.clear_number != attempt.clear_number
 
 
 class Earlier(NamedTuple):
@@ -138,6 +105,7 @@ def start_once(
     if earlier is not None and _is_adopted(session, earlier, on_clear):
         if store is not None:
             _record(attempt, digest, "started", earlier.marker, earlier.build.id).save(store)
+        warn_if_marker_is_lost(session.log, earlier.build, attempt)
         return CreatedBuild(earlier.build, [])
     if earlier is None and attempt.try_number > 1:
         session.log.info("No running or finished build from an earlier attempt; starting one.")
@@ -151,10 +119,11 @@ def start_once(
         created: CreatedBuild = yield from create_marked(session, order, marker, f"Started by Airflow: {attempt}")
     except MetaKraftwerkError as error:
         if store is not None and not may_have_started(error):
-            store.delete(KEY)
+            store.delete(BuildRecord.key)
         raise
     if store is not None:
         replace(sending, state="started", build_id=created.build.id).save(store)
+    warn_if_marker_is_lost(session.log, created.build, attempt)
     return created
 
 
@@ -165,6 +134,18 @@ def mark_done(store: TaskStateStore | None, attempt: Attempt) -> None:
         replace(record, state="done", max_tries=attempt.max_tries, clear_number=attempt.clear_number).save(store)
 
 
+def warn_if_marker_is_lost(log: Any, build: Build, attempt: Attempt) -> None:
+    """Warn if a server has cut or replaced a build's description, so that nothing tells whose build it is."""
+    marker = BuildMarker.find(build.description)
+    if "description" not in build.raw or (marker is not None and marker.task == _key(attempt)):
+        return
+    log.warning(
+        "The description of build %s has lost its marker: the server has cut or changed it. If the response to a start "
+        "request is lost, and before Airflow 3.3 in each retry, this task cannot find its build and may start another.",
+        build.id,
+    )
+
+
 def _key(attempt: Attempt) -> str:
     return task_key(attempt.dag_id, attempt.run_id, attempt.task_id, attempt.map_index)
 
@@ -172,7 +153,14 @@ def _key(attempt: Attempt) -> str:
 def _record(
     attempt: Attempt, digest: str, state: State, marker: BuildMarker | None, build_id: int | None = None
 ) -> BuildRecord:
-    return BuildRecord(state, str(marker or ""), attempt.max_tries, attempt.clear_number, digest, build_id)
+    return BuildRecord(
+        state=state,
+        max_tries=attempt.max_tries,
+        clear_number=attempt.clear_number,
+        digest=digest,
+        marker=str(marker or ""),
+        build_id=build_id,
+    )
 
 
 def _recorded(

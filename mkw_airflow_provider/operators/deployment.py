@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -15,21 +15,20 @@ from mkw_airflow_provider.client.validation import (
     whole_number,
 )
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, ConfigurationError, DeploymentFailedError
-from mkw_airflow_provider.operators.build_wait import MetaKraftwerkOperator
-from mkw_airflow_provider.operators.series import Series, series_of
+from mkw_airflow_provider.operators.attempt import Attempt
+from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal, is_literal
+from mkw_airflow_provider.version_compat import TaskStateStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
-    from mkw_airflow_provider.client.api.build_deployments import BuildDeployment
     from mkw_airflow_provider.client.flows.deploy import DeploymentRequest
 
 __all__ = ["BuildDeploymentOperator"]
 
-#: Under this key the task's state store (Airflow 3.3) holds what was listed before the series' first POST.
-LISTED_BEFORE = "metakraftwerk_listed_before"
-IF_DEPLOYED = ("skip", "deploy", "fail")
+IfDeployed: TypeAlias = Literal["skip", "deploy", "fail"]
+IF_DEPLOYED = get_args(IfDeployed)
 
 
 class BuildDeploymentOperator(MetaKraftwerkOperator):
@@ -47,8 +46,8 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
     :param agent_id: id of that agent.
     :param agent_group: name of a group, any available agent of which executes it.
     :param agent_group_id: id of that group.
-    :param if_deployed: what to do when the API lists this deployment for this build already: ``skip`` returns the
-        listed one, ``deploy`` deploys again, ``fail`` fails the task.
+    :param if_deployed: what to do when the API lists this deployment for this build and this agent already: ``skip``
+        returns the listed one, ``deploy`` deploys again, ``fail`` fails the task.
     :param metakraftwerk_conn_id: id of the Airflow connection.
     :raises ConfigurationError: for arguments that the API rules out; when the DAG is read, if they are literal.
     """
@@ -80,7 +79,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         agent_id: int | str | XComArg | None = None,
         agent_group: str | XComArg | None = None,
         agent_group_id: int | str | XComArg | None = None,
-        if_deployed: str | XComArg = "skip",
+        if_deployed: IfDeployed | XComArg = "skip",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,
     ) -> None:
@@ -120,20 +119,33 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         """Deploy, unless that has been done already.
 
         :return: the build deployment's id.
-        :raises DeploymentUncertainError: if the answer was lost and the deployment is not listed; the next try looks.
-        :raises AirflowFailException: where a retry could not change anything: ``if_deployed="fail"``, or a deployment
-            that the server reports as FAILED.
+        :raises DeploymentUncertainError: if there was no response and no deployment is listed that surely is this one.
+        :raises AirflowFailException: where a retry could not change anything: ``if_deployed="fail"``, a deployment that
+            the server reports as FAILED, or an error that no retry can fix.
         """
+        with self.final_errors():
+            try:
+                return self._deploy(context)
+            except (AlreadyDeployedError, DeploymentFailedError) as error:
+                raise AirflowFailException(str(error)) from error
+
+    def _deploy(self, context: Any) -> int:
         from mkw_airflow_provider.client.flows.deploy import check_outcome
+        from mkw_airflow_provider.operators.deployment_record import deploy_once
 
         self._check_choice()
-        order = self._order()
-        try:
-            return check_outcome(self.hook.session, self._deploy_once(context, order)).id
-        except (AlreadyDeployedError, DeploymentFailedError) as error:
-            raise AirflowFailException(str(error)) from error
+        order, hook = self._request(), self.hook
+        flow = deploy_once(
+            hook.session,
+            order,
+            Attempt.of(context),
+            TaskStateStore.of(context),
+            if_deployed=self.if_deployed,  # type: ignore[arg-type]  # checked above
+            retries=self.retries or 0,
+        )
+        return check_outcome(hook.session, order, hook.run(flow)).id
 
-    def _order(self) -> DeploymentRequest:
+    def _request(self) -> DeploymentRequest:
         from mkw_airflow_provider.client.flows.deploy import DeploymentRequest
 
         order = DeploymentRequest(
@@ -149,38 +161,3 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         )
         order.check()
         return order
-
-    def _deploy_once(self, context: Any, order: DeploymentRequest) -> BuildDeployment:
-        from mkw_airflow_provider.client.flows.deploy import decide, deploy, listed
-
-        hook, series = self.hook, series_of(context, self.retries)
-        there = hook.run(listed(hook.session, order))
-        store = (context or {}).get("task_state_store")
-        if series is not None and series.is_retry:
-            mine = self._made_by_earlier_try(store, series, there)
-            if mine is not None:
-                self.log.info("Build deployment %s was made by an earlier try of this task.", mine.id)
-                return mine
-        again = series is not None and series.was_cleared and self.if_deployed == "skip"
-        if again and there:
-            self.log.info("This task was cleared: deploying again.")
-        found = decide(hook.session, order, there, "deploy" if again else str(self.if_deployed))
-        if found is not None:
-            return found
-        before = [deployment.id for deployment in there]
-        if store is not None and series is not None:
-            store.set(LISTED_BEFORE, {"first_try": series.first_try, "ids": before})
-        return hook.run(deploy(hook.session, order, before))
-
-    def _made_by_earlier_try(
-        self, store: Any, series: Series, there: Sequence[BuildDeployment]
-    ) -> BuildDeployment | None:
-        """Return the deployment that an earlier try of the same series made; None if it made none."""
-        if store is None:
-            # Before Airflow 3.3 nothing tells it from older ones. What is listed counts: rather none than two.
-            return there[-1] if there else None
-        known = store.get(LISTED_BEFORE)
-        if not isinstance(known, dict) or known.get("first_try") != series.first_try:
-            return None
-        new = [deployment for deployment in there if deployment.id not in known.get("ids", ())]
-        return new[-1] if new else None

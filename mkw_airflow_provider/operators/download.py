@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from mkw_airflow_provider.client.validation import name_list, optional_text, whole_number
-from mkw_airflow_provider.exceptions import ConfigurationError
-from mkw_airflow_provider.operators.build_wait import MetaKraftwerkOperator
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+from mkw_airflow_provider.client.validation import (
+    destination_text,
+    name_list,
+    optional_text,
+    pattern_list,
+    whole_number,
+)
+from mkw_airflow_provider.exceptions import BuildError, ConfigurationError, DownloadError, NoFilesError
+from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import XComArg
+    import os
+
+    from airflow.providers.common.compat.sdk import ObjectStoragePath, XComArg
 
     from mkw_airflow_provider.client.transports.stopping import StopSignal
 
 
 class DownloadBuildOperator(MetaKraftwerkOperator):
-    """Fetch the files of a FINISHED build into a folder, with a manifest. Run again, it fetches nothing twice.
+    """Download the files of a FINISHED build into a folder, with a manifest. Run again, it downloads nothing twice.
 
-    Returns the manifest: ``build_id``, ``project_id``, ``status`` and ``files``, each with ``download_id``,
-    ``pattern``, ``name``, ``path``, ``size`` (bytes) and ``sha256``. The same stands as ``manifest.json`` in the
-    folder, written last.
+    Returns the manifest: ``content`` (one digest over all files), ``build_id``, ``project_id``, ``status`` and
+    ``files``, each with ``download_id``, ``pattern``, ``pattern_id``, ``name``, ``path``, ``size`` (bytes), ``sha256``
+    and ``content``. The same is written as ``manifest.json`` in the folder, last of all.
 
     :param build_id: id of the build; text of digits is accepted.
-    :param destination: a local folder, or any URL that ``ObjectStoragePath`` takes.
+    :param destination: the absolute path of a local folder, or any URL that ``ObjectStoragePath`` takes.
     :param patterns: names of the patterns whose files are wanted; a template renders them as JSON text; None: all.
-    :param storage_conn_id: id of the Airflow connection for the storage, where the URL names none.
-    :param max_parallel: how many files are fetched at once.
+    :param storage_conn_id: id of the Airflow connection for the storage, if the URL names none.
+    :param max_parallel: how many files are downloaded at the same time.
+    :param ignore_lines: regular expressions; lines in which one is found do not count for ``content``.
+    :param ignore_members: regular expressions; members of a ZIP in whose name one is found do not count either.
+    :param if_empty: what to do if the build has no files: ``"fail"`` or ``"skip"``.
     :param metakraftwerk_conn_id: id of the Airflow connection.
     """
 
@@ -39,66 +52,97 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         self,
         *,
         build_id: int | str | XComArg,
-        destination: str | XComArg,
+        destination: str | os.PathLike[str] | ObjectStoragePath | XComArg,
         patterns: Sequence[str] | str | XComArg | None = None,
         storage_conn_id: str | XComArg | None = None,
         max_parallel: int = 4,
+        ignore_lines: Sequence[str] = (),
+        ignore_members: Sequence[str] = (),
+        if_empty: Literal["fail", "skip"] = "fail",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.build_id = build_id
-        self.destination = destination
+        # Airflow renders templates in text only, not in path objects.
+        self.destination = str(destination) if hasattr(destination, "joinpath") else destination
         self.patterns = patterns
         self.storage_conn_id = storage_conn_id
         self.max_parallel = max_parallel
+        self.ignore_lines = ignore_lines
+        self.ignore_members = ignore_members
+        self.if_empty = if_empty
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
         self._stop: StopSignal | None = None
 
         check_literal(whole_number, build_id=build_id)
+        if not str(self.destination).startswith("~"):
+            # Only the worker knows its users' home folders.
+            check_literal(lambda _, value: destination_text(value), destination=self.destination)
         check_literal(name_list, patterns=patterns)
+        pattern_list("ignore_lines", ignore_lines)
+        pattern_list("ignore_members", ignore_members)
         if max_parallel < 1:
             raise ConfigurationError(f"`max_parallel` must be at least 1, not {max_parallel!r}")
+        if if_empty not in ("fail", "skip"):
+            raise ConfigurationError(f"`if_empty` must be 'fail' or 'skip', not {if_empty!r:.200}")
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Fetch what is missing in the folder.
+        """Download what is missing in the folder.
 
         :return: the manifest.
-        :raises DownloadError: if the build has not ended or has no files, or one cannot be fetched or stored.
-        :raises IntegrityError: if a file is not whole.
+        :raises AirflowFailException: for what no retry can fix, such as a failed build or a pattern without files.
+        :raises AirflowSkipException: if the build has no files and ``if_empty`` is ``"skip"``.
+        :raises DownloadError: if the build has not ended, or a file cannot be downloaded or stored.
+        :raises IntegrityError: if a file is not complete.
         """
-        from mkw_airflow_provider.client.transports.stopping import StopSignal
+        from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
 
-        self._stop = StopSignal()
-        try:
-            return self._download(self._stop)
-        finally:
-            # It belongs to this attempt, and an operator that has one cannot be copied.
-            self._stop = None
+        stop = self._stop = StopSignal()
+        with self.final_errors():
+            try:
+                return self._download(stop)
+            except (BuildError, NoFilesError) as error:
+                self.log.error("%s", error)  # noqa: TRY400  # Airflow logs the traceback itself
+                raise AirflowFailException(str(error)) from error
+            except StoppedError as error:
+                raise DownloadError(
+                    "the task is being killed; complete files stay, and the next attempt downloads the rest"
+                ) from error
+            finally:
+                # It belongs to this attempt, and an operator that has one cannot be copied.
+                self._stop = None
 
     def _download(self, stop: StopSignal) -> dict[str, Any]:
-        from mkw_airflow_provider.client.flows.download_build import Results, build_with_downloads
+        from mkw_airflow_provider.client.flows.download_build import BuildDownload, build_with_downloads
+        from mkw_airflow_provider.client.storage.content_digest import ContentRules
         from mkw_airflow_provider.hooks.storage import folder_of
 
         build_id = self.read_build_id(self.build_id)
-        if not self.destination or not str(self.destination).strip():
-            raise ConfigurationError("`destination` is empty")
         patterns = name_list("patterns", self.patterns)
+        rules = ContentRules(
+            pattern_list("ignore_lines", self.ignore_lines), pattern_list("ignore_members", self.ignore_members)
+        )
         folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id or None))
         hook = self.hook
         client = hook.get_conn()
         build = client.run(build_with_downloads(hook.session, build_id), stop)
-        manifest = Results(client, hook.session, build, folder, stop).fetch(patterns, self.max_parallel)
+        if not build.downloads:
+            text = f"build {build.id} is FINISHED but has no files; perhaps it changed nothing"
+            if self.if_empty == "skip":
+                raise AirflowSkipException(text)
+            raise NoFilesError(f"{text}. To skip the task in this case, set if_empty='skip'")
+        download = BuildDownload(client, hook.session, build, folder, rules, stop)
+        manifest = download.run(patterns, self.max_parallel)
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])
-        files = f"{count} file{'' if count == 1 else 's'}"
-        self.log.info("Build %s: %s, %s bytes, in %s.", build_id, files, size, self.destination)
+        self.log.info("Build %s: %s file%s, %s bytes.", build_id, count, "" if count == 1 else "s", size)
         return dict(safe_value(manifest))
 
     def on_kill(self) -> None:
-        """Stop the downloads; the next attempt fetches what is missing.
+        """Stop the downloads; the next attempt downloads what is missing.
 
-        The hook is not asked: it may be reading the connection, in this very thread and under a lock.
+        Airflow calls this from a signal handler, which may have interrupted anything: so it only sets a signal.
         """
         if self._stop is not None:
             self._stop.set()

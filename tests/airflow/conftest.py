@@ -83,12 +83,12 @@ class _Once(logging.Filter):
 def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
     """The log of operators, hook and trigger: Airflow's own goes through structlog or logging, by version."""
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
-    from mkw_airflow_provider.operators.build_wait import MetaKraftwerkOperator
+    from mkw_airflow_provider.operators import base, build_wait
     from mkw_airflow_provider.triggers.build import BuildTrigger
 
     logger = logging.getLogger("metakraftwerk.tests")
     logger.setLevel(logging.DEBUG)
-    for kind in (MetaKraftwerkOperator, MetaKraftwerkHook, BuildTrigger):
+    for kind in (base.MetaKraftwerkOperator, build_wait.MetaKraftwerkOperator, MetaKraftwerkHook, BuildTrigger):
         monkeypatch.setattr(kind, "log", logger)
     yield Log(caplog, logger)
     for item in list(logger.filters):

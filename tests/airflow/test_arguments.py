@@ -7,7 +7,7 @@ from typing import Any
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowException
+from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException
 
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import ConfigurationError
@@ -118,6 +118,10 @@ def test_contradictions_are_seen_through_templates_and_results() -> None:
             _make(BuildDeploymentOperator, pattern="{{ params.p }}", pattern_id=first.output)
 
 
+#: Whatever no retry can fix fails the task without one.
+REFUSED = (ConfigurationError, AirflowFailException)
+
+
 class TestWhenTheTaskRuns:
     @pytest.fixture(autouse=True)
     def _patience(self, connect: Connect) -> None:
@@ -132,12 +136,10 @@ class TestWhenTheTaskRuns:
             first = StartBuildOperator(**{**START, "task_id": "start_build"})
             task = _make(kind, build_id=first.output)
         task.build_id = value
-        with pytest.raises(ConfigurationError) as raised:
+        with pytest.raises(REFUSED) as raised:
             task.execute({})
-        assert str(raised.value) == (
-            f"`build_id` must be a number, not {value!r}; it was not pushed, perhaps because its task was skipped: "
-            "look at the upstream task start_build"
-        )
+        assert f"`build_id` must be a number, not {value!r}; it was not pushed" in str(raised.value)
+        assert "the upstream task start_build" in str(raised.value)
         assert emulator.requests() == []
 
     @pytest.mark.parametrize("kind", READS_BUILD_ID)
@@ -147,7 +149,7 @@ class TestWhenTheTaskRuns:
             task = _make(kind, build_id="{{ params.build }}")
             tasks >> task
         task.build_id = "abc"
-        with pytest.raises(ConfigurationError, match="not 'abc'; look at the upstream tasks one, two"):
+        with pytest.raises(REFUSED, match=r"not 'abc'; .* the upstream tasks one, two"):
             task.execute({})
         assert emulator.requests() == []
 
@@ -155,7 +157,7 @@ class TestWhenTheTaskRuns:
     def test_without_upstream_tasks_the_hint_is_general(self, emulator: Emulator, kind: Any) -> None:
         task = _make(kind, build_id="{{ params.build }}")
         task.build_id = {"id": 5}
-        with pytest.raises(ConfigurationError, match=r"not \{'id': 5\}; look where it comes from"):
+        with pytest.raises(REFUSED, match=r"not \{'id': 5\}; .* where it comes from"):
             task.execute({})
         assert emulator.requests() == []
 
@@ -202,7 +204,7 @@ class TestWhenTheTaskRuns:
     def test_an_empty_destination_fails_before_the_request(self, emulator: Emulator) -> None:
         task = _make(DownloadBuildOperator)
         task.destination = " "
-        with pytest.raises(ConfigurationError, match="`destination` is empty"):
+        with pytest.raises(AirflowFailException, match="`destination` is empty"):
             task.execute({})
         assert emulator.requests() == []
 
@@ -211,7 +213,7 @@ class TestWhenTheTaskRuns:
         self, emulator: Emulator, connect: Connect, kind: Any
     ) -> None:
         connect({"login": None, "password": None, "port": 99_999}, read_timeout="soon")
-        with pytest.raises(ConfigurationError) as raised:
+        with pytest.raises(REFUSED) as raised:
             _make(kind).execute({})
         for fault in ("login, the e-mail address, is missing", "password is missing", "port must be", "read_timeout"):
             assert fault in str(raised.value)

@@ -13,8 +13,9 @@ from airflow.providers.common.compat.sdk import DAG
 from sqlalchemy import delete, select
 
 from mkw_airflow_provider.operators.attempt import Attempt
+from mkw_airflow_provider.operators.attempt_record import State
 from mkw_airflow_provider.operators.build import StartBuildOperator
-from mkw_airflow_provider.operators.build_record import BuildRecord, State
+from mkw_airflow_provider.operators.build_record import BuildRecord
 from tests.airflow.conftest import AIRPLANE
 
 pytestmark = pytest.mark.skipif(
@@ -119,7 +120,9 @@ class Task:
 
     def was_cleared(self, before: Attempt, state: State) -> bool:
         """Whether the product takes it for cleared since an attempt that had got so far."""
-        record = BuildRecord(state, "", before.max_tries, before.clear_number, "")
+        record = BuildRecord(
+            state=state, marker="", max_tries=before.max_tries, clear_number=before.clear_number, digest=""
+        )
         return record.was_cleared_before(self.attempt)
 
 

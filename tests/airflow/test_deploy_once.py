@@ -1,7 +1,9 @@
-"""A retry never deploys a second time, a cleared task deploys again: with the task state store and without it."""
+"""A retry never deploys twice, a cleared task deploys again: end to end, with a task state store and without."""
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -9,19 +11,21 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import DeploymentUncertainError, NotFoundError
+from mkw_airflow_provider.operators import deployment_record
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from tests.airflow.conftest import Connect, Log
-from tests.kit.tasks import StateStore, Tries
+from tests.kit.tasks import Attempts, StateStore, search_once
 
 BUILD = 5139
 DEPLOYMENTS = "/api/v1/build_deployments"
 
 
 @pytest.fixture(autouse=True)
-def _a_finished_build(emulator: Emulator, connect: Connect) -> None:
+def _a_finished_build(emulator: Emulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     emulator.set(build_seconds=0)
     emulator.start_build()
-    connect(outage_tolerance=0.3)
+    connect(outage_tolerance=0.3, read_timeout=10)
+    monkeypatch.setattr(deployment_record, "search", search_once)
 
 
 @pytest.fixture(params=[True, False], ids=["store", "no-store"])
@@ -35,171 +39,109 @@ def _deploy(**arguments: Any) -> BuildDeploymentOperator:
     return BuildDeploymentOperator(**{"task_id": "deploy", "build_id": BUILD, "retries": 3, **names, **arguments})
 
 
-def _somebody_deploys() -> int:
-    """Deploy as another task did before."""
-    made: int = Tries(lambda: _deploy(task_id="another"), dag_id="another").run(1)
-    return made
-
-
 def _ids(emulator: Emulator) -> list[int]:
     return [item["id"] for item in emulator.build_deployments()]
 
 
-def _lose_the_answer(emulator: Emulator, *, unseen: bool = False) -> None:
-    """Let the server deploy, but nobody hear of it; ``unseen``: nor see it in the list."""
-    emulator.fault("reset", method="POST", path=DEPLOYMENTS, work=True)
-    if unseen:
-        emulator.fault("status", status=503, method="GET", path=DEPLOYMENTS, skip=1, times=None)
-
-
 @pytest.mark.parametrize("if_deployed", ["skip", "deploy", "fail"])
-class TestRetry:
-    def test_takes_the_deployment_of_the_try_before(
-        self, emulator: Emulator, store: StateStore | None, if_deployed: str, log: Log
-    ) -> None:
-        """The first try deployed and then broke, say because its worker was lost."""
-        tries = Tries(lambda: _deploy(if_deployed=if_deployed), store=store)
-        first = tries.run(1)
-        assert tries.run(2) == first
-        assert tries.run(3) == first
-        assert _ids(emulator) == [first]
-        assert f"Build deployment {first} was made by an earlier try of this task." in log.lines
-
-    def test_finds_the_deployment_whose_answer_was_lost(
-        self, emulator: Emulator, store: StateStore | None, if_deployed: str
-    ) -> None:
-        _lose_the_answer(emulator, unseen=True)
-        tries = Tries(lambda: _deploy(if_deployed=if_deployed), store=store)
-        with pytest.raises(DeploymentUncertainError, match="The next try of this task looks first"):
-            tries.run(1)
-        emulator.clear_faults()
-        (lost,) = _ids(emulator)
-        assert tries.run(2) == lost
-        assert _ids(emulator) == [lost]
-
-    def test_deploys_if_the_try_before_could_not(
-        self, emulator: Emulator, store: StateStore | None, if_deployed: str
-    ) -> None:
-        emulator.fault("status", status=404, method="POST", path=DEPLOYMENTS)
-        tries = Tries(lambda: _deploy(if_deployed=if_deployed), store=store)
-        with pytest.raises(NotFoundError):
-            tries.run(1)
-        made = tries.run(2)
-        assert _ids(emulator) == [made]
+def test_retry_takes_what_was_made(emulator: Emulator, store: StateStore | None, if_deployed: str, log: Log) -> None:
+    """The retries that the worker has read play no part."""
+    retries = [3, 1, 0]
+    attempts = Attempts(lambda: _deploy(if_deployed=if_deployed, retries=retries[0]), store=store)
+    first = attempts.run()
+    for _ in range(2):
+        retries.pop(0)
+        assert attempts.run() == first
+    assert _ids(emulator) == [first]
+    assert f"Deployment {first} was made by an earlier attempt of this task." in log.lines
 
 
-class TestRetryBesideOlderDeployments:
-    """Somebody had deployed the same before this task began."""
-
-    def test_with_the_store_a_lost_one_is_told_from_older_ones(self, emulator: Emulator) -> None:
-        older = _somebody_deploys()
-        _lose_the_answer(emulator, unseen=True)
-        tries = Tries(lambda: _deploy(if_deployed="deploy"), store=StateStore())
-        with pytest.raises(DeploymentUncertainError):
-            tries.run(1)
-        emulator.clear_faults()
-        mine = tries.run(2)
-        assert mine != older
-        assert _ids(emulator) == [older, mine]
-
-    def test_with_the_store_one_that_was_never_made_is_made(self, emulator: Emulator) -> None:
-        older = _somebody_deploys()
-        emulator.fault("status", status=404, method="POST", path=DEPLOYMENTS)
-        tries = Tries(lambda: _deploy(if_deployed="deploy"), store=StateStore())
-        with pytest.raises(NotFoundError):
-            tries.run(1)
-        mine = tries.run(2)
-        assert _ids(emulator) == [older, mine]
-
-    def test_without_the_store_rather_none_than_two(self, emulator: Emulator) -> None:
-        older = _somebody_deploys()
-        emulator.fault("status", status=404, method="POST", path=DEPLOYMENTS)
-        tries = Tries(lambda: _deploy(if_deployed="deploy"))
-        with pytest.raises(NotFoundError):
-            tries.run(1)
-        assert tries.run(2) == older
-        assert _ids(emulator) == [older]
-
-    def test_fail_fails_before_anything_is_noted(self, emulator: Emulator) -> None:
-        _somebody_deploys()
-        store = StateStore()
-        with pytest.raises(AirflowFailException):
-            Tries(lambda: _deploy(if_deployed="fail"), store=store).run(1)
-        assert store.content == {}
+def test_retry_finds_what_was_lost(emulator: Emulator, store: StateStore | None) -> None:
+    emulator.fault("reset", method="POST", path=DEPLOYMENTS, work=True)
+    emulator.fault("status", status=503, method="GET", path=DEPLOYMENTS, skip=1, times=None)
+    attempts = Attempts(_deploy, store=store)
+    with pytest.raises(DeploymentUncertainError, match="The next attempt of this task checks first"):
+        attempts.run()
+    emulator.clear_faults()
+    (lost,) = _ids(emulator)
+    assert attempts.run() == lost
+    assert _ids(emulator) == [lost]
 
 
-class TestClear:
-    @pytest.mark.parametrize("if_deployed", ["skip", "deploy"])
-    def test_deploys_again(self, emulator: Emulator, store: StateStore | None, if_deployed: str, log: Log) -> None:
-        first = Tries(lambda: _deploy(if_deployed=if_deployed), store=store).run(1)
-        second = Tries(lambda: _deploy(if_deployed=if_deployed), first_try=2, store=store).run(2)
-        assert _ids(emulator) == [first, second]
-        if if_deployed == "skip":
-            assert "This task was cleared: deploying again." in log.lines
-
-    def test_does_not_overrule_fail(self, emulator: Emulator, store: StateStore | None) -> None:
-        first = Tries(lambda: _deploy(if_deployed="fail"), store=store).run(1)
-        with pytest.raises(AirflowFailException, match=f"as build deployment {first}"):
-            Tries(lambda: _deploy(if_deployed="fail"), first_try=2, store=store).run(2)
-        assert _ids(emulator) == [first]
-
-    def test_a_retry_after_it_takes_what_its_own_series_made(
-        self, emulator: Emulator, store: StateStore | None
-    ) -> None:
-        first = Tries(_deploy, store=store).run(1)
-        cleared = Tries(_deploy, first_try=2, store=store)
-        second = cleared.run(2)
-        assert cleared.run(3) == second
-        assert _ids(emulator) == [first, second]
-
-    def test_with_the_store_a_retry_after_it_deploys_if_its_own_series_has_not(self, emulator: Emulator) -> None:
-        store = StateStore()
-        first = Tries(_deploy, store=store).run(1)
-        cleared = Tries(_deploy, first_try=2, store=store)
-        emulator.fault("status", status=404, method="POST", path=DEPLOYMENTS)
-        with pytest.raises(NotFoundError):
-            cleared.run(2)
-        second = cleared.run(3)
-        assert _ids(emulator) == [first, second]
+def test_wrong_name_fails_for_good(emulator: Emulator, store: StateStore | None) -> None:
+    attempts = Attempts(lambda: _deploy(agent="NO_SUCH"), store=store)
+    with pytest.raises(AirflowFailException, match="An agent with the name 'NO_SUCH' does not exist!") as raised:
+        attempts.run()
+    assert isinstance(raised.value.__cause__, NotFoundError)
+    assert not store or store.content == {}
 
 
-class TestLostAnswer:
-    @pytest.mark.parametrize(
-        ("action", "arguments"),
-        [
-            ("reset", {"work": True}),
-            ("close", {"work": True}),
-            ("truncate", {}),
-            ("status", {"status": 502, "work": True}),
-            ("status", {"status": 504, "work": True}),
-            ("status", {"status": 200, "body": "<html>", "work": True}),
-        ],
-    )
-    def test_the_list_shows_what_came_of_it(
-        self, emulator: Emulator, log: Log, action: str, arguments: dict[str, Any]
-    ) -> None:
-        older = _somebody_deploys()
-        emulator.fault(action, method="POST", path=DEPLOYMENTS, **arguments)
-        mine = Tries(lambda: _deploy(if_deployed="deploy"), store=StateStore()).run(1)
-        assert _ids(emulator) == [older, mine]
-        assert f"Build deployment {mine} is the one that the lost answer was about." in log.lines
-
-    def test_that_was_about_nothing_ends_with_the_tolerance(self, emulator: Emulator) -> None:
-        emulator.fault("reset", method="POST", path=DEPLOYMENTS)
-        with pytest.raises(DeploymentUncertainError, match=r"nothing appeared within .* may run at the server"):
-            Tries(_deploy, store=StateStore()).run(1)
-        assert _ids(emulator) == []
-        assert len(emulator.requests("POST", DEPLOYMENTS)) == 1
-
-    def test_a_request_that_was_refused_is_sent_again(self, emulator: Emulator) -> None:
-        emulator.fault("status", status=429, headers={"Retry-After": "0"}, method="POST", path=DEPLOYMENTS)
-        made = Tries(_deploy).run(1)
-        assert _ids(emulator) == [made]
-        assert [request["status"] for request in emulator.requests("POST", DEPLOYMENTS)] == [429, 201]
+@pytest.mark.parametrize("if_deployed", ["skip", "deploy"])
+def test_cleared_task_deploys_again(emulator: Emulator, store: StateStore | None, if_deployed: str, log: Log) -> None:
+    attempts = Attempts(lambda: _deploy(if_deployed=if_deployed), store=store)
+    first = attempts.run()
+    attempts.clear()
+    second = attempts.run()
+    assert _ids(emulator) == [first, second]
+    assert any(line.endswith("deploying again, because this task was cleared.") for line in log.lines)
+    assert attempts.run() == second
 
 
-def test_mapped_tasks_share_what_the_server_lists(emulator: Emulator) -> None:
-    """Deployments carry no mark of who made them: the second of two that ask for the same leaves it at the first's."""
-    first = Tries(_deploy, map_index=0, store=StateStore()).run(1)
-    assert Tries(_deploy, map_index=1, store=StateStore()).run(1) == first
+@pytest.mark.parametrize(
+    ("action", "arguments"),
+    [
+        ("reset", {"work": True}),
+        ("close", {"work": True}),
+        ("truncate", {}),
+        ("status", {"status": 502, "work": True}),
+        ("status", {"status": 200, "body": "<html>", "work": True}),
+    ],
+)
+def test_lost_response_is_looked_up(emulator: Emulator, action: str, arguments: dict[str, Any]) -> None:
+    older = Attempts(lambda: _deploy(task_id="another", agent="dev_md_agent"), dag_id="another").run()
+    emulator.fault(action, method="POST", path=DEPLOYMENTS, **arguments)
+    mine = Attempts(lambda: _deploy(if_deployed="deploy", agent="dev_md_agent"), store=StateStore()).run()
+    assert _ids(emulator) == [older, mine]
+
+
+def test_refused_request_is_resent(emulator: Emulator) -> None:
+    emulator.fault("status", status=429, headers={"Retry-After": "0"}, method="POST", path=DEPLOYMENTS)
+    assert [Attempts(_deploy).run()] == _ids(emulator)
+    assert [request["status"] for request in emulator.requests("POST", DEPLOYMENTS)] == [429, 201]
+
+
+def test_agent_and_group_are_two_deployments(emulator: Emulator, store: StateStore | None) -> None:
+    by_agent = Attempts(lambda: _deploy(agent="dev_md_agent"), store=store)
+    by_group = Attempts(lambda: _deploy(agent_group="DEV_AGENTS"), store=None if store is None else StateStore())
+    made = [by_agent.run(), by_group.run()]
+    assert _ids(emulator) == made
+    assert [by_agent.run(), by_group.run()] == made
+
+
+def test_lost_request_is_not_anothers(emulator: Emulator, connect: Connect) -> None:
+    """The POST of one task is lost before any work; that of another one, by another agent, appears meanwhile."""
+    connect(outage_tolerance=3, read_timeout=10)
+    emulator.fault("reset", method="POST", path=DEPLOYMENTS)
+    results: list[Any] = []
+
+    def deploy_by_agent() -> None:
+        try:
+            results.append(Attempts(lambda: _deploy(agent="dev_md_agent"), store=StateStore()).run())
+        except DeploymentUncertainError as error:
+            results.append(error)
+
+    thread = threading.Thread(target=deploy_by_agent)
+    thread.start()
+    while not emulator.requests("POST", DEPLOYMENTS):
+        time.sleep(0.01)
+    by_group = Attempts(lambda: _deploy(agent_group="DEV_AGENTS"), store=StateStore()).run()
+    thread.join()
+    assert isinstance(results[0], DeploymentUncertainError)
+    assert _ids(emulator) == [by_group]
+
+
+def test_mapped_tasks_share_what_is_listed(emulator: Emulator) -> None:
+    """Deployments carry no marker of who made them."""
+    first = Attempts(_deploy, map_index=0, store=StateStore()).run()
+    assert Attempts(_deploy, map_index=1, store=StateStore()).run() == first
     assert _ids(emulator) == [first]

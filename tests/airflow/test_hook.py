@@ -21,7 +21,6 @@ from mkw_airflow_provider.exceptions import (
     BuildTimeoutError,
     ConfigurationError,
     DeploymentUncertainError,
-    DownloadError,
     ForbiddenError,
     NotFoundError,
 )
@@ -190,14 +189,6 @@ class TestDownloads:
         assert names == [item["name"] for item in emulator.downloads()[1:]]
         assert len(emulator.requests("GET", "/api/v1/downloads")) == 1
 
-    def test_what_a_killed_download_left_goes_with_the_next(
-        self, hook: MetaKraftwerkHook, build: Build, tmp_path: Path
-    ) -> None:
-        (tmp_path / ".build.zip.0123456789ab.lock").touch()
-        (tmp_path / ".build.zip.0123456789ab.part").write_bytes(b"the beginning")
-        hook.download(build.downloads[0].id, tmp_path / "build.zip")
-        assert [path.name for path in tmp_path.iterdir()] == ["build.zip"]
-
     @pytest.mark.parametrize("destination", ["results/build.zip", "new/folder/build.zip"])
     def test_download_to_a_file(self, hook: MetaKraftwerkHook, build: Build, tmp_path: Path, destination: str) -> None:
         file = hook.download(build.downloads[0].id, tmp_path / destination)
@@ -215,8 +206,9 @@ class TestDownloads:
         emulator.clear_requests()
         with pytest.raises(ConfigurationError, match="`destination` 'nosuch://bucket' cannot be used"):
             hook.download(build.downloads[0].id, "nosuch://bucket/file.zip")
-        with pytest.raises(DownloadError, match="names no file"):
-            hook.download(build.downloads[0].id, "")
+        for destination in ("", "build.zip", Path("folder/build.zip")):
+            with pytest.raises(ConfigurationError, match="`destination`"):
+                hook.download(build.downloads[0].id, destination)
         assert emulator.requests() == []
 
 

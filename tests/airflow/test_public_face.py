@@ -82,6 +82,9 @@ CONSTRUCTORS: dict[tuple[str, str], dict[str, Any]] = {
         "patterns": None,
         "storage_conn_id": None,
         "max_parallel": 4,
+        "ignore_lines": (),
+        "ignore_members": (),
+        "if_empty": "fail",
         "metakraftwerk_conn_id": CONNECTION,
     },
     ("operators.deployment", "BuildDeploymentOperator"): {
@@ -190,7 +193,17 @@ def test_the_trigger_takes_keywords_only() -> None:
 
 
 #: Arguments that say how to wait or to work: they hold no value for the API.
-NOT_FOR_THE_API = {"wait_for_completion", "deferrable", "poll_interval", "timeout", "reattach", "max_parallel"}
+NOT_FOR_THE_API = {
+    "wait_for_completion",
+    "deferrable",
+    "poll_interval",
+    "timeout",
+    "reattach",
+    "max_parallel",
+    "ignore_lines",
+    "ignore_members",
+    "if_empty",
+}
 
 
 @pytest.mark.parametrize(("module", "name"), CONSTRUCTORS)

@@ -1,4 +1,4 @@
-"""Time that runs faster, for triggers that wait long between two polls."""
+"""Clocks that run faster, for triggers with long pauses between polls."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ import pytest
 from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.triggers import watch
 
-#: Older ones have other ways of logging, and load more by themselves.
+#: Older versions log differently and load more by themselves.
 NEWEST = pytest.mark.skipif(
     tuple(map(int, version("apache-airflow").split(".")[:2])) < (3, 3), reason="measured on the newest Airflow only"
 )
-#: A second stands for so many.
+#: Clocks run faster by this factor.
 FASTER = 20.0
 
 Hasten: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 class HastySelector(selectors.DefaultSelector):
-    """Waits for a part of the time that it is told to."""
+    """A selector that waits for a fraction of the timeout."""
 
     def select(self, timeout: float | None = None) -> Any:
         return super().select(timeout and timeout / FASTER)
 
 
 class HastyLoop(asyncio.SelectorEventLoop):
-    """An event loop on which an idle connection grows old soon, too."""
+    """An event loop whose clock runs faster, for idle connections too."""
 
     def __init__(self) -> None:
         super().__init__(HastySelector())

@@ -1,4 +1,4 @@
-"""Memory, in processes of their own: a trigger takes little, and a file no more than pieces of it."""
+"""Memory of a trigger and of a download, measured in processes of their own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ pytestmark = [NEWEST, pytest.mark.skipif(sys.platform != "linux", reason="reads 
 MEBIBYTE = 1024 * 1024
 
 
-def test_each_trigger_beyond_the_first_hundred_takes_less_than_50_kb() -> None:
-    """Of which about 20 are Python's objects; the rest is a margin for its allocator."""
+def test_trigger_takes_less_than_50_kb() -> None:
+    """Beyond the first hundred triggers. About 20 kB are Python's objects; the rest is a margin for its allocator."""
     with serving("polls", seconds=10) as server:
         name, value = triggers.connection("metakraftwerk", server.url)
         job = {"url": server.url, "count": 500, "interval": 2.0, "settled": 4.0}
@@ -32,8 +32,8 @@ def test_each_trigger_beyond_the_first_hundred_takes_less_than_50_kb() -> None:
 
 
 @pytest.mark.parametrize("way", ["this package", "requests, .content"])
-def test_a_download_of_256_mib_takes_at_most_16_mib(way: str, tmp_path: Path) -> None:
-    """And what holds the body in memory takes all of it, or this would not measure anything."""
+def test_download_of_256_mib_takes_16_mib(way: str, tmp_path: Path) -> None:
+    """A client that holds the body in memory takes all of it, which shows that the measurement works."""
     with serving("files", mebibytes=256) as server, serving("files", mebibytes=1) as small:
         job = {"way": way, "url": server.url, "small": small.url, "folder": str(tmp_path)}
         growth = run_client("download", job)["memory"]

@@ -1,4 +1,4 @@
-"""The requests that the chain of one build sends, by the emulator's log."""
+"""The requests that the chain of one build sends, from the emulator's log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
 
 
-def test_the_chain_of_one_build(connected: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_requests_for_one_build(connected: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Three polls: before the task defers, by the trigger when the build has ended, and before the download."""
     connected.set(build_seconds=1.0)
     monkeypatch.setattr(trigger, "EARLIEST_EVENT", 0.0)

@@ -13,7 +13,7 @@ from mkw_airflow_provider.client import recovery, retry, text
 from mkw_airflow_provider.client import request as wire
 from mkw_airflow_provider.client.api import authentication
 from mkw_airflow_provider.client.flows import download, polling, wait
-from mkw_airflow_provider.client.storage import download_sink as incoming
+from mkw_airflow_provider.client.storage import file_names
 from mkw_airflow_provider.client.transports import network
 from mkw_airflow_provider.exceptions import TEMPORARY_STATUSES
 from mkw_airflow_provider.operators import without_worker
@@ -31,9 +31,9 @@ LIMITS = {
     "what is read of an error": (f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"),
     "a JSON response must be complete within": f"{wire.SLOWEST_RESPONSE} times read_timeout",
     "an idle connection is kept for": f"{network.KEEP_ALIVE:.0f} s",
-    "redirects of a download": f"{download.MOST_REDIRECTS}",
+    "redirects of a download": f"{download.MAX_REDIRECTS}",
     "connections of one triggerer to MetaKraftwerk": f"{network.POOL}",
-    "a file name": f"{incoming.LONGEST_NAME} bytes",
+    "a file name": f"{file_names.MAX_NAME} bytes",
     "pauses after a failure": (f"{retry.SHORTEST_PAUSE} to {retry.LONGEST_PAUSE:.0f} s, at random"),
     "pauses when a lost answer is looked up": f"up to {recovery.SEARCH_INTERVAL:.0f} s",
     "a token is renewed": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,9 +10,10 @@ import sys
 
 import pytest
 
-from mkw_airflow_provider.emulator import Control
+from mkw_airflow_provider.emulator import Control, Emulator
 from mkw_airflow_provider.emulator.__main__ import _parser
 from mkw_airflow_provider.emulator.faults import actions
+from mkw_airflow_provider.emulator.state import seed_format
 from mkw_airflow_provider.emulator.state.switches import describe
 
 
@@ -51,6 +53,29 @@ def test_the_table_of_options_is_complete(page):
     described = set(re.findall(r"`(--[\w-]+)", section(page, "Start it")))
     actual = {option for action in _parser()._actions for option in action.option_strings if option.startswith("--")}
     assert described == actual - {"--help"}
+
+
+def test_the_example_of_a_seed_is_valid(page):
+    (text,) = re.findall(r"```json\n(.*?)```", section(page, "Your own warehouse"), re.DOTALL)
+    with Emulator(seed=json.loads(text)) as emulator:
+        assert emulator.start_build("DWH", ["CUSTOMER"])["instance_names"] == ["CUSTOMER"]
+
+
+def test_the_table_of_seed_keys_is_complete(page):
+    table = re.findall(r"^\| ([a-z ]+) \| (`.*) \|$", section(page, "Your own warehouse"), re.MULTILINE)
+    described = {name: set(re.findall(r"`(\w+)`", keys)) for name, keys in table}
+    groups = seed_format.SEED["release_groups"][0]
+    forms = {
+        "release group": groups,
+        "release": seed_format.RELEASE,
+        "agent group": seed_format.SEED["agent_groups"][0],
+        "agent": seed_format.SEED["agents"][0],
+        "pattern": seed_format.SEED["patterns"][0],
+        "project": seed_format.SEED["projects"][0],
+        "folder": seed_format.FOLDER,
+        "instance": {key: check for key, check in seed_format.INSTANCE.items() if key not in seed_format.FLAGS},
+    }
+    assert described == {name: set(form) for name, form in forms.items()}
 
 
 def test_the_python_example_runs(page):

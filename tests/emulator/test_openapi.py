@@ -13,6 +13,7 @@ DOCUMENTED = {
     "/authentication": {"post"},
     "/api/v1/builds": {"get", "post"},
     "/api/v1/build_deployments": {"get", "post"},
+    "/api/v1/metadata": {"post"},
     **{
         f"/api/v1/{name}": {"get"}
         for name in (
@@ -29,7 +30,9 @@ DOCUMENTED = {
         )
     },
 }
-DOCUMENTED |= {f"{path}/{{record_id}}": {"get"} for path in DOCUMENTED if path.startswith("/api")}
+DOCUMENTED |= {
+    f"{path}/{{record_id}}": {"get"} for path in DOCUMENTED if path.startswith("/api") and path != "/api/v1/metadata"
+}
 
 # OpenAPI cannot say that exactly one of two query parameters is required, so valid data may be refused there.
 ONE_OF_PROJECT = {"/api/v1/instances", "/api/v1/instance_folders"}

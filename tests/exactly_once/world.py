@@ -15,7 +15,7 @@ from typing import Any
 from dev.benchmarks.faults.rows import FINISHED
 from dev.benchmarks.faults.tasks import first_event
 from mkw_airflow_provider.client import token_cache
-from mkw_airflow_provider.client.storage.manifest import MANIFEST, journal_of
+from mkw_airflow_provider.client.storage.manifest import MANIFEST
 from mkw_airflow_provider.emulator import Emulator
 from tests.exactly_once.accidents import Accident
 from tests.exactly_once.tasks import Series, TriedTask
@@ -220,11 +220,10 @@ class World:
         return {row["id"]: row["name"] for row in self.emulator.downloads() if row["build_id"] == build_id}
 
     def _intact(self, folder: Path) -> set[int]:
-        """Return the downloads whose files are as the manifest or the journal says."""
+        """Return the downloads whose files are as the manifest or a task's record says."""
         recorded: dict[int, dict[str, Any]] = {}
-        for name in (MANIFEST, journal_of(int(folder.name.rpartition("-")[2]))):
-            if (folder / name).exists():
-                recorded |= {file["download_id"]: file for file in json.loads((folder / name).read_text())["files"]}
+        for path in (*folder.glob(MANIFEST), *folder.glob(".manifest-*.json")):
+            recorded |= {file["download_id"]: file for file in json.loads(path.read_text())["files"]}
         return {
             download_id
             for download_id, file in recorded.items()

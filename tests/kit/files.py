@@ -14,8 +14,11 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from mkw_airflow_provider.client.flows.download_build import download_into
 from mkw_airflow_provider.client.request import Request
+from mkw_airflow_provider.client.storage.content_digest import Checksums
 from mkw_airflow_provider.client.storage.folder import Folder
+from mkw_airflow_provider.client.transports.stopping import StopSignal
 from tests.kit.simulation import Body, World, body, lost, ok, says_no
 
 
@@ -30,9 +33,8 @@ def on_disk(path: Path) -> Folder:
 
 
 def names(folder: Folder) -> list[str]:
-    """Return what stands in a folder, hidden files too."""
-    found = folder._filesystem.ls(folder._root, detail=False)
-    return sorted(str(path).rpartition("/")[2] for path in found)
+    """Return the names of all files in a folder, hidden ones included."""
+    return sorted(folder.names())
 
 
 def content(folder: Folder, name: str) -> bytes:
@@ -41,6 +43,7 @@ def content(folder: Folder, name: str) -> bytes:
 
 
 def put(folder: Folder, name: str, data: bytes) -> None:
+    folder._filesystem.makedirs(folder.path(name).rpartition("/")[0], exist_ok=True)
     with folder.open(name, "wb") as file:
         file.write(data)
 
@@ -105,3 +108,8 @@ class Files:
 def _broken(answer: Body, *, breaks: bool) -> Body:
     answer.breaks = lost("connection reset in the middle") if breaks else None
     return answer
+
+
+def fetch(world: World, folder: Folder, name: str = "result.sql", stop: StopSignal | None = None) -> Checksums:
+    """Download the file with id 1."""
+    return download_into(world, world.session, 1, folder, name, stop=stop)

@@ -24,13 +24,13 @@ __all__ = [
     "StateStore",
     "TaskDeferralError",
     "TaskInstance",
-    "Tries",
     "attach",
     "context_of",
     "deferral",
     "of_this_version",
     "only_event",
     "play",
+    "search_once",
     "through_database",
     "timeless",
 ]
@@ -107,15 +107,23 @@ class DagRun:
     clear_number: int = 0
 
 
+#: The DAG run of the newest first attempt of each run id, for the attempts after it.
+_DAG_RUNS: dict[tuple[str, str], DagRun] = {}
+
+
 def context_of(
     operator: Any, store: StateStore | None = None, *, dag_run: DagRun | None = None, **values: Any
 ) -> dict[str, Any]:
     """A context for the first try of an operator's task, or for the one that the values name.
 
-    :param dag_run: its DAG run; None: one that starts now.
+    :param dag_run: its DAG run; None: one that starts now with a first attempt, else that of the first attempt.
     """
     task_instance = TaskInstance(operator.task_id, **{"max_tries": operator.retries or 0, **values})
-    context: dict[str, Any] = {"ti": task_instance, "task_instance": task_instance, "dag_run": dag_run or DagRun()}
+    run = (task_instance.dag_id, task_instance.run_id)
+    if dag_run is None and task_instance.try_number == 1:
+        _DAG_RUNS[run] = DagRun()
+    dag_run = dag_run or _DAG_RUNS.setdefault(run, DagRun())
+    context: dict[str, Any] = {"ti": task_instance, "task_instance": task_instance, "dag_run": dag_run}
     return context if store is None else {**context, "task_state_store": store}
 
 
@@ -167,29 +175,10 @@ class Attempts:
         self.store = None if self.store is None else StateStore()
 
 
-class Tries:
-    """The tries of one series of a task: from its start, or from its clearing, to its end.
-
-    :param make: makes the operator anew for each try.
-    :param first_try: number of the series' first try; above 1, the task was cleared before.
-    :param store: the task's state store; None before Airflow 3.3.
-    :param identity: what else the task instance is, such as ``map_index``.
-    """
-
-    def __init__(
-        self, make: Callable[[], Any], *, first_try: int = 1, store: StateStore | None = None, **identity: Any
-    ) -> None:
-        self._make = make
-        self._first_try = first_try
-        self._store = store
-        self._identity = identity
-        self.context: dict[str, Any] = {}
-
-    def run(self, this_try: int) -> Any:
-        operator = self._make()
-        max_tries = self._first_try + operator.retries - 1
-        self.context = context_of(operator, self._store, try_number=this_try, max_tries=max_tries, **self._identity)
-        return operator.execute(self.context)
+def search_once(session: Any, find: Callable[[], Any], seconds: float) -> Any:
+    """Search without waiting for what may appear later: for tests over a socket, whose time is real."""
+    del session, seconds
+    return find()
 
 
 def through_database(trigger: BaseTrigger) -> BaseTrigger:

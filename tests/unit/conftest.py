@@ -22,7 +22,7 @@ def world() -> World:
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     """A folder that has been made: on the local file system, and on one of fsspec's that moves by copying."""
     made = on_disk(tmp_path / "results") if request.param == "disk" else in_memory()
-    made.make()
+    made.create()
     return made
 
 

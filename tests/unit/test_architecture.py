@@ -30,7 +30,6 @@ LAYERS = [
     {"client.recovery"},
     {"client.flows"},
     {"client.transports.sync", "client.transports.aio"},
-    {"client.flows.download_build"},
     {"hooks"},
     {"triggers"},
     {"operators", "sensors"},
@@ -124,7 +123,10 @@ def test_each_http_library_has_one_user():
 
 
 def test_emulator_and_client_are_independent():
-    assert {other.split(".")[0] for others in product(emulator=True).values() for other in others} <= {"", "emulator"}
+    modules = product(emulator=True)
+    # This subcommand reads a real account, with imports inside its one function that does.
+    del modules["emulator.snapshot"]
+    assert {other.split(".")[0] for others in modules.values() for other in others} <= {"", "emulator"}
     assert "emulator" not in {other.split(".")[0] for others in product().values() for other in others}
 
 

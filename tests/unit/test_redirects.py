@@ -6,23 +6,20 @@ import traceback
 
 import pytest
 
-from mkw_airflow_provider.client.flows.download import MOST_REDIRECTS
-from mkw_airflow_provider.client.flows.download_build import download_file
+from mkw_airflow_provider.client.flows.download import MAX_REDIRECTS
 from mkw_airflow_provider.client.storage.folder import Folder
-from mkw_airflow_provider.exceptions import DownloadError, ForbiddenError, MetaKraftwerkError, NotAuthenticatedError
-from tests.kit.files import in_memory, sha256
+from mkw_airflow_provider.exceptions import DownloadError, ForbiddenError, MetaKraftwerkError, ServerError
+from tests.kit.files import fetch, in_memory, sha256
 from tests.kit.simulation import FIRST_TOKEN, World, body, lost, redirect, says_no
 
 DATA = bytes(range(256)) * 40
+STORE = "https://files.example.com/1?signature=abcdef"
+API = "/api/v1/downloads/1"
 
 
 @pytest.fixture
 def folder() -> Folder:
     return in_memory()
-
-
-def fetch(world: World, folder: Folder):
-    return download_file(world, world.session, 1, folder, "result.sql")
 
 
 def followed(world: World, folder: Folder, *locations: str, status: int = 302) -> list[tuple[str, str | None]]:
@@ -38,82 +35,68 @@ def followed(world: World, folder: Folder, *locations: str, status: int = 302) -
     [
         ("/files/1?signature=abc", "https://mkw.example.com/files/1?signature=abc"),
         ("1/raw", "https://mkw.example.com/api/v1/downloads/1/raw"),
-        ("https://mkw.example.com/files/1", "https://mkw.example.com/files/1"),
         ("https://mkw.example.com:443/files/1", "https://mkw.example.com:443/files/1"),
         ("https://MKW.Example.com/files/1", "https://MKW.Example.com/files/1"),
     ],
 )
-def test_a_redirect_on_the_same_host_keeps_the_token(world, folder, location, url, status):
+def test_same_host_gets_the_token(world, folder, location, url, status):
     assert followed(world, folder, location, status=status)[1] == (url, FIRST_TOKEN)
 
 
 @pytest.mark.parametrize(
     "location",
     [
-        "https://files.example.com/1?signature=abc",
+        STORE,
         "https://mkw.example.com:8443/1",
         "https://mkw.example.com.evil.example/1",
         "https://mkw.example.com@evil.example/1",
         "//evil.example/1",
     ],
 )
-def test_another_host_gets_no_token(world, folder, location):
-    (_, first), (_, second) = followed(world, folder, location)
-    assert (first, second) == (FIRST_TOKEN, None)
-
-
-def test_a_way_back_from_another_host_gets_no_token_either(world, folder):
-    sent = followed(world, folder, "https://evil.example/1", "https://mkw.example.com/api/v1/downloads/1")
+def test_other_host_gets_no_token(world, folder, location):
+    """Nor does a way back from there."""
+    sent = followed(world, folder, location, "https://mkw.example.com/api/v1/downloads/1")
     assert [token for _, token in sent] == [FIRST_TOKEN, None, None]
 
 
 @pytest.mark.parametrize("location", ["http://mkw.example.com/1", "http://files.example.com/1"])
-def test_a_redirect_from_https_to_http_is_refused(world, folder, location):
+def test_redirect_out_of_tls_is_refused(world, folder, location):
     world.script(redirect(location))
-    with pytest.raises(DownloadError, match="without TLS: not followed"):
+    with pytest.raises(DownloadError, match="without TLS; the redirect was not followed"):
         fetch(world, folder)
     assert len(world.sent) == 1
 
 
-def test_a_redirect_to_this_very_machine_may_do_without_tls(world, folder):
+def test_redirect_to_this_machine_needs_no_tls(world, folder):
     assert followed(world, folder, "http://127.0.0.1:9000/1")[1] == ("http://127.0.0.1:9000/1", None)
 
 
 @pytest.mark.parametrize(
-    "location", ["ftp://files.example.com/1", "file:///etc/passwd", "javascript:1", "http://[::1", "http://h:1e9/"]
+    "location", ["ftp://files.example.com/1", "file:///etc/passwd", "http://[::1", "http://h:1e9/"]
 )
-def test_a_redirect_to_no_web_address_is_refused(world, folder, location):
+def test_redirect_elsewhere_is_refused(world, folder, location):
     world.script(redirect(location))
-    with pytest.raises(DownloadError, match="no web address"):
+    with pytest.raises(DownloadError, match="not a web address"):
         fetch(world, folder)
 
 
-def test_so_many_redirects_are_followed_and_no_more(world, folder):
-    chain = [f"/files/{number}" for number in range(MOST_REDIRECTS)]
-    assert len(followed(world, folder, *chain)) == MOST_REDIRECTS + 1
+def test_number_of_redirects_is_bounded(world, folder):
+    chain = [f"/files/{number}" for number in range(MAX_REDIRECTS)]
+    assert len(followed(world, folder, *chain)) == MAX_REDIRECTS + 1
     world.script(forever=redirect("/files/again"))
     with pytest.raises(DownloadError, match="redirected more than 5 times"):
         fetch(world, folder)
 
 
-def test_a_redirect_without_a_place_is_an_error(world, folder):
+def test_redirect_without_an_address_is_an_error(world, folder):
     world.script(says_no(302))
-    with pytest.raises(MetaKraftwerkError, match="answered with 302"):
+    with pytest.raises(MetaKraftwerkError, match="302"):
         fetch(world, folder)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(401, NotAuthenticatedError), (403, ForbiddenError)])
-def test_what_another_host_refuses_is_no_reason_to_log_in(world, folder, status, kind):
-    world.script(redirect("https://files.example.com/1?signature=abc"), says_no(status))
-    with pytest.raises(kind) as caught:
-        fetch(world, folder)
-    assert "signature" not in str(caught.value)
-    assert len(world.sent) == 2
-
-
-def test_a_transfer_from_another_host_is_resumed_there(world, folder):
+def test_transfer_is_resumed_at_the_other_host(world, folder):
     world.script(
-        redirect("https://files.example.com/1"),
+        redirect(STORE),
         body(b"one", etag='"v1"', breaks=lost()),
         body(b"two", etag='"v1"', status=206, content_range="bytes 3-5/6"),
     )
@@ -121,11 +104,54 @@ def test_a_transfer_from_another_host_is_resumed_there(world, folder):
     assert [sent.call.token for sent in world.sent] == [FIRST_TOKEN, None, None]
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+def test_expired_address_is_replaced_and_resumed(world, folder, status):
+    """As often as it expires, while each address brings more of the file."""
+    world.script(
+        redirect(STORE),
+        body(b"one", etag='"v1"', breaks=lost()),
+        says_no(status, "Request has expired"),
+        redirect(f"{STORE}2"),
+        body(b"two", etag='"v1"', status=206, content_range="bytes 3-8/9", breaks=lost()),
+        says_no(status, "Request has expired"),
+        redirect(f"{STORE}3"),
+        body(b"six", etag='"v1"', status=206, content_range="bytes 6-8/9"),
+    )
+    assert fetch(world, folder).sha256 == sha256(b"onetwosix")
+    assert [sent.path.partition("?")[0] for sent in world.sent if sent.call.token] == ["/downloads/1"] * 3
+    assert world.sent[-1].headers["Range"] == "bytes=6-"
+    assert "abcdef" not in str(world.lines)
+
+
+def test_address_that_is_refused_again_is_an_error(world, folder):
+    world.script(redirect(STORE), says_no(403), redirect(STORE), says_no(403, "Not yours"))
+    with pytest.raises(ForbiddenError, match="Not yours") as caught:
+        fetch(world, folder)
+    assert "abcdef" not in str(caught.value)
+    assert world.sent[1].call.token is world.sent[3].call.token is None
+
+
+def test_refusal_by_the_api_itself_is_final(world, folder):
+    world.script(redirect(STORE), body(b"one", etag='"v1"', breaks=lost()), says_no(403), says_no(403, "Not yours"))
+    with pytest.raises(ForbiddenError, match="Not yours"):
+        fetch(world, folder)
+
+
+def test_outage_of_the_other_host_does_not_start_over(folder):
+    world = World(outage_tolerance=60.0)
+    world.script(redirect(STORE), forever=says_no(503))
+    with pytest.raises(ServerError):
+        fetch(world, folder)
+    assert world.asked.count("GET /downloads/1") == 1
+
+
 def test_address_of_a_redirect_gives_no_secret_away(world, folder):
-    """Its login and its signature are masked before it is asked, and shown nowhere, whatever the server repeats."""
+    """Its login and its signature are masked before it is requested, and shown nowhere, whatever the server repeats."""
     url = "https://admin:p4ssw0rd@files.example.com/1?signature=abc%2Bdef&expires=900"
     said = "signature abc+def or abc%2Bdef of admin:p4ssw0rd is wrong, expires=900"
-    world.script(redirect(url), lost(f"no route to {url}"), says_no(503, said), says_no(403, said))
+    world.script(
+        redirect(url), lost(f"no route to {url}"), says_no(503, said), says_no(403), redirect(url), says_no(403, said)
+    )
     with pytest.raises(ForbiddenError) as caught:
         fetch(world, folder)
     shown = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value)) + str(world.lines)

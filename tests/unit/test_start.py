@@ -145,10 +145,7 @@ def test_after_a_500_the_search_takes_read_timeout(world):
         run(world)
     assert world.asked.count(POSTED) == 1
     assert world.now == pytest.approx(world.settings.read_timeout)
-    assert str(caught.value) == (
-        f"POST /api/v1/builds was answered with 500: Oops (no build with {MARKER} appeared within 60 s; "
-        "one may be running on the server)"
-    )
+    assert f"a build with {MARKER} may be running on the server" in str(caught.value)
     assert may_have_started(caught.value)
 
 

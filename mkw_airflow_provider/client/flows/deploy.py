@@ -1,20 +1,27 @@
-"""Deploying a build's results exactly once."""
+"""Deploy a build's results, and tell a deployment from those of other agents."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from mkw_airflow_provider.client.api.agents import Agent, AgentGroup, find_agent_groups, find_agents
 from mkw_airflow_provider.client.api.build_deployments import (
     BuildDeployment,
     check_choice,
     create_build_deployment,
     find_build_deployments,
 )
+from mkw_airflow_provider.client.flows.start import search_after_500
 from mkw_airflow_provider.client.recovery import send_or_recover, send_without_recovery
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow
-from mkw_airflow_provider.exceptions import AlreadyDeployedError, DeploymentFailedError, DeploymentUncertainError
+from mkw_airflow_provider.exceptions import (
+    DeploymentFailedError,
+    DeploymentUncertainError,
+    MetaKraftwerkError,
+    ServerError,
+)
 
 
 @dataclass(frozen=True)
@@ -40,17 +47,80 @@ class DeploymentRequest:
         del arguments["build_id"]
         check_choice(**arguments)
 
-    def request(self) -> Request[BuildDeployment]:
-        """Return the call that deploys."""
+    def post(self) -> Request[BuildDeployment]:
+        """Return the request that deploys."""
         return create_build_deployment(**vars(self))
 
     def __str__(self) -> str:
-        deployment = self.deployment or f"deployment {self.deployment_id}"
-        return f"{deployment} of {self.pattern or f'pattern {self.pattern_id}'} for build {self.build_id}"
+        parts = [self.pattern or f"pattern {self.pattern_id}", self.deployment or f"deployment {self.deployment_id}"]
+        agent, group = self.agent or self.agent_id, self.agent_group or self.agent_group_id
+        parts += [f"agent {agent}"] if agent else [f"agent group {group}"] if group else []
+        return f"of build {self.build_id} ({', '.join(parts)})"
 
 
-def listed(session: ApiSession, order: DeploymentRequest) -> Flow[list[BuildDeployment]]:
-    """List what the API has of the same build, pattern and deployment, oldest first."""
+@dataclass(frozen=True)
+class Target:
+    """The agent or the agent group that was asked for, by id.
+
+    :param agents: ids of the agent; None: no agent was asked for, or its id is not known.
+    :param groups: ids of the agent group; likewise.
+    :param is_default: whether neither was asked for, so that the server chooses.
+    """
+
+    agents: frozenset[int] | None = None
+    groups: frozenset[int] | None = None
+    is_default: bool = False
+
+    def matches(self, deployment: BuildDeployment) -> bool | None:
+        """Whether a deployment was made for this target; None: that cannot be told."""
+        agent, group = deployment.agent_id, deployment.agent_group_id
+        if agent is None and group is None:
+            return True if self.is_default else None
+        if self.agents is not None:
+            # A deployment for a group may show the agent that executes it, too.
+            return False if agent not in self.agents else True if group is None else None
+        if self.groups is not None:
+            return None if group is None else group in self.groups
+        return None
+
+    def counts_as_deployed(self, deployment: BuildDeployment) -> bool:
+        """Whether a listed deployment is what was asked for, as far as the API tells who executed it."""
+        is_known = self.agents is not None or self.groups is not None
+        is_anonymous = deployment.agent_id is None and deployment.agent_group_id is None
+        return not is_known or is_anonymous or bool(self.matches(deployment))
+
+
+def find_target(session: ApiSession, order: DeploymentRequest) -> Flow[Target]:
+    """Return the target of a request; names are resolved by one lookup.
+
+    A lookup that fails leaves the target unknown: then no deployment can be told from those of other agents.
+    """
+    agent, agent_id, group, group_id = order.agent, order.agent_id, order.agent_group, order.agent_group_id
+    if agent_id is not None:
+        return Target(agents=frozenset([agent_id]))
+    if group_id is not None:
+        return Target(groups=frozenset([group_id]))
+    if agent is None and group is None:
+        return Target(is_default=True)
+    try:
+        if agent is not None:
+            agents = yield from session.request(find_agents(name=agent))
+            return Target(agents=_ids_of(agents, agent))
+        groups = yield from session.request(find_agent_groups(name=group))
+        return Target(groups=_ids_of(groups, group))
+    except MetaKraftwerkError as error:
+        session.log.warning("Deployments of other agents cannot be told apart: %s", error)
+        return Target()
+
+
+def _ids_of(found: Sequence[Agent | AgentGroup], name: str | None) -> frozenset[int] | None:
+    """Return the ids of the records of a name; of a single record that a looser filter has found."""
+    named = [record for record in found if record.name == name] or (found if len(found) == 1 else [])
+    return frozenset(record.id for record in named) or None
+
+
+def list_deployments(session: ApiSession, order: DeploymentRequest) -> Flow[list[BuildDeployment]]:
+    """List what the API has of the same build, pattern and deployment, whoever executed it, oldest first."""
     request = find_build_deployments(
         build_id=order.build_id,
         pattern=order.pattern,
@@ -62,82 +132,81 @@ def listed(session: ApiSession, order: DeploymentRequest) -> Flow[list[BuildDepl
     return sorted(found, key=lambda deployment: deployment.id)
 
 
-def decide(
-    session: ApiSession, order: DeploymentRequest, there: Collection[BuildDeployment], if_deployed: str
-) -> BuildDeployment | None:
-    """Return the deployment to leave it at, or None to make one.
+def new_ones(listed: Iterable[BuildDeployment], known: Collection[int]) -> list[BuildDeployment]:
+    """Return the deployments that were not listed before."""
+    return [deployment for deployment in listed if deployment.id not in known]
 
-    :param there: what the API lists already.
-    :param if_deployed: ``skip``, ``deploy`` or ``fail``.
-    :raises AlreadyDeployedError: for ``fail``.
+
+def find_new(session: ApiSession, order: DeploymentRequest, known: Collection[int]) -> Flow[BuildDeployment | None]:
+    """Return a deployment that was not listed before and surely is for the target of a request.
+
+    :param known: ids of the deployments that were listed before the request.
     """
-    if not there:
+    listed = yield from list_deployments(session, order)
+    new = new_ones(listed, known)
+    if not new:
         return None
-    newest = max(there, key=lambda deployment: deployment.id)
-    if if_deployed == "fail":
-        raise AlreadyDeployedError(
-            f"{order} is listed already as build deployment {newest.id}, and `if_deployed` is 'fail'. Nothing was sent"
-        )
-    if if_deployed == "deploy":
-        session.log.info("%s is listed already as build deployment %s; deploying again.", order, newest.id)
-        return None
-    session.log.info("%s is listed already as build deployment %s; not deploying again.", order, newest.id)
-    return newest
+    target: Target = yield from find_target(session, order)
+    return next((deployment for deployment in reversed(new) if target.matches(deployment)), None)
 
 
 def deploy(session: ApiSession, order: DeploymentRequest, known: Collection[int]) -> Flow[BuildDeployment]:
-    """Send ``POST /build_deployments`` once.
+    """Send ``POST /build_deployments`` once; without a response, check whether a new deployment is listed.
 
-    :param known: ids of the deployments listed before, so that a new one can be told from them.
-    :raises DeploymentUncertainError: if the answer was lost and no new one is listed within ``outage_tolerance``.
-    :raises ApiError: what the server said; nothing was deployed.
+    :param known: ids of the deployments that were listed before.
+    :raises DeploymentUncertainError: if none is listed within ``outage_tolerance`` that surely is this one.
+    :raises ServerError: after a 500; likewise, but within ``read_timeout``.
+    :raises ApiError: for every other error response; nothing was deployed.
     """
-
-    def find() -> Flow[BuildDeployment | None]:
-        there: list[BuildDeployment] = yield from listed(session, order)
-        new = [deployment for deployment in there if deployment.id not in known]
-        if not new:
-            return None
-        session.log.info("Build deployment %s is the one that the lost answer was about.", new[-1].id)
-        return new[-1]
 
     def uncertain(what: str) -> DeploymentUncertainError:
         return DeploymentUncertainError(
-            f"{what}: {order} may run at the server. "
-            "The next try of this task looks first, and deploys only if none is listed"
+            f"{what}. The deployment {order} may be running on the server. "
+            "The next attempt of this task checks first, and deploys only if none is listed"
         )
 
-    return (yield from send_or_recover(session, order.request(), find=find, uncertain=uncertain))
+    def find() -> Flow[BuildDeployment | None]:
+        return (yield from find_new(session, order, known))
+
+    post = order.post()
+    try:
+        return (yield from send_or_recover(session, post, find=find, uncertain=uncertain))
+    except ServerError as error:
+        return (yield from search_after_500(session, post, error, find, f"the deployment {order}"))
 
 
 def create(session: ApiSession, order: DeploymentRequest) -> Flow[BuildDeployment]:
     """Send ``POST /build_deployments`` once, without knowing what was listed before.
 
-    :raises DeploymentUncertainError: if the answer was lost.
+    :raises DeploymentUncertainError: if there was no response.
     """
 
     def uncertain(what: str) -> DeploymentUncertainError:
         return DeploymentUncertainError(
-            f"{what}: {order} may run at the server. List the build's deployments before deploying again"
+            f"{what}. The deployment {order} may be running on the server. "
+            "List the build's deployments before you deploy again"
         )
 
-    return (yield from send_without_recovery(session, order.request(), uncertain=uncertain))
+    return (yield from send_without_recovery(session, order.post(), uncertain=uncertain))
 
 
-def check_outcome(session: ApiSession, deployment: BuildDeployment) -> BuildDeployment:
-    """Report what the server says of a deployment, which is no more than that it has taken it, unless it sends more.
+def check_outcome(session: ApiSession, order: DeploymentRequest, deployment: BuildDeployment) -> BuildDeployment:
+    """Log what the server says of a deployment; more than that it was accepted is not documented.
 
-    :raises DeploymentFailedError: if it sends the undocumented status FAILED.
+    :raises DeploymentFailedError: if the server sends the undocumented status FAILED.
     """
     said = ": ".join(word for word in (deployment.status, deployment.message) if word)
     if (deployment.status or "").upper() == "FAILED":
         raise DeploymentFailedError(
-            f"build deployment {deployment.id} {said}. Clear the task to deploy again; a retry does not"
+            f"deployment {deployment.id} {order} {said}. Clear the task to deploy again; a retry does not"
         )
     if said:
-        session.log.info("Build deployment %s is accepted; the server says: %s.", deployment.id, said)
+        session.log.info("Deployment %s %s was accepted; the server says: %s.", deployment.id, order, said)
     else:
         session.log.info(
-            "Build deployment %s is accepted. How it ends the API does not tell: see the build's page.", deployment.id
+            "Deployment %s %s was accepted. The API does not report its outcome; check %s.",
+            deployment.id,
+            order,
+            session.settings.base_url,
         )
     return deployment

@@ -1,4 +1,4 @@
-"""Fetching one file: resumed where it broke off, and never with the token to another host."""
+"""Downloading one file: resumed after a break, and never with the token to another host."""
 
 from __future__ import annotations
 
@@ -10,44 +10,55 @@ from mkw_airflow_provider.client.api.downloads import get_file
 from mkw_airflow_provider.client.request import Request, Response, Sink
 from mkw_airflow_provider.client.session import ApiSession, Flow
 from mkw_airflow_provider.client.settings import is_loopback
-from mkw_airflow_provider.exceptions import ApiError, DownloadError
+from mkw_airflow_provider.exceptions import ApiError, DownloadError, RateLimitedError
 
-MOST_REDIRECTS = 5
-#: The server has nothing from the place on at which the file broke off.
+MAX_REDIRECTS = 5
+#: The server has no bytes from the requested position on.
 RANGE_NOT_SATISFIABLE = 416
 
 
 class ResumableSink(Sink, Protocol):
-    """A sink that asks for the missing part of a file, and can give up what it has."""
+    """A sink that asks for the missing part of a file, and can drop what it has."""
 
     def start_over(self) -> None:
-        """Forget what came, so that the next request asks for the whole file."""
+        """Forget what was received, so that the next request asks for the whole file."""
 
 
 def fetch(session: ApiSession, download_id: int, sink: ResumableSink) -> Flow[None]:
-    """Fetch a file into a sink, which asks for the missing part itself after each break.
+    """Download a file into a sink, which asks for the missing part itself after each break.
 
     :raises NotFoundError: if there is no such download.
-    :raises ConnectionFailedError: if no piece came for ``outage_tolerance``.
+    :raises ConnectionFailedError: if no piece was received for ``outage_tolerance``.
     :raises DownloadError: if the sink refuses, or redirects lead nowhere.
     """
-    request = get_file(download_id, sink)
-    for _ in range(MOST_REDIRECTS + 1):
-        response = yield from _part_or_whole(session, request, sink)
+    first = get_file(download_id, sink)
+    request, redirects, received_when_refused = first, 0, -1
+    while redirects <= MAX_REDIRECTS:
+        try:
+            response = yield from _request_part_or_all(session, request, sink)
+        except ApiError as error:
+            is_refused = error.status < 500 and not isinstance(error, RateLimitedError)
+            if request is first or not is_refused or sink.received == received_when_refused:
+                raise
+            # The signature in a redirect's address expires; the API gives a new one.
+            session.log.info("%s was refused with %s; starting again from %s.", request, error.status, first)
+            request, redirects, received_when_refused = first, 0, sink.received
+            continue
         target = response.redirects_to
         if target is None:
             return
         request = _redirected(session, request, target)
-    raise DownloadError(f"download {download_id} was redirected more than {MOST_REDIRECTS} times")
+        redirects += 1
+    raise DownloadError(f"download {download_id} was redirected more than {MAX_REDIRECTS} times")
 
 
-def _part_or_whole(session: ApiSession, request: Request[Response], sink: ResumableSink) -> Flow[Response]:
+def _request_part_or_all(session: ApiSession, request: Request[Response], sink: ResumableSink) -> Flow[Response]:
     try:
         return (yield from session.request(request))
     except ApiError as error:
         if error.status != RANGE_NOT_SATISFIABLE or not sink.received:
             raise
-        session.log.info("%s: the server has no more of the file from where it broke off. Starting over.", request)
+        session.log.info("%s: the server cannot resume the file; downloading it from the beginning.", request)
     sink.start_over()
     return (yield from session.request(request))
 
@@ -57,14 +68,14 @@ def _redirected(session: ApiSession, request: Request[Any], target: str) -> Requ
     try:
         url = urljoin(request.url(base), target)
         here, there = urlsplit(base), urlsplit(url)
-        same = _origin(here) == _origin(there)
+        is_same = _origin(here) == _origin(there)
     except ValueError as error:
-        raise DownloadError(f"{request} was redirected to something that is no web address") from error
+        raise DownloadError(f"{request} was redirected to something that is not a web address") from error
     if there.scheme not in ("http", "https") or not there.hostname:
-        raise DownloadError(f"{request} was redirected to something that is no web address")
+        raise DownloadError(f"{request} was redirected to something that is not a web address")
     if there.scheme == "http" and here.scheme == "https" and not is_loopback(there.hostname):
-        raise DownloadError(f"{request} was redirected to {there.hostname} without TLS: not followed")
-    return replace(request, path=url, authenticated=request.authenticated and same, token=None)
+        raise DownloadError(f"{request} was redirected to {there.hostname} without TLS; the redirect was not followed")
+    return replace(request, path=url, authenticated=request.authenticated and is_same, token=None)
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, str | None, int | None]:

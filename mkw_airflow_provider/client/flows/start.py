@@ -16,6 +16,7 @@ from mkw_airflow_provider.client.rows import read_list
 from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
 from mkw_airflow_provider.exceptions import (
     BuildStartUncertainError,
+    DeploymentUncertainError,
     NotFoundError,
     ProtocolError,
     ServerError,
@@ -105,12 +106,28 @@ def create_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker,
         created: CreatedBuild = yield from send_or_recover(session, post, find=find, uncertain=uncertain)
         return _log_start(session, order, created)
     except ServerError as error:
-        if error.status != 500 or error.path != post.path:
-            # A 503 that came out of there was a refusal with Retry-After; and a login starts no build.
-            raise
-        seconds = min(session.settings.read_timeout, session.settings.outage_tolerance)
-        note = f"no build with {marker} appeared within {seconds:.0f} s; one may be running on the server"
-        raise ServerError(error.status, error.message, error.method, error.path, note) from error
+        found = yield from search_after_500(session, post, error, find, f"a build with {marker}")
+        return _log_start(session, order, found)
+
+
+def search_after_500(
+    session: ApiSession, post: Request[T], error: ServerError, find: Callable[[], Flow[T | None]], effect: str
+) -> Flow[T]:
+    """Return what a POST made although it was answered with a 500: the server may have done the work before it failed.
+
+    :param effect: what the POST may have made, for the error.
+    :raises ServerError: if nothing appears within ``read_timeout``; says that it may be there all the same.
+    """
+    if error.status == 503 or error.path != post.path:
+        # A 503 that comes out of a POST was a refusal with Retry-After; and a login changes nothing.
+        raise error
+    seconds = min(session.settings.read_timeout, session.settings.outage_tolerance)
+    session.log.warning("%s; checking for %.0f s whether it took effect.", error, seconds)
+    found = yield from search(session, find, seconds)
+    if found is not None:
+        return found
+    note = f"{effect} may be running on the server, but none appeared within {seconds:.0f} s"
+    raise ServerError(error.status, error.message, error.method, error.path, note) from error
 
 
 def _log_start(session: ApiSession, order: BuildRequest, created: CreatedBuild) -> CreatedBuild:
@@ -123,10 +140,10 @@ def _log_start(session: ApiSession, order: BuildRequest, created: CreatedBuild) 
 
 
 def may_have_started(error: Exception) -> bool:
-    """Whether a build may be running after :func:`create_marked` raised an error."""
+    """Whether a POST may have taken effect although it raised an error."""
     if isinstance(error, ServerError):
         return error.status != 503 and not error.path.endswith("authentication")
-    return isinstance(error, BuildStartUncertainError)
+    return isinstance(error, (BuildStartUncertainError, DeploymentUncertainError))
 
 
 def search(session: ApiSession, find: Callable[[], Flow[T | None]], seconds: float) -> Flow[T | None]:
@@ -231,7 +248,9 @@ def _list(session: ApiSession, order: BuildRequest, is_wanted: Callable[[BuildMa
         rows = read_rows(response)
         return _Listed([row for row in rows if row is not None], response.headers.get("date"))
 
-    listed: _Listed = yield from session.request(Request("GET", of_user.path, read, of_user.query))
+    listed: _Listed = yield from session.request(Request("GET", of_user.path, read, of_user.query, returns_list=True))
     if not listed.builds and of_user.query != of_everyone.query:
-        listed = yield from session.request(Request("GET", of_everyone.path, read, of_everyone.query))
+        listed = yield from session.request(
+            Request("GET", of_everyone.path, read, of_everyone.query, returns_list=True)
+        )
     return listed

@@ -1,112 +1,160 @@
-"""What was brought into a folder: the manifest for who reads it, and a journal for the tries that break off."""
+"""The manifest of a folder: which files of which build were downloaded into it.
+
+Several tasks may download files of one build into one folder at the same time, perhaps from several machines and into
+a store without locks. So each keeps a record of its own, and the manifest is put together from all of them. Whoever
+finds that another record changed while the manifest was written writes it again: the last one to write it saw all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import hashlib
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.storage.content_digest import Checksums, combined_digest
 from mkw_airflow_provider.client.storage.folder import Folder
 
 MANIFEST = "manifest.json"
+SHA256 = re.compile("[0-9a-f]{64}")
+RECORD = re.compile(r"\.manifest-([0-9]+)-[0-9a-f]{8}\.json")
 
-#: Files of one build as the manifest has them, by the download's id.
-Entries: TypeAlias = dict[int, dict[str, Any]]
-
-
-def journal_of(build_id: int) -> str:
-    """Return the name of the hidden file that lists what stands of a build, where no manifest does."""
-    return f".manifest-{build_id}.json"
+#: Files that are there, by the download's id.
+Files: TypeAlias = dict[int, Checksums]
+#: What somebody wrote down about files; they may be gone or changed.
+Claims: TypeAlias = dict[int, set[Checksums]]
 
 
 class Manifest:
-    """The manifest of one build in one folder.
+    """The manifest of one build in one folder, as one of the tasks that write it sees it.
 
-    Other tasks may use the folder at the same time, for other files of the build or for another build. None loses what
-    the others wrote down, for each would have to fetch its files again.
-
-    :param folder: where the files stand.
+    :param folder: where the files are.
     :param build: whose files they are.
-    :param names: every file name that a file of the build has or can get there.
+    :param names: the file name of each of the build's downloads.
+    :param wanted: ids of the downloads that this task is about.
+    :param verify: returns the checksums of a download's file if it is as one of the claims says, else None.
     """
 
-    def __init__(self, folder: Folder, build: Build, names: Collection[str]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        build: Build,
+        names: Mapping[int, str],
+        wanted: list[int],
+        verify: Callable[[int, set[Checksums]], Checksums | None],
+    ) -> None:
         self._folder = folder
         self._build = build
         self._names = names
-        self._journal = journal_of(build.id)
+        self._verify = verify
+        self._downloads = {download.id: download for download in build.downloads}
+        # The next attempt of the same task finds what this one recorded.
+        self._writer = hashlib.sha256(repr(sorted(wanted)).encode()).hexdigest()[:8]
+        self._record = f".manifest-{build.id}-{self._writer}.json"
 
-    def recorded(self) -> Entries:
-        """Return what tries before and other tasks wrote down of the build's files."""
-        there: Entries = {}
-        for name in (MANIFEST, self._journal):
-            there.update(_entries(self._folder.read_json(name), self._build.id))
-        return there
+    def recorded(self) -> Claims:
+        """Return what this task and others wrote down about the build's files."""
+        claims: Claims = {}
+        for source in (self._folder.read_json(MANIFEST), *self._records().values()):
+            for number, claim in self._claims(source).items():
+                claims.setdefault(number, set()).add(claim)
+        return claims
 
-    def begin(self, mine: Entries, missing: Collection[str]) -> None:
-        """Open the journal. A manifest that is not true while files are missing goes.
+    def begin(self, mine: Files, missing: list[int]) -> None:
+        """Record what is there, and remove a manifest that is about another build or about a missing file.
 
-        :param mine: what stands of what this task wants.
-        :param missing: names of the files that it fetches.
+        :param mine: this task's files that are there.
+        :param missing: ids of those that it will download.
         """
+        for name in self._folder.names():
+            found = RECORD.fullmatch(name)
+            if found is not None and int(found[1]) != self._build.id:
+                self._folder.remove(name)
+        # Before the manifest is read: whoever writes it from now on sees this record and keeps its own.
+        self.record(mine)
         manifest = self._folder.read_json(MANIFEST)
-        self._put_by(manifest)
-        self.note(mine)
-        listed = _entries(manifest, _build_id(manifest)).values()
-        if not listed or not all(self.stands(file, _name(file)) and _name(file) not in missing for file in listed):
+        listed = self._claims(manifest)
+        if missing and (not self._is_ours(manifest) or not listed.keys().isdisjoint(missing)):
+            self.record({**listed, **mine})
             self._folder.remove(MANIFEST)
 
-    def note(self, mine: Entries) -> None:
-        """Write the journal, so that the next try of any task finds what stands."""
-        self._folder.write_json(self._journal, self.content({**self.recorded(), **mine}))
+    def record(self, files: Files) -> None:
+        """Write this task's record."""
+        self._folder.write_json(self._record, self.content(files), self._writer)
 
-    def finish(self, mine: Entries) -> None:
-        """Write the manifest: what this task wanted, and what others brought of the same build and still stands."""
-        others = {number: file for number, file in self.recorded().items() if self.stands(file, _name(file))}
-        self._put_by(self._folder.read_json(MANIFEST))
-        self._folder.write_json(MANIFEST, self.content({**others, **mine}))
-        self._folder.remove(self._journal)
+    def finish(self, mine: Files) -> None:
+        """Write the manifest: this task's files, and those of other tasks that are there."""
+        self.record(mine)
+        others: Files = {}
+        while True:
+            before = self._records()
+            for number, claims in self.recorded().items():
+                if number not in mine and number not in others:
+                    found = self._verify(number, claims)
+                    if found is not None:
+                        others[number] = found
+            self._folder.write_json(MANIFEST, self.content({**others, **mine}), self._writer)
+            now = self._records()
+            if now == before:
+                break
+        if now.keys() <= {self._record}:
+            # Tasks that begin from now on read the manifest. One that runs may write it without reading it again.
+            self._folder.remove(self._record)
 
-    def stands(self, file: Mapping[str, Any], name: str) -> bool:
-        """Whether a file stands in the folder, under this name and with the size that was written down."""
-        size = file.get("size")
-        known = isinstance(size, int) and file.get("path") == self._folder.shown(name)
-        return known and size == self._folder.size(name)
-
-    def content(self, files: Entries) -> dict[str, Any]:
+    def content(self, files: Files) -> dict[str, Any]:
         """Return a manifest of these files."""
+        entries = [self._entry(number, files[number]) for number in sorted(files)]
         return {
+            "content": combined_digest((entry["pattern"], entry["content"]) for entry in entries),
             "build_id": self._build.id,
             "project_id": self._build.project_id,
             "status": str(self._build.status),
-            "files": [files[number] for number in sorted(files)],
+            "files": entries,
         }
 
-    def _put_by(self, manifest: Any) -> None:
-        """Keep the manifest of another build as its journal, unless nothing that it lists will stand."""
-        other = _build_id(manifest)
-        if other is None or other == self._build.id:
-            return
-        journal = journal_of(other)
-        files = {**_entries(manifest, other), **_entries(self._folder.read_json(journal), other)}
-        standing = [
-            file for file in files.values() if _name(file) not in self._names and self.stands(file, _name(file))
-        ]
-        if standing:
-            self._folder.write_json(journal, {**manifest, "files": standing})
+    def _entry(self, number: int, checksums: Checksums) -> dict[str, Any]:
+        download = self._downloads[number]
+        return {
+            "download_id": number,
+            "pattern": download.pattern,
+            "pattern_id": download.pattern_id,
+            "name": download.name,
+            "path": self._folder.shown(self._names[number]),
+            "size": checksums.size,
+            "sha256": checksums.sha256,
+            "content": checksums.content,
+        }
+
+    def _records(self) -> dict[str, Any]:
+        """Return the records of this build's tasks by file name."""
+        names = {name: RECORD.fullmatch(name) for name in self._folder.names()}
+        ours = sorted(name for name, found in names.items() if found and int(found[1]) == self._build.id)
+        return {name: self._folder.read_json(name) for name in ours}
+
+    def _is_ours(self, manifest: Any) -> bool:
+        return isinstance(manifest, dict) and manifest.get("build_id") == self._build.id
+
+    def _claims(self, manifest: Any) -> Files:
+        """Return what a manifest says about this build's files. Anybody may have written it."""
+        files = manifest.get("files") if self._is_ours(manifest) else None
+        entries = [entry for entry in files if isinstance(entry, dict)] if isinstance(files, list) else []
+        return {
+            entry["download_id"]: Checksums(entry["size"], entry["sha256"], _digest_or_nothing(entry.get("content")))
+            for entry in entries
+            if self._is_plausible(entry)
+        }
+
+    def _is_plausible(self, entry: Mapping[str, Any]) -> bool:
+        number = entry.get("download_id")
+        download = self._downloads.get(number) if type(number) is int else None
+        return (
+            download is not None
+            and entry.get("name") == download.name
+            and type(entry.get("size")) is int
+            and _digest_or_nothing(entry.get("sha256")) != ""
+        )
 
 
-def _name(file: Mapping[str, Any]) -> str:
-    return str(file.get("path")).rpartition("/")[2]
-
-
-def _build_id(manifest: Any) -> int | None:
-    number = manifest.get("build_id") if isinstance(manifest, dict) else None
-    return number if isinstance(number, int) else None
-
-
-def _entries(manifest: Any, build_id: int | None) -> Entries:
-    """Return the entries of a build's manifest by id; what is none, or another build's, has none."""
-    files = manifest.get("files") if isinstance(manifest, dict) and _build_id(manifest) == build_id else None
-    entries = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
-    return {file["download_id"]: file for file in entries if isinstance(file.get("download_id"), int)}
+def _digest_or_nothing(value: Any) -> str:
+    return value if isinstance(value, str) and SHA256.fullmatch(value) else ""

@@ -17,6 +17,7 @@ from mkw_airflow_provider.emulator.api import (
     catalog,
     control_plane,
     downloads,
+    metadata,
     not_implemented,
 )
 from mkw_airflow_provider.emulator.api.common import reject_unknown_query
@@ -54,7 +55,7 @@ def create_api(state: State, faults: Faults, connections: Connections, host: str
     api = FastAPI(title="MetaKraftwerk emulator", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
     api.state.emulator = state
     api.include_router(authentication.router)
-    for resource in (builds, build_deployments, downloads, catalog):
+    for resource in (builds, build_deployments, downloads, catalog, metadata):
         api.include_router(resource.router, prefix="/api/v1", dependencies=[Depends(reject_unknown_query)])
     api.include_router(not_implemented.router, prefix="/api/v1")
     api.include_router(downloads.files_router)

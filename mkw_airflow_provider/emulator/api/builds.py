@@ -141,14 +141,16 @@ def _find_instance(state: State, project_id: int, wanted: InstanceDefinition, *,
     names = (wanted.pattern, wanted.folder, wanted.name)
     if (wanted.id is None) == (None in names) or (wanted.id is not None and any(names)):
         raise ApiError(400, errors.INSTANCE_DEFINITION)
-    row = state.store.one(
-        "SELECT instances.* FROM instances JOIN patterns p ON p.id = instances.pattern_id "
-        "JOIN instance_folders f ON f.id = instance_folder_id WHERE instances.project_id = ? "
-        "AND (instances.id = ? OR (p.name = ? AND f.path = ? AND instances.name = ?))",
-        project_id,
-        wanted.id,
-        *names,
-    )
+    if wanted.id is not None:
+        row = state.store.one("SELECT * FROM instances WHERE id = ? AND project_id = ?", wanted.id, project_id)
+    else:
+        row = state.store.one(
+            "SELECT instances.* FROM instances JOIN patterns p ON p.id = instances.pattern_id "
+            "JOIN instance_folders f ON f.id = instance_folder_id "
+            "WHERE instances.project_id = ? AND p.name = ? AND f.path = ? AND instances.name = ?",
+            project_id,
+            *names,
+        )
     if row is None or (row["deleted"] and not restore):
         raise ApiError(404, errors.INSTANCE_NOT_FOUND)
     return row

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from mkw_airflow_provider.emulator.api.middleware import CALLER
-from mkw_airflow_provider.emulator.api.request_bodies import LARGEST_ID
 from mkw_airflow_provider.emulator.api.response_models import Error
 from mkw_airflow_provider.emulator.http.error_response import reason_phrase
 from mkw_airflow_provider.emulator.state import errors
 from mkw_airflow_provider.emulator.state.errors import ApiError
+from mkw_airflow_provider.emulator.state.seed_format import LARGEST_ID
 from mkw_airflow_provider.emulator.state.state import State
 from mkw_airflow_provider.emulator.state.store import Row
 

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from mkw_airflow_provider.emulator.api.common import RecordId, StateDep
-from mkw_airflow_provider.emulator.api.request_bodies import LARGEST_ID
 from mkw_airflow_provider.emulator.faults.faults import FaultRequest, Faults
 from mkw_airflow_provider.emulator.http.connections import Connections
 from mkw_airflow_provider.emulator.state import build_deployments, builds, seed
 from mkw_airflow_provider.emulator.state.errors import ApiError
+from mkw_airflow_provider.emulator.state.seed_format import LARGEST_ID, SeedError, check_seed
 from mkw_airflow_provider.emulator.state.state import State
 from mkw_airflow_provider.emulator.state.store import Row, iso, now
 
@@ -62,10 +62,14 @@ class ManualBuild(ControlBody):
 
 
 class InstanceChange(ControlBody):
-    """How the next builds with an instance go; ``build_seconds`` null is the switch of this name."""
+    """How the next builds of an instance behave; ``build_seconds`` null means the switch of this name.
+
+    ``changed``: its metadata was edited, so the next build generates other content.
+    """
 
     build_seconds: Annotated[float, Field(ge=0)] | None = None
     outcome: Ending | None = None
+    changed: bool = False
 
 
 class UserChange(ControlBody):
@@ -158,7 +162,7 @@ async def get_builds(state: StateDep) -> Response:
 async def start_build(state: StateDep, body: ManualBuild) -> Response:
     """Start a build as a person does in the web application."""
     project = _find_by_name(state, "projects", body.project)
-    instances = [_find_instance(state, project["id"], wanted) for wanted in body.instances]
+    instances = [_find_instance(state, project, wanted) for wanted in body.instances]
     user = _find_by_name(state, "users", body.user)
     row, _ = builds.start(state, builds.BuildRequest(user, project["id"], instances, description=body.description))
     return json_response(_render_build(state, row))
@@ -210,7 +214,9 @@ async def change_download(state: StateDep, record_id: RecordId, change: Download
 async def change_instance(state: StateDep, record_id: RecordId, change: InstanceChange) -> Response:
     """Decide how the next builds of an instance end and how long they take."""
     _find_record(state, "instances", record_id)
-    for column in change.model_fields_set:
+    if change.changed:
+        state.store.execute("UPDATE instances SET revision = revision + 1 WHERE id = ?", record_id)
+    for column in change.model_fields_set - {"changed"}:
         value = getattr(change, column)
         state.store.execute(f"UPDATE instances SET {column} = ? WHERE id = ?", value, record_id)  # noqa: S608
     return json_response(_find_record(state, "instances", record_id))
@@ -223,6 +229,16 @@ async def change_user(state: StateDep, email: str, body: UserChange) -> Response
         known = ", ".join(user["email"] for user in state.store.find("users"))
         raise ApiError(404, f"Unknown user {email}. Users: {known}")
     return json_response({"email": email})
+
+
+@router.post("/seed")
+async def add_records(state: StateDep, body: Annotated[dict[str, Any], Body()]) -> Response:
+    """Add records in the form of a seed; existing projects, patterns and groups may be named as containers."""
+    try:
+        check_seed(body)
+        return json_response(seed.add(state.store, body))
+    except SeedError as error:
+        raise ApiError(400, str(error)) from None
 
 
 @router.get("/tokens")
@@ -260,11 +276,11 @@ def _find_by_name(state: State, table: str, name: str) -> Row:
     return rows[0]
 
 
-def _find_instance(state: State, project_id: int, wanted: str | int) -> Row:
+def _find_instance(state: State, project: Row, wanted: str | int) -> Row:
     key = {"id": wanted} if isinstance(wanted, int) else {"name": wanted}
-    rows = state.store.find("instances", project_id=project_id, deleted=0, **key)
+    rows = state.store.find("instances", project_id=project["id"], deleted=0, **key)
     if not rows:
-        raise ApiError(404, f"No instance '{wanted}' in project {seed.PROJECTS[project_id]}")
+        raise ApiError(404, f"No instance '{wanted}' in project {project['name']}")
     return rows[0]
 
 

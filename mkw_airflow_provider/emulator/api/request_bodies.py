@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-# JavaScript's largest exact integer; SQLite's is larger.
-LARGEST_ID = 2**53 - 1
+from mkw_airflow_provider.emulator.state.seed_format import LARGEST_ID
 
 
 def _whole(value: Any) -> Any:
@@ -101,6 +100,16 @@ class NewBuild(Body):
     description: Annotated[str, Field(max_length=4000)] | None = _optional("Description of the build.")
     wait: bool = Field(default=False, description="Answer when the build has ended.")
     restore: bool = Field(default=False, description="Restore deleted instances first.")
+
+
+class NewQuery(Body):
+    """Body of POST /metadata."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["statement"]} | _one_of("project", "project_id"))
+
+    project: Text | None = _optional("Project name.")
+    project_id: Id | None = _optional("Project id.")
+    statement: Annotated[str, Field(min_length=1, max_length=100_000)] | None = _optional("SQL statement.")
 
 
 class NewBuildDeployment(Body):

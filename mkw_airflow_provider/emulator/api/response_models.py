@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -84,6 +84,21 @@ class CreatedBuild(BaseModel):
 
     build: Build
     warnings: list[str]
+
+
+class QueryResult(BaseModel):
+    """Result of a SQL statement; `message` is present with the status ERROR."""
+
+    id: str
+    user_id: int
+    type: str
+    sql: str
+    stmt_no: int
+    start_time: int
+    status: str
+    message: str | None = None
+    rows: list[dict[str, Any]]
+    metadata: list[dict[str, Any]]
 
 
 class BuildDeployment(BaseModel):

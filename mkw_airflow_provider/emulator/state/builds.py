@@ -61,13 +61,14 @@ def start(state: State, request: BuildRequest) -> tuple[Row, list[str]]:
         "instance_names": json.dumps([row["name"] for row in request.instances]),
     }
     with store.transaction():
-        for row in request.instances:
-            store.execute(
-                "UPDATE instances SET deleted = 0, version = version + 1, latest_commit_id = latest_commit_id + 1 "
-                "WHERE id = ?",
-                row["id"],
-            )
+        store.execute(
+            "UPDATE instances SET deleted = 0, version = version + 1, latest_commit_id = latest_commit_id + 1 "
+            "WHERE id IN (SELECT value FROM json_each(?))",
+            build["instance_ids"],
+        )
         build["id"] = store.insert("builds", build)
+        built = ((build["id"], row["id"], row["revision"]) for row in request.instances)
+        store.insert_all("build_instances", ("build_id", "instance_id", "revision"), built)
         for pattern_id in pattern_ids:
             pattern = lookups.by_id(state, "patterns", pattern_id)
             name = f"{pattern['name']}_{_file_stamp(state.server_time(starts))}.zip"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import struct
 import zipfile
@@ -78,14 +77,16 @@ def _archive(state: State, download: Row) -> bytes:
     if build is None or pattern is None:
         return b""
     rows = state.store.all(
-        "SELECT instances.name, instance_folders.path FROM instances "
+        "SELECT instances.name, instance_folders.path, build_instances.revision FROM build_instances "
+        "JOIN instances ON instances.id = instance_id "
         "JOIN instance_folders ON instance_folders.id = instance_folder_id "
-        "WHERE instances.pattern_id = ? AND instances.id IN (SELECT value FROM json_each(?)) ORDER BY instances.id",
+        "WHERE build_id = ? AND instances.pattern_id = ? ORDER BY instances.id",
+        build["id"],
         pattern["id"],
-        json.dumps(json.loads(build["instance_ids"])),
     )
-    parts = tuple(Part(row["name"], row["path"]) for row in rows)
-    return _cached(build["id"], build["version"], pattern["name"], pattern["type"], parts)
+    parts = tuple(Part(row["name"], row["path"], row["revision"]) for row in rows)
+    generated = f"build {build['id']}, version {build['version']}, {state.timestamp(build['starts'])}"
+    return _cached(generated, pattern["name"], pattern["type"], parts)
 
 
 _cached = lru_cache(maxsize=64)(make_archive)

@@ -22,6 +22,7 @@ NO_STRATEGY = "Invalid authentication information (no `strategy` set)"
 AGENT_OR_GROUP = "Specify either an agent or an agent group, by id or by name!"
 INSTANCE_DEFINITION = "An instance needs either an id or a pattern, a folder and a name!"
 BUILD_NOT_FINISHED = "The build is not finished!"
+NO_STATEMENT = "A statement is required!"
 NOT_IMPLEMENTED = "Not implemented"
 PAGE_NOT_FOUND = "Page not found"
 

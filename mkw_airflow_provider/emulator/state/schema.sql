@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS instance_folders (
     edit_disabled INTEGER NOT NULL DEFAULT 0
 );
 
--- build_seconds and outcome steer the builds of this instance; the API does not show them.
+-- build_seconds and outcome steer the builds of this instance; revision counts the changes of its metadata. The API
+-- does not show them.
 CREATE TABLE IF NOT EXISTS instances (
     id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL, name TEXT NOT NULL,
     project_id INTEGER NOT NULL REFERENCES projects, pattern_id INTEGER NOT NULL REFERENCES patterns,
@@ -47,7 +48,7 @@ CREATE TABLE IF NOT EXISTS instances (
     checked_out INTEGER NOT NULL DEFAULT 0, checked_out_by_user_id INTEGER, upload_disabled INTEGER NOT NULL DEFAULT 0,
     insert_disabled INTEGER NOT NULL DEFAULT 0, build_disabled INTEGER NOT NULL DEFAULT 0,
     edit_disabled INTEGER NOT NULL DEFAULT 0, invalid INTEGER NOT NULL DEFAULT 0,
-    build_seconds REAL, outcome TEXT NOT NULL DEFAULT 'FINISHED'
+    build_seconds REAL, outcome TEXT NOT NULL DEFAULT 'FINISHED', revision INTEGER NOT NULL DEFAULT 1
 );
 CREATE INDEX IF NOT EXISTS instances_by_name ON instances (project_id, name);
 
@@ -63,7 +64,7 @@ CREATE TABLE IF NOT EXISTS deployments (
 );
 
 -- A build's status follows from the clock: BUILDING before ends, outcome from then on.
--- progress is set only where a person ended the build before its time.
+-- progress is set only where a person ended the build early.
 CREATE TABLE IF NOT EXISTS builds (
     id INTEGER PRIMARY KEY AUTOINCREMENT, customer_id INTEGER NOT NULL, user_id INTEGER NOT NULL,
     project_id INTEGER NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL, outcome TEXT NOT NULL,
@@ -73,7 +74,15 @@ CREATE TABLE IF NOT EXISTS builds (
 );
 CREATE INDEX IF NOT EXISTS builds_by_project ON builds (project_id);
 
--- Rows are made with the build and can be seen once it is FINISHED. size is set where the content was replaced.
+-- The instances of a build, each with the revision of its metadata at that time: it decides what was generated.
+CREATE TABLE IF NOT EXISTS build_instances (
+    build_id INTEGER NOT NULL REFERENCES builds ON DELETE CASCADE, instance_id INTEGER NOT NULL REFERENCES instances,
+    revision INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS build_instances_by_build ON build_instances (build_id);
+CREATE INDEX IF NOT EXISTS build_instances_by_instance ON build_instances (instance_id);
+
+-- Rows are created with the build and visible once it is FINISHED. size is set where the content was replaced.
 CREATE TABLE IF NOT EXISTS downloads (
     id INTEGER PRIMARY KEY AUTOINCREMENT, build_id INTEGER NOT NULL REFERENCES builds ON DELETE CASCADE,
     pattern_id INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER, file_id INTEGER, instance_id INTEGER,
@@ -81,7 +90,7 @@ CREATE TABLE IF NOT EXISTS downloads (
 );
 CREATE INDEX IF NOT EXISTS downloads_by_build ON downloads (build_id);
 
--- An automatic deployment is made with the build and can be seen once that is FINISHED.
+-- An automatic deployment is created with the build and visible once that is FINISHED.
 CREATE TABLE IF NOT EXISTS build_deployments (
     id INTEGER PRIMARY KEY AUTOINCREMENT, build_id INTEGER NOT NULL REFERENCES builds ON DELETE CASCADE,
     pattern_id INTEGER NOT NULL, deployment_id INTEGER NOT NULL, agent_id INTEGER, agent_group_id INTEGER,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mkw_airflow_provider.emulator.state import seed
+from mkw_airflow_provider.emulator.state.default_seed import make_default_seed
 from mkw_airflow_provider.emulator.state.logins import Logins
 from mkw_airflow_provider.emulator.state.request_log import RequestLog
 from mkw_airflow_provider.emulator.state.store import Store, iso, now
@@ -18,27 +19,36 @@ class State:
 
     :param database: a file's path, or ``:memory:``.
     :param switches: switches other than their defaults; a reset returns to them.
+    :param seed_document: a seed whose form has been checked; None for the default one.
     :param log_requests: write a line for each request on the package's logger.
-    :raises ValueError: for an unknown switch or a value that is not allowed.
+    :raises ValueError: for an unknown switch, a value that is not allowed, or a seed that contradicts itself.
     """
 
-    def __init__(self, database: str, switches: Mapping[str, Any], *, log_requests: bool = False) -> None:
+    def __init__(
+        self,
+        database: str,
+        switches: Mapping[str, Any],
+        *,
+        seed_document: dict[str, Any] | None = None,
+        log_requests: bool = False,
+    ) -> None:
         self.switches = Switches()
         self.switches.change(**switches)
         self._initial = self.switches.to_dict()
         self.store = Store(database)
         self.logins = Logins(self.store, self.switches)
         self.log = RequestLog(self.store, echo=log_requests)
+        self._seed = make_default_seed() if seed_document is None else seed_document
         self._waiting: set[asyncio.Future[None]] = set()
         if not self.store.one("SELECT 1 FROM settings"):
-            seed.load(self.store)
+            seed.load(self.store, self._seed)
 
     def reset(self) -> None:
         """Restore the seed: rows, request log and switches. Tokens stay valid."""
         # A client that has cached a token must not get a 401 that no test asked for.
         self.store.clear(keep=("settings", "tokens"))
         self.store.execute("UPDATE tokens SET earlier = 1")
-        seed.load(self.store)
+        seed.load(self.store, self._seed)
         self.logins.clear()
         self.switches.change(**self._initial)
         self.builds_changed()

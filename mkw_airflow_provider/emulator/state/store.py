@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.resources import files
@@ -14,7 +14,7 @@ from typing import Any
 Row = dict[str, Any]
 
 # Increased whenever schema.sql changes, so that a file of another version is refused rather than misread.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # How long to wait for the lock of a process that is just ending.
 LOCK_SECONDS = 2.0
@@ -90,6 +90,11 @@ class Store:
         marks = ", ".join("?" * len(row))
         statement = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
         return self._connection.execute(statement, tuple(row.values())).lastrowid or 0
+
+    def insert_all(self, table: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert many rows at the same time."""
+        marks = ", ".join("?" * len(columns))
+        self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)  # noqa: S608
 
     def find(self, table: str, **equal: Any) -> list[Row]:
         """Return rows of a table, sorted by id; columns given as None are not compared."""

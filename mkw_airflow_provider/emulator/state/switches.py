@@ -198,6 +198,18 @@ class Switches:
         "The fields are documented; whether they show the request or the assignment is not.",
         one_of=("requested", "assigned", "null", "missing"),
     )
+    metadata_response: str = switch(
+        "object",
+        "Whether POST /metadata returns an object or an array with one object.",
+        "The documented fields are those of one statement; a statement number suggests that there may be several.",
+        one_of=("object", "array"),
+    )
+    metadata_error: str = switch(
+        "status",
+        "How POST /metadata reports a SQL error: the status ERROR with a message, or 400.",
+        "The documented status ERROR suggests the first.",
+        one_of=("status", "400"),
+    )
     clock_skew_seconds: float = switch(
         0.0,
         "Seconds by which all timestamps are ahead of this machine's clock; negative for behind.",

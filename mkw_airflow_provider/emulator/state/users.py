@@ -6,18 +6,21 @@ from typing import NamedTuple
 
 
 class SeededUser(NamedTuple):
-    """A user who may log in, view ``projects``, and start builds there if ``write_builds`` is true."""
+    """A user who may log in.
+
+    ``write_builds``: may do everything in all projects. ``views_first_project``: may read the first project.
+    """
 
     id: int
     name: str
     email: str
     password: str
-    projects: tuple[int, ...]
-    write_builds: bool
+    write_builds: bool = False
+    views_first_project: bool = False
 
 
 USERS = (
-    SeededUser(1, "demo", "demo@example.com", "demo-password", (402, 403, 404, 405), write_builds=True),
-    SeededUser(2, "viewer", "viewer@example.com", "viewer-password", (402,), write_builds=False),
-    SeededUser(3, "outsider", "outsider@example.com", "outsider-password", (), write_builds=False),
+    SeededUser(1, "demo", "demo@example.com", "demo-password", write_builds=True),
+    SeededUser(2, "viewer", "viewer@example.com", "viewer-password", views_first_project=True),
+    SeededUser(3, "outsider", "outsider@example.com", "outsider-password"),
 )

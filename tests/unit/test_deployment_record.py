@@ -1,0 +1,154 @@
+"""A retry never deploys twice, a cleared task deploys again: with a task state store and without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mkw_airflow_provider.exceptions import AlreadyDeployedError, DeploymentUncertainError, NotFoundError
+from mkw_airflow_provider.operators.deployment_record import DeploymentRecord
+from tests.kit.deployments_server import DEPLOYMENT_REQUEST, DeployTask
+from tests.kit.simulation import World, lost, says_no
+
+POSTED = "POST /build_deployments"
+KILLED = (RuntimeError("killed"), True)
+
+
+@pytest.fixture(params=[True, False], ids=["store", "no-store"])
+def task(request, world):
+    return DeployTask(world, request.param)
+
+
+@pytest.fixture
+def stored(world):
+    return DeployTask(world, True)
+
+
+@pytest.mark.parametrize("if_deployed", ["skip", "deploy", "fail"])
+@pytest.mark.parametrize("executor", [{}, {"agent": "dev_agent"}, {"agent_group": "DEV_AGENTS"}], ids=str)
+def test_retry_takes_what_an_earlier_attempt_made(task, if_deployed, executor):
+    task.if_deployed = if_deployed
+    task.order = replace(DEPLOYMENT_REQUEST, **executor)
+    first = task.run()
+    task.retries = 1
+    assert [task.run(), task.run()] == [first, first]
+    assert task.server.ids == [first]
+
+
+@pytest.mark.parametrize("fault", [KILLED, (lost(), True), (says_no(500), True)])
+def test_retry_finds_one_that_appears_late(task, fault):
+    task.world.session.settings = replace(task.world.settings, outage_tolerance=5.0)
+    task.server.faults = [fault]
+    task.server.listed_after = 30.0
+    with pytest.raises(Exception, match=r"killed|nothing|may be running"):
+        task.run()
+    task.run()
+    assert len(task.server.ids) == 1
+
+
+def test_retry_deploys_if_nothing_was_made(task):
+    task.server.faults = [(says_no(404), False)]
+    with pytest.raises(NotFoundError):
+        task.run()
+    assert task.run() == 19
+
+
+@pytest.mark.parametrize("if_deployed", ["skip", "deploy"])
+def test_cleared_task_deploys_again(task, if_deployed):
+    task.if_deployed = if_deployed
+    first = task.run()
+    task.clear()
+    second = task.run()
+    assert task.server.ids == [first, second]
+    assert task.run() == second
+
+
+def test_cleared_task_still_deploys_after_a_refusal(stored):
+    first = stored.run()
+    stored.clear()
+    stored.server.faults = [(says_no(404), False)]
+    with pytest.raises(NotFoundError):
+        stored.run()
+    assert stored.run() == first + 1
+
+
+def test_cleared_after_a_skip_deploys(task):
+    older = task.server.add()["id"]
+    assert task.run() == older
+    task.clear()
+    assert task.run() == older + 1
+
+
+def test_cleared_does_not_overrule_fail(task):
+    task.if_deployed = "fail"
+    first = task.run()
+    task.clear()
+    with pytest.raises(AlreadyDeployedError, match=f"deployment {first} .*Nothing was sent"):
+        task.run()
+    assert task.server.ids == [first]
+
+
+@pytest.mark.parametrize("executor", [{"agent": "dev_agent"}, {"agent_group": "DEV_AGENTS"}, {"agent_id": 1}], ids=str)
+def test_deployments_of_other_agents_do_not_count(task, executor):
+    task.order = replace(DEPLOYMENT_REQUEST, **executor)
+    task.server.add(agent_id=2)
+    task.server.add(agent_group_id=2)
+    mine = task.run()
+    assert task.server.ids == [19, 20, mine]
+    assert task.run() == mine
+
+
+def test_same_deployment_for_an_agent_and_a_group(world):
+    by_agent, by_group = DeployTask(world, True), DeployTask(world, True)
+    by_agent.server = by_group.server
+    by_agent.order = replace(DEPLOYMENT_REQUEST, agent="dev_agent")
+    by_group.order = replace(DEPLOYMENT_REQUEST, agent_group="DEV_AGENTS")
+    assert by_agent.run() != by_group.run()
+
+
+def test_lost_response_of_an_older_one_is_told(stored):
+    older = stored.server.add()["id"]
+    stored.if_deployed = "deploy"
+    stored.server.faults = [KILLED]
+    with pytest.raises(RuntimeError):
+        stored.run()
+    assert stored.run() == older + 1
+    assert len(stored.server.ids) == 2
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+def test_rather_not_than_twice(has_store):
+    """Agents cannot be told apart: the response was lost, and a retry finds a deployment that may be its own."""
+    world = World(outage_tolerance=5.0)
+    task = DeployTask(world, has_store)
+    task.server.shows_agents = False
+    task.order = replace(DEPLOYMENT_REQUEST, agent="dev_agent")
+    task.server.faults = [(lost(), True)]
+    with pytest.raises(DeploymentUncertainError):
+        task.run()
+    assert task.run() == 19
+    assert "assuming that it is, rather than deploying twice" in task.world.logged("WARNING")[-1]
+    assert task.server.ids == [19]
+
+
+def test_record_of_another_request_is_not_ours(stored):
+    first = stored.run()
+    stored.order = replace(DEPLOYMENT_REQUEST, build_id=5140)
+    stored.if_deployed = "deploy"
+    assert stored.run() != first
+
+
+def test_other_tasks_cleared_is_a_retry(stored):
+    first = stored.run()
+    record = DeploymentRecord.load(stored.store)
+    replace(record, state="started").save(stored.store)
+    stored.attempt = replace(stored.attempt, clear_number=7)
+    assert stored.run() == first
+
+
+def test_edited_retries_do_not_matter_without_a_clear(world):
+    task = DeployTask(world, False)
+    first = task.run()
+    for task.retries in (0, 1, 2, 9):
+        assert task.run() == first
