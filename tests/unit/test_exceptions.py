@@ -28,6 +28,7 @@ from mkw_airflow_provider.exceptions import (
     ForbiddenError,
     IntegrityError,
     MetaKraftwerkError,
+    NoFilesError,
     NotAuthenticatedError,
     NotFoundError,
     ProtocolError,
@@ -68,6 +69,7 @@ ERRORS = [
     DeploymentFailedError("FAILED"),
     DeploymentUncertainError("the answer was lost"),
     DownloadError("a.zip cannot be stored"),
+    NoFilesError("build 5139 has no files"),
     IntegrityError("6 bytes came, the server announced 5"),
 ]
 each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
