@@ -138,7 +138,7 @@ def test_a_token_is_renewed_ahead_of_its_end():
     hour = jwt(iat=NIGHT, exp=NIGHT + 3_600)
     world.script(logged_in(hour), ok(build()), ok(build()), logged_in("second"), ok(build()))
     for moment in (0.0, 3_470.0, 3_481.0):
-        world.clock.go_on(moment - world.now)
+        world.clock.advance(moment - world.now)
         world.run(world.session.request(READ))
     assert tokens_sent(world) == [None, hour, hour, None, "second"]
 
@@ -266,16 +266,16 @@ def test_temporary_failure_counts_for_each_waiting_caller():
         first.send(outcomes[0])
     pause = second.send(outcomes[1])
     assert isinstance(pause, Sleep)
-    world.clock.go_on(pause.seconds)
+    world.clock.advance(pause.seconds)
     assert world.do(second.send(None)).value == "new-token"
 
 
 def test_wait_for_another_login_ends_with_the_own_deadline():
     world = stranger()
-    flow = world.session.request(READ, until=world.clock.wall_seconds + 2)
+    flow = world.session.request(READ, until=world.clock.wall() + 2)
     turn = next(flow)
     assert turn.timeout == 2
-    world.clock.go_on(2)
+    world.clock.advance(2)
     with pytest.raises(ConnectionFailedError, match="another task's login is still waiting"):
         flow.throw(TimeoutError())
     assert world.sent == []
@@ -288,9 +288,9 @@ def test_refused_login_is_not_sent_again_for_a_minute(status):
     for _ in range(1_000):
         with pytest.raises(ApiError, match="Invalid login"):
             world.run(world.session.request(READ))
-        world.clock.go_on(0.059)
+        world.clock.advance(0.059)
     assert len(attempts_of(world)) == 1
-    world.clock.go_on(1.1)
+    world.clock.advance(1.1)
     assert world.run(world.session.request(READ)).id == 5139
 
 
