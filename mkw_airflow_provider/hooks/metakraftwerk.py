@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +23,7 @@ from mkw_airflow_provider.client.flows.wait import look, wait
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.validation import whole_number
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
+from mkw_airflow_provider.hooks.cached import cached_property
 from mkw_airflow_provider.hooks.connection import mask, settings_of, user_agent
 
 if TYPE_CHECKING:

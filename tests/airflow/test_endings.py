@@ -16,12 +16,12 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
-from mkw_airflow_provider.client.api import authentication
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import AIRPLANE, Connect, Log
 from tests.airflow.endings import BUILD, CASES, GOES_ON, Case, Kind
+from tests.kit.pauses import forget_tokens
 from tests.kit.tasks import Ending, alarm_in_a_worker, context_of, play, timeless
 from tests.kit.triggerer import Supervisor, play_without_worker, since_33
 
@@ -89,7 +89,7 @@ class Waits:
         emulator, strike = self._emulator, case.strike
         emulator.reset()
         # Its tokens are gone, and each play is a process of its own.
-        authentication._token_caches.clear()
+        forget_tokens()
         emulator.set(build_seconds=60)
         case.prepare(emulator)
         self._connect(**case.extra)

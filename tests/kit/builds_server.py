@@ -75,7 +75,7 @@ class BuildsServer:
 
     @property
     def _clock(self) -> float:
-        return self.world.clock.wall_seconds + self.clock_ahead
+        return self.world.clock.wall() + self.clock_ahead
 
     def _age(self, row: dict[str, Any]) -> float:
         return self.world.now - float(row["since"])
@@ -127,7 +127,7 @@ class BuildTask:
     def recreate(self) -> None:
         """Create the DAG run, after deleting it with all that Airflow kept of it."""
         self.store: Any = Store() if self.has_store else None
-        started = self.world.clock.wall_seconds
+        started = self.world.clock.wall()
         self.attempt = Attempt("nightly", "run", "start", -1, 0, 3, 0, started)
 
     def run(self) -> int:
@@ -137,7 +137,7 @@ class BuildTask:
         self.world.lines.clear()
         flow = start_once(self.world.session, self.order, self.attempt, self.store, self.on_clear)
         created = self.world.run(flow)
-        self.world.clock.go_on(10)
+        self.world.clock.advance(10)
         return created.build.id
 
     def succeed(self) -> int:

@@ -17,8 +17,28 @@ from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskS
 from mkw_airflow_provider.client.request import Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.stopping import StopSignal
+from tests.kit.clock import NIGHT, Clock
+from tests.kit.driver import drive
 
 T = TypeVar("T")
+
+__all__ = [
+    "FIRST_TOKEN",
+    "NIGHT",
+    "PROPERTY",
+    "USER_ID",
+    "Body",
+    "Course",
+    "World",
+    "body",
+    "build",
+    "html",
+    "lost",
+    "ok",
+    "redirect",
+    "says_no",
+    "unreachable",
+]
 
 #: For property tests: the same examples in every run, so that what one run finds another finds again.
 PROPERTY = hypothesis_settings(deadline=None, derandomize=True)
@@ -26,8 +46,6 @@ PROPERTY = hypothesis_settings(deadline=None, derandomize=True)
 #: The user whose builds these are, and the token that the world begins with.
 USER_ID = 7
 FIRST_TOKEN = "first-token"  # nothing secret
-#: Where the simulated wall clock starts: 2026-04-02T08:00:00Z.
-NIGHT = 1_775_116_800.0
 
 
 def ok(value: Any, status: int = 200, **headers: str) -> Response:
@@ -84,23 +102,6 @@ def body(*pieces: bytes, status: int = 200, breaks: Exception | None = None, **h
     return Body(pieces, Response(status, _headers(headers)), breaks)
 
 
-class Clock:
-    """Two clocks: one that never jumps, and the one on the wall."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-        self.wall_seconds = NIGHT
-
-    def go_on(self, seconds: float) -> None:
-        assert seconds >= 0, f"a pause of {seconds} s"
-        self.seconds += seconds
-        self.wall_seconds += seconds
-
-    def jump(self, seconds: float) -> None:
-        """Set the wall clock to another time."""
-        self.wall_seconds += seconds
-
-
 @dataclass(frozen=True)
 class Sent:
     """A call, when it was sent, in seconds since the world began, and with which headers."""
@@ -132,13 +133,12 @@ class World:
         self.settings = Settings("https://mkw.example.com", **given)
         self.clock = Clock()
         self.token_cache = TokenCache()
-        self.token_cache.put(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.seconds)
+        self.token_cache.put(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.monotonic())
         self.chances: deque[float] = deque()
         self.chance = 1.0
         self.latency = 0.0
         self.server: Server = self._nobody
         self.sent: list[Sent] = []
-        self.pauses: list[float] = []
         self.secrets: list[str] = []
         self.stop = StopSignal()
         self.lines: list[tuple[str, str]] = []
@@ -147,8 +147,8 @@ class World:
         self.session = ApiSession(
             self.settings,
             self.token_cache,
-            monotonic=lambda: self.clock.seconds,
-            wall=lambda: self.clock.wall_seconds,
+            monotonic=self.clock.monotonic,
+            wall=self.clock.wall,
             random=self._random,
             log=log,
         )
@@ -156,7 +156,12 @@ class World:
     @property
     def now(self) -> float:
         """Seconds since the world began, by the clock that never jumps."""
-        return self.clock.seconds - 1_000.0
+        return self.clock.elapsed
+
+    @property
+    def pauses(self) -> list[float]:
+        """The pauses of all flows."""
+        return self.clock.pauses
 
     def script(self, *answers: Any, forever: Any = None) -> None:
         """Let the server give these answers one after the other; ``forever`` from then on."""
@@ -173,17 +178,7 @@ class World:
     def run(self, flow: Flow[T], stop: StopSignal | None = None) -> T:
         """Run a flow to its end, as a transport does."""
         self.stop = stop or self.stop
-        outcome: Any = None
-        failure: Exception | None = None
-        while True:
-            try:
-                step = flow.send(outcome) if failure is None else flow.throw(failure)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            try:
-                outcome, failure = self.do(step), None
-            except Exception as error:
-                outcome, failure = None, error
+        return drive(flow, self.do)
 
     def do(self, step: Any) -> Any:
         """Do one step of a flow."""
@@ -191,8 +186,7 @@ class World:
             return self._send(step)
         if isinstance(step, Sleep):
             self.stop.check()
-            self.pauses.append(step.seconds)
-            return self.clock.go_on(step.seconds)
+            return self.clock.sleep(step.seconds)
         if isinstance(step, MaskSecret):
             return self.secrets.append(step.value)
         if isinstance(step, Offload):
@@ -211,7 +205,7 @@ class World:
 
     def _send(self, call: Request[Any]) -> Response:
         self.sent.append(Sent(self.now, call, call.request_headers("test")))
-        self.clock.go_on(self.latency)
+        self.clock.advance(self.latency)
         answer = self.server(call)
         if isinstance(answer, Exception):
             raise answer

@@ -96,4 +96,4 @@ def play_without_worker(make: Callable[[], Any], context: dict[str, Any], superv
     if isinstance(event, TaskSuccessEvent):
         return Ending(result=supervisor.xcom[task_id, "return_value", -1])
     arguments = {"event": json.loads(json.dumps(event.payload))}
-    return play(make, context, lambda: make().resume_execution("execute_complete", arguments, context))
+    return play(make, context, lambda operator: operator.resume_execution("execute_complete", arguments, context))

@@ -150,7 +150,7 @@ def test_a_jump_of_the_wall_clock_changes_no_tolerance():
 def test_until_ends_the_repetition_before_the_tolerance(world):
     world.script(forever=unreachable())
     with pytest.raises(ConnectionFailedError):
-        world.run(world.session.request(READ, until=world.clock.wall_seconds + 20))
+        world.run(world.session.request(READ, until=world.clock.wall() + 20))
     assert world.now == pytest.approx(20.0)
 
 

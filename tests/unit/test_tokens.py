@@ -140,7 +140,7 @@ def test_a_token_is_renewed_ahead_of_its_end():
     hour = jwt(iat=NIGHT, exp=NIGHT + 3_600)
     world.script(logged_in(hour), ok(build()), ok(build()), logged_in("second"), ok(build()))
     for moment in (0.0, 3_470.0, 3_481.0):
-        world.clock.go_on(moment - world.now)
+        world.clock.advance(moment - world.now)
         world.run(world.session.request(READ))
     assert tokens_sent(world) == [None, hour, hour, None, "second"]
 
@@ -288,7 +288,7 @@ def test_repeated_secrets_reach_no_error(form, status, field):
     basic = base64.b64encode(b'me@example.com:only "I" know').decode()
     password = 'only "I" know'
     said = {field: f"{form(password)} of {form(FIRST_TOKEN)}, Basic {basic}"}
-    world.token_cache.put(Token.of(FIRST_TOKEN), world.clock.seconds)
+    world.token_cache.put(Token.of(FIRST_TOKEN), world.clock.monotonic())
     remember_secrets(FIRST_TOKEN)
     world.script(forever=ok(said, status))
     with pytest.raises(MetaKraftwerkError) as caught:

@@ -89,7 +89,7 @@ def test_a_build_that_vanishes_or_is_hidden_ends_the_wait_at_once(world, answer,
 def test_a_404_ends_the_wait_as_a_404_even_after_the_deadline(world):
     world.script(says_no(404, "No record found for id '5139'"))
     with pytest.raises(NotFoundError):
-        watch(world, deadline=world.clock.wall_seconds - 1)
+        watch(world, deadline=world.clock.wall() - 1)
 
 
 def test_a_token_that_ends_in_the_middle_is_renewed(world):

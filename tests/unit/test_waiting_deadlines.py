@@ -196,7 +196,7 @@ def test_a_clock_of_the_server_that_goes_wrong_delays_no_look_beyond_poll_interv
 def test_the_age_of_the_build_counts_not_that_of_the_wait(world):
     course = Course(seconds=4_000).serve(world)
     world.server = course
-    world.clock.go_on(3_600)
+    world.clock.advance(3_600)
     watch(world)
     assert world.pauses[0] == pytest.approx(30 * (1 - JITTER))
 

@@ -28,7 +28,7 @@ def test_a_line_for_each_change_of_status_or_progress_step(world):
 def test_a_line_has_the_age_of_the_build_and_the_words_of_the_server(world):
     course = Course(seconds=10_000)
     world.server = lambda call: ok({**course.at(world.now), "message": "calculating deliveries ..."})
-    world.clock.go_on(7_620)
+    world.clock.advance(7_620)
     flow = wait(world.session, 5139, poll_interval=30.0)
     flow.send(world.do(next(flow)))
     assert world.logged() == ["Build 5139 is BUILDING after 2 h 7 min (calculating deliveries ...)."]

@@ -118,7 +118,7 @@ def test_a_token_is_renewed_ahead_of_its_end(metakraftwerk, api, age, logins):
     """A token of 1,200 s is used for 1,080; at the server it is good all the time, so no 401 is seen."""
     metakraftwerk.set(token_seconds=1200)
     api.call(find_projects())
-    api.clock.skip(age)
+    api.clock.advance(age)
     api.call(find_projects())
     assert [entry for entry in sent(metakraftwerk) if entry == LOGIN] == [LOGIN] * logins
     assert REFUSED not in sent(metakraftwerk)
@@ -129,7 +129,7 @@ def test_a_token_that_is_no_jwt_is_used_until_the_server_refuses_it(metakraftwer
     metakraftwerk.fault("status", path="/authentication", status=201, body=body)
     metakraftwerk.fault("status", path="/api/v1/projects", status=200, body=[], times=2)
     api.call(find_projects())
-    api.clock.skip(10 * 365 * 86_400)
+    api.clock.advance(10 * 365 * 86_400)
     api.call(find_projects())
     assert sent(metakraftwerk) == [LOGIN, PROJECTS, PROJECTS]
     token = api.run(api.session.token())

@@ -168,7 +168,7 @@ def test_a_log_says_each_outage_but_not_each_try(metakraftwerk, connect, fault):
 def test_no_try_starts_after_a_deadline_of_the_caller(api, fault, sent):
     fault("status", times=None, status=503)
     with pytest.raises(ServerError):
-        api.run(api.session.request(find_projects(), until=api.clock.read() + 1))
+        api.run(api.session.request(find_projects(), until=api.clock.wall() + 1))
     assert sent() == 3
 
 

@@ -38,7 +38,7 @@ def test_a_date_without_the_servers_clock_is_waited_for_by_ours(connect, serve):
     answers = iter([503, 200])
 
     def answer(request):
-        moment = formatdate(api.clock.read() + 20, usegmt=True)
+        moment = formatdate(api.clock.wall() + 20, usegmt=True)
         return f"HTTP/1.1 {next(answers)} X\r\nRetry-After: {moment}\r\nContent-Length: 2\r\n\r\n[]".encode()
 
     server = serve(answer)
