@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from pydantic import JsonValue, TypeAdapter
 
 from tests.kit.airflow_names import (
     AirflowRescheduleException,
@@ -85,6 +86,17 @@ class TaskInstance:
         return self.start_date
 
 
+_JSON: TypeAdapter[Any] = TypeAdapter(JsonValue)
+
+
+def as_stored(value: Any) -> str:
+    """Return a value in the form in which Airflow's task state store keeps it.
+
+    :raises pydantic.ValidationError: Airflow refuses the value, for example because it contains a tuple.
+    """
+    return json.dumps(_JSON.validate_python(value))
+
+
 class StateStore:
     """The task state store of Airflow 3.3: JSON by key, for all attempts of a task, cleared or not."""
 
@@ -97,7 +109,7 @@ class StateStore:
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         """Keep a value."""
-        self.content[key] = json.dumps(value)
+        self.content[key] = as_stored(value)
 
     def delete(self, key: str) -> None:
         """Forget a value."""
