@@ -17,8 +17,9 @@ from mkw_airflow_provider.exceptions import (
     MetaKraftwerkError,
     ProtocolError,
     WaitInterruptedError,
+    is_final,
 )
-from mkw_airflow_provider.operators.base import MetaKraftwerkOperator, is_final
+from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.version_compat import FAILED_DEFERRAL, TRIGGER_TIMEOUT
 
 if TYPE_CHECKING:

@@ -18,8 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from mkw_airflow_provider.client.validation import seconds, whole_number
-from mkw_airflow_provider.exceptions import BuildError, MetaKraftwerkError
-from mkw_airflow_provider.operators.base import is_final
+from mkw_airflow_provider.exceptions import BuildError, MetaKraftwerkError, is_final
 from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator, Limit
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value

@@ -10,12 +10,12 @@ from typing import Any
 
 from airflow.providers.common.compat.connection import get_async_connection
 
-from mkw_airflow_provider.client.api.authentication import token_cache_for
 from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.client.flows.wait import PollHistory, wait
 from mkw_airflow_provider.client.flows.wait_result import TimedOut
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.text import foreign_text, quote_value
+from mkw_airflow_provider.client.token_cache import token_cache_for
 from mkw_airflow_provider.client.transports.aio import shared_client
 from mkw_airflow_provider.exceptions import MetaKraftwerkError, WaitInterruptedError
 from mkw_airflow_provider.hooks.connection import mask_in_triggerer, settings_of, user_agent
@@ -51,9 +51,14 @@ async def _wait(trigger: Any, history: PollHistory) -> Any:
         settings = await _read_settings(trigger, deadline)
     except TimeoutError as error:
         return TimedOut(trigger.build_id, trigger.limit, None, str(error))
-    for secret in settings.secrets:
-        await mask_in_triggerer(secret)
-    session = ApiSession(settings, token_cache_for(settings), log=trigger.log)
+    await _mask(settings)
+
+    async def reload_settings() -> Settings:
+        rotated = settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
+        await _mask(rotated)
+        return rotated
+
+    session = ApiSession(settings, token_cache_for(settings), log=trigger.log, reload_settings=reload_settings)
     first_pause = SPREAD * session.random()
     if trigger.has_polled:
         first_pause += min(FIRST_POLL, poll_interval)
@@ -69,6 +74,11 @@ async def _wait(trigger: Any, history: PollHistory) -> Any:
     )
     async with shared_client(settings, user_agent(), mask_in_triggerer) as client:
         return await client.run(flow)
+
+
+async def _mask(settings: Settings) -> None:
+    for secret in settings.secrets:
+        await mask_in_triggerer(secret)
 
 
 def _number(name: str, value: Any, least: float = -math.inf) -> float:

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from pydantic import JsonValue, TypeAdapter
 
 from tests.kit.airflow_names import (
     AirflowRescheduleException,
@@ -69,7 +70,13 @@ class TaskInstance:
         """Keep a value."""
         self.xcom[key] = json.loads(json.dumps(value))
 
-    def xcom_pull(self, task_ids: Any = None, key: str = "return_value", map_indexes: Any = None) -> Any:
+    def xcom_pull(
+        self,
+        task_ids: Any = None,
+        key: str = "return_value",
+        map_indexes: Any = None,
+        include_prior_dates: bool = False,
+    ) -> Any:
         """Return a value that this task pushed."""
         assert (task_ids or self.task_id) == self.task_id, "an operator pulls its own XComs only"
         assert map_indexes in (None, self.map_index), "an operator pulls its own XComs only"
@@ -78,6 +85,17 @@ class TaskInstance:
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         """Return when the first poke was."""
         return self.start_date
+
+
+_JSON: TypeAdapter[Any] = TypeAdapter(JsonValue)
+
+
+def as_stored(value: Any) -> str:
+    """Return a value in the form in which Airflow's task state store keeps it.
+
+    :raises pydantic.ValidationError: Airflow refuses the value, for example because it contains a tuple.
+    """
+    return json.dumps(_JSON.validate_python(value))
 
 
 class StateStore:
@@ -92,7 +110,7 @@ class StateStore:
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         """Keep a value."""
-        self.content[key] = json.dumps(value)
+        self.content[key] = as_stored(value)
 
     def delete(self, key: str) -> None:
         """Forget a value."""

@@ -17,7 +17,7 @@ from mkw_airflow_provider.client.flows.wait_result import (
     duration,
 )
 from mkw_airflow_provider.client.request import Response
-from mkw_airflow_provider.client.session import PASSING, ApiSession, Flow, Sleep
+from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
 from mkw_airflow_provider.client.text import quote_value
 from mkw_airflow_provider.exceptions import (
     ApiError,
@@ -25,6 +25,7 @@ from mkw_airflow_provider.exceptions import (
     MetaKraftwerkError,
     NotFoundError,
     ProtocolError,
+    is_final,
 )
 
 #: A line is logged when the progress enters another of these steps, in per cent.
@@ -184,7 +185,7 @@ def _wait(
         try:
             poll = yield from poll_build(session, build_id, until=_last_retry(session, deadline), exists=exists)
         except (ConnectionFailedError, ApiError, ProtocolError) as error:
-            passes = not _is_final(error) or (exists and isinstance(error, NotFoundError))
+            passes = not is_final(error) or (exists and isinstance(error, NotFoundError))
             if passes and deadline is not None and session.wall() >= deadline:
                 return TimedOut(build_id, limit, history.last_seen(), str(error))
             raise
@@ -201,10 +202,6 @@ def _wait(
             elapsed=elapsed, progress=build.progress, poll_interval=poll_interval, chance=session.random()
         )
         yield Sleep(pause if deadline is None else max(0.0, min(pause, deadline - session.wall())))
-
-
-def _is_final(error: MetaKraftwerkError) -> bool:
-    return isinstance(error, ApiError) and error.status not in PASSING
 
 
 def _last_retry(session: ApiSession, deadline: float | None) -> float | None:
