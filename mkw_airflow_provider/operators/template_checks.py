@@ -14,7 +14,9 @@ def is_literal(value: Any) -> bool:
         return all(is_literal(item) for pair in value.items() for item in pair)
     if isinstance(value, (list, tuple)):
         return all(map(is_literal, value))
-    return isinstance(value, (int, float, bool))
+    # An operator is always a mistake: what is meant is its result.
+    is_operator = hasattr(value, "task_id") and hasattr(value, "output")
+    return value is None or is_operator or isinstance(value, (int, float, bool))
 
 
 def check_literal(check: Callable[[str, Any], Any], **values: Any) -> None:
