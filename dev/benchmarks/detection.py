@@ -16,12 +16,13 @@ import pendulum
 
 from dev.benchmarks.clients.probes import percentile
 from dev.benchmarks.harness import Plan, Table, Target, progress
-from mkw_airflow_provider.client.api.authentication import Token, TokenCache
+from mkw_airflow_provider.client.api.authentication import Token
 from mkw_airflow_provider.client.flows import ApiSession, Sleep
 from mkw_airflow_provider.client.flows.polling import FLOOR
 from mkw_airflow_provider.client.flows.wait import wait
 from mkw_airflow_provider.client.request import Response
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.token_cache import TokenCache
 from mkw_airflow_provider.triggers.watch import FIRST_LOOK
 
 #: Epoch seconds at which every simulated build starts.
@@ -93,7 +94,7 @@ def ours(build: SimulatedBuild, chance: random.Random, poll_interval: float = PO
     """Run the client's own flow for a build, with a clock that jumps to the end of each pause."""
     clock = 0.0
     token_cache = TokenCache()
-    token_cache.put(Token("simulated"), 0.0)
+    token_cache.store(Token("simulated"), 0.0)
     session = ApiSession(
         Settings("https://simulated"),
         token_cache,

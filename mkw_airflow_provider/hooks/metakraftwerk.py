@@ -12,7 +12,6 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from mkw_airflow_provider.client.api import build_deployments as deployments
 from mkw_airflow_provider.client.api import builds, downloads
-from mkw_airflow_provider.client.api.authentication import TokenCache, token_cache_for
 from mkw_airflow_provider.client.api.build_deployments import BuildDeployment
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild
 from mkw_airflow_provider.client.api.downloads import Download, DownloadedFile
@@ -21,6 +20,7 @@ from mkw_airflow_provider.client.flows.start import BuildRequest
 from mkw_airflow_provider.client.flows.start import create as create_build
 from mkw_airflow_provider.client.flows.wait import look, wait
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
 from mkw_airflow_provider.client.validation import whole_number
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
 from mkw_airflow_provider.hooks.cached import cached_property

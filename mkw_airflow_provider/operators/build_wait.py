@@ -16,6 +16,7 @@ from mkw_airflow_provider.exceptions import (
     ConnectionFailedError,
     MetaKraftwerkError,
     ProtocolError,
+    is_final,
 )
 from mkw_airflow_provider.operators.without_worker import can_end
 
@@ -150,12 +151,11 @@ class BuildWaitOperator(MetaKraftwerkOperator):
     def _first_look(self, build_id: int) -> Build | None:
         """Return the build; None if the server is out of reach, which is for the wait to sit out, within its time."""
         from mkw_airflow_provider.client.api.builds import get_build
-        from mkw_airflow_provider.client.session import PASSING
 
         try:
             return self.hook.run(self.hook.session.request(get_build(build_id), until=time.time()))
         except (ApiError, ConnectionFailedError, ProtocolError) as error:
-            if isinstance(error, ApiError) and error.status not in PASSING:
+            if is_final(error):
                 raise
             self.log.info("Build %s cannot be looked at yet: %s", build_id, error)
         return None

@@ -6,10 +6,10 @@ from typing import Any
 
 from airflow.providers.common.compat.connection import get_async_connection
 
-from mkw_airflow_provider.client.api.authentication import token_cache_for
 from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.client.flows.polling import FLOOR
 from mkw_airflow_provider.client.flows.wait import PollHistory, wait
+from mkw_airflow_provider.client.token_cache import token_cache_for
 from mkw_airflow_provider.client.transports.aio import shared_client
 from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError
 from mkw_airflow_provider.hooks.connection import mask_in_triggerer, settings_of, user_agent

@@ -115,7 +115,7 @@ CASES = {
         _outage("reset"),
         ConnectionFailedError,
         ConnectionFailedError,
-        "what goes on at the server is unknown",
+        "the state on the server is unknown",
         extra=SHORT,
         of_look=True,
     ),

@@ -47,7 +47,7 @@ class Both:
 
 def _without_transport(text: str) -> str:
     # requests and aiohttp name a broken connection differently; the words around it are the client's.
-    return timeless(re.sub(r"(got no answer: )[^(]*", r"\1", text))
+    return timeless(re.sub(r"(got no response: )[^(]*", r"\1", text))
 
 
 Play: TypeAlias = Callable[[Callable[[], Any], dict[str, Any]], Ending]

@@ -150,7 +150,7 @@ def _found(needle: str, haystack: Iterator[tuple[str, bytes]]) -> list[str]:
 class TestTheSearch:
     """The search would find a secret: it finds what is no secret in the same places."""
 
-    def test_the_runs_took_all_the_ways_that_were_meant(self, aftermath: Aftermath) -> None:
+    def test_runs_ended_as_planned(self, aftermath: Aftermath) -> None:
         assert aftermath.states == {
             "chain": "success",
             "refused": "failed",
@@ -159,35 +159,35 @@ class TestTheSearch:
         }
         assert len(aftermath.secrets) > 10
 
-    def test_it_sees_the_logs_of_tasks_triggers_and_components(self, aftermath: Aftermath) -> None:
+    def test_search_covers_the_logs(self, aftermath: Aftermath) -> None:
         assert any("task_id=wait_for_build" in name for name in _found("is BUILDING", aftermath.logs()))
         assert any(".log.trigger." in name for name in _found("is FINISHED", aftermath.logs()))
         assert "logs/scheduler.log" in _found("wait_for_build", aftermath.logs())
 
-    def test_it_sees_debug_lines_of_tasks(self, aftermath: Aftermath) -> None:
+    def test_search_covers_debug_lines(self, aftermath: Aftermath) -> None:
         assert any("task_id=start_build" in name for name in _found('"level":"debug"', aftermath.logs()))
 
-    def test_it_sees_the_exceptions_of_the_refused_tasks(self, aftermath: Aftermath) -> None:
+    def test_search_covers_the_exceptions(self, aftermath: Aftermath) -> None:
         for reason, words in (("password", "Invalid login"), ("token", "Not authenticated"), ("proxy", "ProxyError")):
             log = f"task_id=wrong_{reason}/"
             assert any(log in name for name in _found(words, aftermath.logs())), reason
 
-    def test_it_sees_results_rendered_fields_and_dags_in_the_database(self, aftermath: Aftermath) -> None:
+    def test_search_covers_the_database(self, aftermath: Aftermath) -> None:
         assert {"xcom", "rendered_task_instance_fields", "serialized_dag"} <= set(
             _found("DEMO_PROJECT", aftermath.rows())
         ) | set(_found("sha256", aftermath.rows()))
 
 
 class TestNothingIsFound:
-    def test_in_no_file_of_airflow_and_no_result(self, aftermath: Aftermath) -> None:
+    def test_not_in_files_and_results(self, aftermath: Aftermath) -> None:
         places = {name: _found(secret, aftermath.files()) for name, secret in aftermath.secrets.items()}
         assert {name: found for name, found in places.items() if found} == {}
 
-    def test_in_no_value_of_the_metadata_database(self, aftermath: Aftermath) -> None:
+    def test_not_in_the_metadata_database(self, aftermath: Aftermath) -> None:
         places = {name: _found(secret, aftermath.rows()) for name, secret in aftermath.secrets.items()}
         assert {name: found for name, found in places.items() if found} == {}
 
-    def test_in_no_request_that_the_server_has_logged(self, aftermath: Aftermath) -> None:
+    def test_not_in_the_server_log(self, aftermath: Aftermath) -> None:
         # Its start hands out the connection, password and all, for whoever wants to use it.
         log = "\n".join(line for line in aftermath.server_log.splitlines() if not line.startswith("AIRFLOW_CONN_"))
         kept = [("log", log.encode()), ("requests", json.dumps(aftermath.requests).encode())]

@@ -38,6 +38,10 @@ def do_some(flow: Flow[T], do: Callable[[Any], Any]) -> Flow[T]:
         try:
             outcome, failure = do(step), None
             if outcome is NotImplemented:
-                outcome = yield Exclusive(step.key, do_some(step.flow, do)) if isinstance(step, Exclusive) else step
+                outcome = (
+                    yield Exclusive(step.key, do_some(step.flow, do), step.timeout)
+                    if isinstance(step, Exclusive)
+                    else step
+                )
         except Exception as error:  # whatever it is, the flow gets it
             outcome, failure = None, error

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mkw_airflow_provider.client import recovery, session
-from mkw_airflow_provider.client.api import authentication
+from mkw_airflow_provider.client import recovery, retry, token_cache
 from mkw_airflow_provider.client.flows import polling
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 def shorten_pauses(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     """Divide the pauses that this provider makes between attempts, between polls and before an event."""
     for module, names in (
-        (session, ("SHORTEST_BACKOFF", "LONGEST_BACKOFF")),
-        (recovery, ("LOOK_UP_INTERVAL",)),
+        (retry, ("SHORTEST_PAUSE", "LONGEST_PAUSE")),
+        (recovery, ("SEARCH_INTERVAL",)),
         (trigger, ("EARLIEST_EVENT",)),
         (polling, ("FLOOR", "START")),
         (watch, ("FLOOR",)),
@@ -29,4 +28,4 @@ def shorten_pauses(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
 
 def forget_tokens() -> None:
     """Forget the tokens that all connections of this process share, as a new process does."""
-    authentication._token_caches.clear()
+    token_cache._caches.clear()

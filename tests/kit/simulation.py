@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import pendulum
 from hypothesis import settings as hypothesis_settings
 
-from mkw_airflow_provider.client.api.authentication import Token, TokenCache
-from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskSecret, Offload, Sleep
+from mkw_airflow_provider.client.api.authentication import Token
+from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskSecret, Offload, ReadConnection, Sleep
 from mkw_airflow_provider.client.request import Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.token_cache import TokenCache
 from mkw_airflow_provider.client.transports.stopping import StopSignal
 from tests.kit.clock import NIGHT, Clock
 from tests.kit.driver import drive
@@ -133,7 +134,7 @@ class World:
         self.settings = Settings("https://mkw.example.com", **given)
         self.clock = Clock()
         self.token_cache = TokenCache()
-        self.token_cache.put(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.monotonic())
+        self.token_cache.store(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.monotonic())
         self.chances: deque[float] = deque()
         self.chance = 1.0
         self.latency = 0.0
@@ -189,6 +190,8 @@ class World:
             return self.clock.sleep(step.seconds)
         if isinstance(step, MaskSecret):
             return self.secrets.append(step.value)
+        if isinstance(step, ReadConnection):
+            return step.read()
         if isinstance(step, Offload):
             return step.function()
         assert isinstance(step, Exclusive), step

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from mkw_airflow_provider.client.api.authentication import TokenCache
 from mkw_airflow_provider.client.flows import ApiSession, Flow, Sleep
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.token_cache import TokenCache
 from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
 from mkw_airflow_provider.client.transports.sync import Client
 from tests.kit.clock import Clock

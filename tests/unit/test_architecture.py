@@ -22,7 +22,9 @@ LAYERS = [
     {"", "exceptions", "get_provider_info", "safe_values", "version_compat", "selection"},
     {"client", "client.request", "client.settings", "client.validation", "client.flows.polling"},
     {"client.transports", "client.transports.network", "client.model"},
+    {"client.rows"},
     {"client.api", "client.retry"},
+    {"client.token_cache"},
     {"client.storage"},
     {"client.session"},
     {"client.recovery"},
@@ -33,8 +35,7 @@ LAYERS = [
     {"operators", "sensors"},
     {"task_groups", "assets", "links", "typing", "plugin"},
 ]
-#: An error of a build has the build as an attribute; its module is imported when that is read.
-UPWARD = {("exceptions", "client.api.builds")}
+UPWARD: set[tuple[str, str]] = set()
 #: What each part of `dev` may import of `dev`.
 DEV = {
     "stack": {"stack"},

@@ -67,7 +67,7 @@ def test_every_outage_has_the_whole_tolerance(world):
 def test_after_the_tolerance_the_state_is_unknown_not_failed():
     world = World(outage_tolerance=60.0)
     world.server = lambda call: ok(build()) if world.now < 10 else unreachable()
-    with pytest.raises(ConnectionFailedError, match="what goes on at the server is unknown"):
+    with pytest.raises(ConnectionFailedError, match="the state on the server is unknown"):
         watch(world)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, get_build
 from mkw_airflow_provider.client.flows.polling import next_pause
-from mkw_airflow_provider.client.session import PASSING, ApiSession, Flow, Sleep
-from mkw_airflow_provider.exceptions import ApiError, BuildTimeoutError, ConnectionFailedError, ProtocolError
+from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
+from mkw_airflow_provider.exceptions import ApiError, BuildTimeoutError, ConnectionFailedError, ProtocolError, is_final
 
 #: A line is logged when the progress enters another of these steps, in per cent.
 PROGRESS_STEP = 10
@@ -110,8 +110,7 @@ def wait(
         try:
             build = yield from session.request(request, until=_grace(session, deadline))
         except (ConnectionFailedError, ApiError, ProtocolError) as error:
-            final = isinstance(error, ApiError) and error.status not in PASSING
-            if final or deadline is None or session.wall() < deadline:
+            if is_final(error) or deadline is None or session.wall() < deadline:
                 raise
             last_words = f"The server could not be asked at the end: {error}. "
             raise _timed_out(build_id, history, session.monotonic() - began, last_words, after_timeout) from error

@@ -7,10 +7,11 @@ import json
 
 import pytest
 
-from mkw_airflow_provider.client.api.authentication import Token, TokenCache, login, token_cache_for
+from mkw_airflow_provider.client.api.authentication import Token, login
 from mkw_airflow_provider.client.api.builds import create_build, find_builds
 from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
 from mkw_airflow_provider.exceptions import NotAuthenticatedError, ProtocolError
 
 LOGIN, PROJECTS = ("POST", "/authentication", 201), ("GET", "/api/v1/projects", 200)
@@ -198,7 +199,7 @@ def test_there_is_one_wallet_for_each_user_at_each_server():
 
 def test_a_wallet_shows_no_token():
     token_cache = TokenCache()
-    token_cache.put(Token.of("s3cret"), 0.0)
+    token_cache.store(Token.of("s3cret"), 0.0)
     assert "s3cret" not in repr(token_cache)
 
 
