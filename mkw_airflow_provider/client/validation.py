@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import operator
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from numbers import Real
 from typing import Any
 
 from mkw_airflow_provider.exceptions import ConfigurationError
+
+#: A hundred years: what is longer cannot be added to a date.
+_MAX_SECONDS = 3_155_760_000
 
 
 def is_nothing(value: Any) -> bool:
     """Whether a value counts as not given: None, or what a template makes of None or of nothing."""
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
+
+
+def is_operator(value: Any) -> bool:
+    """Whether a value is a whole operator, which people pass where its result is meant."""
+    return hasattr(value, "task_id") and hasattr(value, "output")
 
 
 def exactly_one(**values: Any) -> None:
@@ -53,11 +62,39 @@ def whole_number(name: str, value: Any, hint: str = "") -> int:
     number = None
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,100}\s*", value):
         number = int(value)
-    elif not isinstance(value, (bool, str)) and hasattr(value, "__index__"):
-        number = operator.index(value)
+    elif not isinstance(value, (bool, str)):
+        # An array of NumPy has `__index__` and still is not a number.
+        with suppress(TypeError):
+            number = operator.index(value)
     if number is None or number < 0:
         raise _wrong(name, "a number", value, hint)
     return number
+
+
+def positive_number(name: str, value: Any) -> int:
+    """Return a number that must be known when the DAG file is parsed: no text.
+
+    :raises ConfigurationError: for anything but a whole number above 0.
+    """
+    if not isinstance(value, str):
+        with suppress(ConfigurationError):
+            number = whole_number(name, value)
+            if number > 0:
+                return number
+    raise _wrong(name, "a whole number of at least 1", value)
+
+
+def choice(name: str, value: Any, options: Sequence[str], *, default: str | None = None) -> Any:
+    """Return one of several words.
+
+    :param default: where none is given.
+    :raises ConfigurationError: for anything else.
+    """
+    if default is not None and is_nothing(value):
+        return default
+    if isinstance(value, str) and value in options:
+        return value
+    raise _wrong(name, f"one of {', '.join(options)}", value)
 
 
 def optional_number(name: str, value: Any) -> int | None:
@@ -75,6 +112,18 @@ def optional_text(name: str, value: Any) -> str | None:
     if isinstance(value, str):
         return value
     raise _wrong(name, "text", value)
+
+
+def optional_description(name: str, value: Any) -> str | None:
+    """Return free text, or None where none is given; what a template makes of a number or a list is text, too.
+
+    :raises ConfigurationError: for an operator, whose result is meant.
+    """
+    if is_nothing(value):
+        return None
+    if is_operator(value):
+        raise _wrong(name, "text", value)
+    return str(value)
 
 
 def flag(name: str, value: Any, *, default: bool = False) -> bool:
@@ -108,8 +157,10 @@ def seconds(name: str, value: Any) -> float:
 
     :raises ConfigurationError: for anything else.
     """
-    number = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(number, (int, float)) and not isinstance(number, bool) and 0 < number < math.inf:
+    number: Any = value.total_seconds() if isinstance(value, timedelta) else value
+    # NumPy registers its numbers as real ones.
+    is_real = isinstance(number, Real) and not isinstance(value, bool)
+    if is_real and 0 < number < _MAX_SECONDS:
         return float(number)
     raise _wrong(name, "a number of seconds above 0, or a timedelta", value)
 
@@ -130,7 +181,8 @@ def name_list(name: str, value: Any) -> list[str] | None:
     :param value: a list of texts, or its JSON text, which is what a template renders to.
     :raises ConfigurationError: for anything else.
     """
-    value = json_value(name, value)
+    cure = "" if not isinstance(value, str) or value.strip()[:1] in ("[", '"') else f"write {json.dumps([value])[:200]}"
+    value = json_value(name, value, cure)
     if value is None:
         return None
     if not isinstance(value, Sequence) or isinstance(value, str):
@@ -194,7 +246,8 @@ def instance_list(value: Any) -> list[dict[str, Any]]:
     """
     value = json_value("instances", value)
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        raise _wrong("instances", "a list with at least one instance", value)
+        cure = f"write [{value!r:.200}]" if isinstance(value, Mapping) and value else _by_id_cure(value, "[{}]")
+        raise _wrong("instances", "a list with at least one instance", value, cure)
     return [_instance(number, entry) for number, entry in enumerate(value)]
 
 
@@ -202,14 +255,22 @@ def _instance(number: int, entry: Any) -> dict[str, Any]:
     by_name = ("pattern", "folder", "name")
     where = f"`instances[{number}]`"
     if not isinstance(entry, Mapping):
-        cure = f'write {{"id": {entry}}}' if hasattr(entry, "__index__") and not isinstance(entry, bool) else ""
-        raise _wrong(f"instances[{number}]", "a mapping", entry, cure)
+        raise _wrong(f"instances[{number}]", "a mapping", entry, _by_id_cure(entry, "{}"))
     if set(entry) == {"id"}:
         return {"id": whole_number(f"instances[{number}]['id']", entry["id"])}
     if set(entry) == set(by_name):
         return {key: _required_text(f"instances[{number}]['{key}']", entry[key]) for key in by_name}
     keys = ", ".join(sorted(map(str, entry))) or "nothing"
     raise ConfigurationError(f"{where} must have either `id`, or `pattern`, `folder` and `name`; it has {keys}")
+
+
+def _by_id_cure(value: Any, form: str) -> str:
+    """Return how to write an instance by its id, if a value is a bare number."""
+    try:
+        by_id = json.dumps({"id": whole_number("id", value)})
+    except ConfigurationError:
+        return ""
+    return f"write {form.replace('{}', by_id)}"
 
 
 def _required_text(name: str, value: Any) -> str:
@@ -234,9 +295,22 @@ def release_mapping(value: Any) -> dict[str, str] | None:
     }
 
 
-def json_value(name: str, value: Any) -> Any:
+def manifest_mapping(name: str, value: Any) -> Mapping[str, Any] | None:
+    """Return the manifest of a download task, or None where none is given.
+
+    :param value: a mapping, or its JSON text.
+    :raises ConfigurationError: for anything else.
+    """
+    value = json_value(name, value)
+    if value is None or isinstance(value, Mapping):
+        return value
+    raise _wrong(name, "the manifest of a download task", value)
+
+
+def json_value(name: str, value: Any, cure: str = "") -> Any:
     """Return a value as it is, or decoded if it is JSON text, which is what a template renders to.
 
+    :param cure: what to write instead, if that is known.
     :return: None also for what counts as not given.
     :raises ConfigurationError: for text that is not JSON.
     """
@@ -247,7 +321,7 @@ def json_value(name: str, value: Any) -> Any:
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise _wrong(name, "JSON where it is text", value, _python_text_cure(value)) from error
+        raise _wrong(name, "JSON where it is text", value, _python_text_cure(value) or cure) from error
 
 
 def _python_text_cure(text: str) -> str:
@@ -266,11 +340,10 @@ def _python_text_cure(text: str) -> str:
 
 def _wrong(name: str, expected: str, value: Any, cure: str = "") -> ConfigurationError:
     """Return the error about one argument: what was given, what is expected, and the cure where it is known."""
-    if hasattr(value, "task_id") and hasattr(value, "output"):
-        # A whole operator, which people pass where its result is meant.
+    if is_operator(value):
         given, cure = f"the task {value.task_id!r}", "pass its result, with `.output`"
-    elif is_nothing(value):
-        given = "nothing" if value is None else f"{value!r}, which is what a template renders to for nothing"
+    elif value is not None and is_nothing(value):
+        given = f"{value!r}, which is what a template renders to for nothing"
     else:
         given = f"{value!r:.200}"
     return ConfigurationError(f"`{name}` must be {expected}, not {given}{cure and '; '}{cure}")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from mkw_airflow_provider.client.validation import whole_number
 from mkw_airflow_provider.exceptions import (
     ApiError,
     BuildTimeoutError,
@@ -18,42 +16,16 @@ from mkw_airflow_provider.exceptions import (
     ProtocolError,
     is_final,
 )
+from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.without_worker import can_end
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.api.builds import Build
     from mkw_airflow_provider.client.flows.wait import PollHistory
-    from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
 
 #: What Airflow calls instead of the method that a deferred task named, when the deferral failed.
 FAILED_DEFERRAL = "__fail__"
 TRIGGER_TIMEOUT = "Trigger timeout"
-
-
-class MetaKraftwerkOperator(BaseOperator):
-    """An operator with a hook and ids that may come from other tasks."""
-
-    metakraftwerk_conn_id: str
-
-    @cached_property
-    def hook(self) -> MetaKraftwerkHook:
-        """The hook of this task."""
-        from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
-
-        return MetaKraftwerkHook(self.metakraftwerk_conn_id)
-
-    def read_build_id(self, value: Any) -> int:
-        """Return a build id that came from another task as int.
-
-        :raises ConfigurationError: saying which tasks to look at.
-        """
-        tasks = ", ".join(sorted(self.upstream_task_ids)) if self.upstream_task_ids else ""
-        hint = (
-            f"look at the upstream task{'s' if ',' in tasks else ''} {tasks}" if tasks else "look where it comes from"
-        )
-        if value is None or value == "None":
-            hint = f"it was not pushed, perhaps because its task was skipped: {hint}"
-        return whole_number("build_id", value, hint)
 
 
 class Limit(NamedTuple):

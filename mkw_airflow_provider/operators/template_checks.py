@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mkw_airflow_provider.client.validation import is_operator
+
 
 def is_literal(value: Any) -> bool:
     """Whether a value is the same when the DAG is read as when the task runs."""
@@ -15,8 +17,7 @@ def is_literal(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(is_literal, value))
     # An operator is always a mistake: what is meant is its result.
-    is_operator = hasattr(value, "task_id") and hasattr(value, "output")
-    return value is None or is_operator or isinstance(value, (int, float, bool))
+    return value is None or isinstance(value, (int, float, bool)) or is_operator(value)
 
 
 def check_literal(check: Callable[[str, Any], Any], **values: Any) -> None:

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from mkw_airflow_provider.client.validation import whole_number
+from mkw_airflow_provider.client.validation import fixed_flag, whole_number
 from mkw_airflow_provider.exceptions import BuildError, BuildTimeoutError, ProtocolError
 from mkw_airflow_provider.operators.build_wait import BuildWaitOperator, Limit
 from mkw_airflow_provider.operators.template_checks import check_literal
@@ -66,7 +66,7 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.build_id = build_id
-        self.deferrable = deferrable
+        self.deferrable = fixed_flag("deferrable", deferrable)
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
         self._seen: Build | None = None
         check_literal(whole_number, build_id=build_id)
