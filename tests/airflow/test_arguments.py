@@ -213,13 +213,13 @@ class TestWhenTheTaskRuns:
         self, emulator: Emulator, connect: Connect, nothing: str | None
     ) -> None:
         connect(project="DEMO_PROJECT")
+        emulator.set(build_seconds=0)
         start = _make(StartBuildOperator)
         for field in set(start.template_fields) - {"instances"}:
             setattr(start, field, nothing)
         build_id = start.execute({})
         (post,) = emulator.requests("POST", "/api/v1/builds")
         assert post["body"] == {"project": "DEMO_PROJECT", "instances": [AIRPLANE]}
-        emulator.advance(600)
         deploy = _make(BuildDeploymentOperator)
         for field in set(deploy.template_fields) - {"pattern", "deployment"}:
             setattr(deploy, field, nothing)
