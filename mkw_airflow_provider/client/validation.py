@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from mkw_airflow_provider.exceptions import ConfigurationError
@@ -202,3 +203,14 @@ def json_value(name: str, value: Any) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"`{name}` is text, but not JSON: {value!r:.200}") from error
+
+
+def seconds(name: str, value: Any) -> float:
+    """Return a duration in seconds: a number above 0, or a ``timedelta``.
+
+    :raises ConfigurationError: for anything else.
+    """
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(number, (int, float)) and not isinstance(number, bool) and 0 < number < float("inf"):
+        return float(number)
+    raise ConfigurationError(f"`{name}` must be a number of seconds above 0, or a timedelta, not {value!r:.200}")

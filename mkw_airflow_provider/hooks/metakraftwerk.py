@@ -30,7 +30,7 @@ from mkw_airflow_provider.client.api.metadata import QueryResult
 from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.start import BuildRequest
 from mkw_airflow_provider.client.flows.start import create as create_build
-from mkw_airflow_provider.client.flows.wait import look, wait
+from mkw_airflow_provider.client.flows.wait import read_build, wait
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
 from mkw_airflow_provider.client.validation import whole_number
@@ -176,7 +176,7 @@ class MetaKraftwerkHook(BaseHook):
 
         :raises NotFoundError: if there is none.
         """
-        return self._with_names(self.run(look(self.session, build_id)))
+        return self._with_names(self.run(read_build(self.session, build_id)))
 
     def _with_names(self, build: Build) -> Build:
         """Remember what a build's files are called: else :meth:`download` would have to list all that there are."""
@@ -217,17 +217,17 @@ class MetaKraftwerkHook(BaseHook):
         return project, project_id
 
     def wait_for_build(self, build_id: int, *, poll_interval: float = 30.0, timeout: float | None = None) -> Build:
-        """Look at a build until it is FINISHED.
+        """Wait until a build is FINISHED.
 
-        :param poll_interval: the longest pause between two looks, in seconds.
+        :param poll_interval: the longest pause between two polls, in seconds.
         :param timeout: seconds to wait; None: as long as it takes.
         :raises BuildFailedError: if it ended FAILED.
         :raises BuildCanceledError: if it was CANCELED.
-        :raises BuildTimeoutError: if the time is over; the build goes on.
+        :raises BuildTimeoutError: if the time is over; the build is still running.
         """
         deadline = None if timeout is None else time.time() + timeout
-        build = self.run(wait(self.session, build_id, poll_interval=poll_interval, deadline=deadline))
-        return self._with_names(build.require_finished())
+        result = self.run(wait(self.session, build_id, poll_interval=poll_interval, deadline=deadline))
+        return self._with_names(result.require_ended().require_finished())
 
     def find_downloads(
         self, *, build_id: int | None = None, pattern: str | None = None, pattern_id: int | None = None

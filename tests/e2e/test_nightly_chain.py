@@ -113,7 +113,7 @@ class TestChain:
         (log,) = (airflow.home / "logs" / folder).iterdir()
         assert ".log.trigger." in log.name
         shown = airflow.client.log(DAG_ID, good.run.run_id, "wait_for_build")
-        assert f"Build {good.build['id']} was watched for" in shown
+        assert f"Build {good.build['id']}: polled" in shown
         assert f"Build {good.build['id']} ended FINISHED after" in shown
 
     def test_the_wait_takes_as_long_as_the_build(self, good: Night) -> None:
