@@ -23,7 +23,7 @@ from mkw_airflow_provider.client.flows.start import (
     search,
 )
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
-from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State
+from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,9 +97,10 @@ def start_once(
     :param on_clear: what a cleared task does while its earlier build is still running.
     :param prepare: makes the request complete right before the POST; an attempt that adopts a build does not call it.
     """
-    digest = digest_of(order)
+    digest, record = digest_of(order), None
     if store is not None:
-        earlier = yield from _recorded(session, order, attempt, BuildRecord.load(store), digest, on_clear)
+        record = BuildRecord.load(store)
+        earlier = yield from _recorded(session, order, attempt, record, digest, on_clear)
     else:
         earlier = yield from _marked(session, order, attempt)
     if earlier is not None and _is_adopted(session, earlier, on_clear):
@@ -119,7 +120,7 @@ def start_once(
         created: CreatedBuild = yield from create_marked(session, order, marker, f"Started by Airflow: {attempt}")
     except MetaKraftwerkError as error:
         if store is not None and not may_have_started(error):
-            store.delete(BuildRecord.key)
+            restore(store, BuildRecord.key, record)
         raise
     if store is not None:
         replace(sending, state="started", build_id=created.build.id).save(store)
