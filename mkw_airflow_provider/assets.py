@@ -30,7 +30,9 @@ def pattern_asset(project: str, pattern: str, *, host: str = DEFAULT_HOST) -> As
     parts = [part.strip() for part in (project, pattern)]
     if not all(parts):
         raise ValueError("an asset of MetaKraftwerk needs the names of a project and of a pattern")
-    return make_asset(f"{SCHEME}://{host.strip().lower()}/{quote(parts[0], safe='')}/{quote(parts[1], safe='')}")
+    names = "/".join(quote(part, safe="") for part in parts)
+    asset: Asset = make_asset(f"{SCHEME}://{host.strip().lower()}/{names}")
+    return asset
 
 
 def create_asset(*, host: str = DEFAULT_HOST, project: str, pattern: str, extra: Any = None) -> Asset:

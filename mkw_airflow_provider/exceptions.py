@@ -17,6 +17,7 @@
     │   ├── BuildFailedError        FAILED
     │   └── BuildCanceledError      CANCELED: somebody stopped it in the web application
     ├── BuildTimeoutError           the waiting ended, the build did not
+    ├── WaitInterruptedError        the triggerer lost the wait; the message says how the build is
     ├── BuildStartUncertainError    the answer to POST /builds was lost and no build can be found
     ├── SelectionError              a selector names what does not exist, or matches too much or nothing
     ├── QueryError                  a statement on the metadata failed
@@ -33,13 +34,11 @@ Each of them survives pickling, and :meth:`MetaKraftwerkError.to_dict`, by which
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from mkw_airflow_provider.client.text import foreign_text, quote_value, remove_secrets
-
-if TYPE_CHECKING:
-    from mkw_airflow_provider.client.api.builds import Build
 
 __all__ = [
     "AlreadyDeployedError",
@@ -67,6 +66,7 @@ __all__ = [
     "RateLimitedError",
     "SelectionError",
     "ServerError",
+    "WaitInterruptedError",
     "api_error",
 ]
 
@@ -96,7 +96,9 @@ class MetaKraftwerkError(Exception):
         kind = globals().get(str(name))
         if isinstance(kind, type) and issubclass(kind, MetaKraftwerkError) and isinstance(arguments, list):
             with suppress(TypeError, MetaKraftwerkError):
-                return kind(*arguments)
+                error = kind(*arguments)
+                str(error)
+                return error
         return ProtocolError(f"an error of an unknown form came out of the triggerer: {quote_value(value, 500)}")
 
 
@@ -169,6 +171,17 @@ _CLASS_OF_STATUS: dict[int, type[ApiError]] = {
 }
 
 
+#: The server, or a gateway in front of it, is overloaded or broken for the moment.
+TEMPORARY_STATUSES = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether an error stays as it is, however often somebody tries again: a person has to fix something first."""
+    if isinstance(error, ApiError):
+        return error.status not in TEMPORARY_STATUSES
+    return isinstance(error, ConfigurationError)
+
+
 def api_error(status: int, message: str, method: str, path: str, note: str = "") -> ApiError:
     """Return the error of the class that belongs to a status."""
     kind = _CLASS_OF_STATUS.get(status, ServerError if status >= 500 else ApiError)
@@ -178,20 +191,20 @@ def api_error(status: int, message: str, method: str, path: str, note: str = "")
 class BuildError(MetaKraftwerkError):
     """A build ended otherwise than FINISHED.
 
-    :param build: the build as the server last showed it; its JSON form is accepted too.
+    :param build: the build as the server last showed it; after a journey through JSON as a dict.
     """
 
     _ending: ClassVar[str] = "ended"
 
-    def __init__(self, build: Build | dict[str, Any]) -> None:
-        from mkw_airflow_provider.client.api.builds import Build
-
-        self.build = build if isinstance(build, Build) else Build.from_json(build)
-        super().__init__(self.build)
+    def __init__(self, build: Any) -> None:
+        self.build = build
+        super().__init__(build)
 
     def __str__(self) -> str:
-        said = f" The server says: {self.build.message}" if self.build.message else ""
-        return f"build {self.build.id} {self._ending}.{said}"
+        build = self.build if isinstance(self.build, Mapping) else vars(self.build)
+        message = foreign_text(str(build.get("message") or ""))
+        said = f" The server says: {message}" if message else ""
+        return f"build {build.get('id')} {self._ending}.{said}"
 
 
 class BuildFailedError(BuildError):
@@ -220,6 +233,10 @@ class BuildTimeoutError(MetaKraftwerkError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class WaitInterruptedError(MetaKraftwerkError):
+    """The wait ended for a reason that has nothing to do with the build, such as a trigger that could not be loaded."""
 
 
 class BuildStartUncertainError(MetaKraftwerkError):

@@ -1,11 +1,14 @@
-"""What every test stands on: a home of its own for Airflow, and an environment without the caller's proxies."""
+"""What every test needs: its own AIRFLOW_HOME, an environment without the caller's proxies, and servers."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +18,8 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 for variable in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("AIRFLOW_CONN_")]:
     del os.environ[variable]
+
+pytest_plugins = ["tests.kit.certificates"]
 
 
 def pytest_unconfigure() -> None:
@@ -29,7 +34,14 @@ def repository() -> Path:
 
 
 @pytest.fixture
-def connected(metakraftwerk) -> object:
+def connected(metakraftwerk: Any) -> Any:
     """The emulator with builds of half a second."""
     metakraftwerk.set(build_seconds=0.5)
     return metakraftwerk
+
+
+@pytest.fixture
+def servers() -> Iterator[ExitStack]:
+    """The servers of a test other than the emulator; they are closed after it."""
+    with ExitStack() as stack:
+        yield stack

@@ -80,6 +80,12 @@ def _flag(value: Any) -> bool | None:
     return bool(value) if isinstance(value, (bool, int)) else None
 
 
+def _id(value: Any) -> int | None:
+    """Read an id: a number that is not negative, and no flag."""
+    number = None if isinstance(value, bool) else _integer(value)
+    return number if number is not None and number >= 0 else None
+
+
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -101,12 +107,12 @@ def _parsed(text: str) -> pendulum.DateTime | None:
     try:
         moment = pendulum.parse(text)
         return moment.in_timezone("UTC") if isinstance(moment, pendulum.DateTime) else None
-    except (ValueError, OverflowError):
+    except Exception:  # pendulum trips over some texts with errors of any class
         return None
 
 
 def _integers(value: Any) -> tuple[int, ...]:
-    numbers = map(_integer, value) if isinstance(value, (list, tuple)) else ()
+    numbers = map(_id, value) if isinstance(value, (list, tuple)) else ()
     return tuple(number for number in numbers if number is not None)
 
 
@@ -117,7 +123,6 @@ def _texts(value: Any) -> tuple[str, ...]:
 _READERS: dict[str, Any] = {
     "bool | None": _flag,
     "tuple[str, ...]": _texts,
-    "int": _integer,
     "int | None": _integer,
     "str | None": _text,
     "pendulum.DateTime | None": _moment,
@@ -129,7 +134,14 @@ _READERS: dict[str, Any] = {
 def _columns(kind: Any) -> dict[str, tuple[Any, bool]]:
     """Return how to read each documented field, by its ``metadata`` or its annotation, and whether it must be there."""
     return {
-        item.name: (item.metadata.get("read") or _READERS[str(item.type)], item.default is dataclasses.MISSING)
+        item.name: (_reader(item), item.default is dataclasses.MISSING)
         for item in dataclasses.fields(kind)
         if item.name != "raw"
     }
+
+
+def _reader(item: dataclasses.Field[Any]) -> Any:
+    if "read" in item.metadata:
+        return item.metadata["read"]
+    is_id = item.name == "id" or (item.name.endswith("_id") and str(item.type) == "int | None")
+    return _id if is_id else _READERS[str(item.type)]

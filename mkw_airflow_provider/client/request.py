@@ -18,7 +18,7 @@ from mkw_airflow_provider.client.text import (
 )
 from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ProtocolError, api_error
 
-#: Bytes of JSON about one object. Decoding them takes some milliseconds, which an event loop can spare.
+#: Bytes of JSON about one object. An event loop can decode so much without delaying others.
 MAX_OBJECT_BODY = 1024 * 1024
 MAX_LIST_BODY = 256 * 1024 * 1024
 MAX_ERROR_BODY = 64 * 1024
@@ -71,6 +71,16 @@ class Response:
         return 200 <= self.status < 300
 
     @property
+    def is_json_object(self) -> bool:
+        """Whether the body is a JSON object, as all error responses of the API are."""
+        return isinstance(self.json_or_none(), dict)
+
+    @property
+    def date(self) -> float | None:
+        """The server's clock when it sent the response, in epoch seconds; None if it does not say."""
+        return _epoch(self.headers.get("date", ""))
+
+    @property
     def redirects_to(self) -> str | None:
         """Where a redirect leads; None where the answer is none."""
         return self.headers.get("location") if self.status in (301, 302, 303, 307, 308) else None
@@ -114,7 +124,7 @@ class Response:
             moment = _epoch(value)
         if moment is None:
             return None
-        return max(0.0, moment - (_epoch(self.headers.get("date", "")) or now))
+        return max(0.0, moment - (self.date or now))
 
 
 def _epoch(http_date: str) -> float | None:
@@ -142,6 +152,7 @@ class Request(Generic[R]):
     :param sink: takes the body of a 2xx instead of the reply.
     :param token: the access token to send.
     :param is_confidential: whether the body of the answer may hold a secret that is not known yet: it is never shown.
+    :param returns_list: whether the response is a list, where ``read`` is not a :class:`~.rows.ReadList`.
     """
 
     method: str
@@ -155,6 +166,7 @@ class Request(Generic[R]):
     sink: Sink | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     is_confidential: bool = False
+    returns_list: bool = False
 
     @property
     def is_retryable(self) -> bool:
@@ -196,16 +208,16 @@ class Request(Generic[R]):
         """Return the same call with a token."""
         return replace(self, token=token)
 
-    @property
-    def is_list(self) -> bool:
-        """Whether the response is a list: it may be large, and then it is decoded off the event loop."""
-        return isinstance(self.read, ReadList)
-
     def body_limit(self, status: int) -> int:
         """Return how many bytes of a response's body may be read."""
         if not 200 <= status < 300:
             return MAX_ERROR_BODY
         return MAX_LIST_BODY if self.is_list else MAX_OBJECT_BODY
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the response is a list. It may be large, and is then read outside the event loop."""
+        return self.returns_list or getattr(self.read, "is_list", False)
 
     def accepts(self, response: Response) -> bool:
         """Whether ``read`` can make a value of an answer."""
@@ -271,31 +283,6 @@ def _query_value(value: Any) -> str:
     if isinstance(value, (bool, Mapping)):
         return json.dumps(value, separators=(",", ":"))
     return str(value)
-
-
-@dataclass(frozen=True)
-class ReadList(Generic[T]):
-    """Reads an array, which is what every find endpoint responds with (documented).
-
-    :param read: reads one row.
-    """
-
-    read: Callable[[Any], T]
-
-    def __call__(self, response: Response) -> list[T]:
-        """Return the rows.
-
-        :raises ProtocolError: where the body is no array.
-        """
-        value = response.json()
-        if not isinstance(value, list):
-            raise ProtocolError(f"the answer is not the documented array: {foreign_text(response.body, 200)}")
-        return [self.read(item) for item in value]
-
-
-def read_list(read: Callable[[Any], T]) -> Callable[[Response], list[T]]:
-    """Return a reader of arrays."""
-    return ReadList(read)
 
 
 def read_one(read: Callable[[Any], T]) -> Callable[[Response], T]:

@@ -1,4 +1,4 @@
-"""How one call is brought to an answer: token, retry, one new login."""
+"""One request with everything around it: token, retry, new login."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import logging
 import random
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from mkw_airflow_provider.client.api.authentication import Token, TokenCache, login
+from mkw_airflow_provider.client.api.authentication import Token, login
 from mkw_airflow_provider.client.request import Request, Response, TransportError
+from mkw_airflow_provider.client.retry import Backoff, Fail, Failure, OutcomeUnknown, classify
+from mkw_airflow_provider.client.rows import Rows
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.text import foreign_text, remember_secrets
+from mkw_airflow_provider.client.token_cache import TokenCache, cache_key, token_cache_for
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConnectionFailedError,
@@ -24,35 +27,26 @@ from mkw_airflow_provider.exceptions import (
 
 T = TypeVar("T")
 
-SHORTEST_BACKOFF = 0.5
-LONGEST_BACKOFF = 30.0
-#: Met by asking again, where asking again does no harm.
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-#: The server, or a gateway that never reached it, says that it did nothing: asking again does no harm at all.
-REFUSED = frozenset({425, 429})
-#: A gateway gave up on an answer: nobody knows what the server did.
-AMBIGUOUS = frozenset({408, 502, 503, 504})
-
 
 @dataclass(frozen=True)
 class Sleep:
-    """Wait so many seconds."""
+    """Wait for a number of seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class MaskSecret:
-    """Keep a text out of every log from now on."""
+    """Mask a text in every log from now on."""
 
     value: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Exclusive:
-    """Run a flow while no other flow of the same key runs.
+    """Run a flow while no other flow with the same key runs.
 
-    :param timeout: seconds to wait for the other one; then a ``TimeoutError`` is thrown into the flow. None: no limit.
+    :param timeout: seconds to wait for the other one; then ``TimeoutError`` is raised in the flow. None: no limit.
     """
 
     key: Any
@@ -62,28 +56,49 @@ class Exclusive:
 
 @dataclass(frozen=True)
 class Offload:
-    """Run a function that takes long, where no event loop waits for it."""
+    """Run a function that takes long, outside the event loop if there is one."""
 
     function: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class ReadConnection:
+    """Read the Airflow connection again.
+
+    :param read: returns the settings; in a triggerer a coroutine function.
+    """
+
+    read: Callable[[], Any]
 
 
 Flow: TypeAlias = Generator[Any, Any, T]
 
 
 class OutcomeUnknownError(Exception):
-    """The answer to a call that must not be repeated was lost. Internal: whoever sent it looks up what came of it."""
+    """A request that changes state may have been processed, or not. Internal: the sender checks what became of it.
+
+    :param request: the request.
+    :param error: what happened instead of a usable response.
+    """
+
+    def __init__(self, request: Request[Any], error: Exception) -> None:
+        super().__init__(str(error) if isinstance(error, ApiError) else f"{request}: {error}")
+        self.request = request
+        self.error = error
 
 
 @dataclass
 class ApiSession:
-    """What all flows of one connection share: settings, token, clocks, chance, log.
+    """What all flows of one connection share.
 
     :param settings: of the connection.
-    :param wallet: keeps the token: the process's own for this server and user, or a fresh one.
-    :param monotonic: seconds that never jump: for the outage tolerance and the token.
-    :param wall: seconds since the epoch: for deadlines, which must survive a restart.
-    :param random: from 0 to 1.
-    :param log: for what a reader at seven in the morning wants to know.
+    :param token_cache: the process's token cache for these settings, or a new one.
+    :param monotonic: seconds that never jump, for the outage tolerance and the token.
+    :param wall: seconds since the epoch, for deadlines, which must survive a restart.
+    :param random: returns a number from 0 to 1.
+    :param log: receives retries and warnings.
+    :param reload_settings: reads the Airflow connection again, because its password or token may have been rotated; in
+        a triggerer a coroutine function. None: the settings never change.
     """
 
     settings: Settings
@@ -92,173 +107,223 @@ class ApiSession:
     wall: Callable[[], float] = time.time
     random: Callable[[], float] = random.random
     log: logging.Logger | Any = field(default_factory=lambda: logging.getLogger("mkw_airflow_provider"))
+    reload_settings: Callable[[], Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        #: Seconds by which the server's clock is ahead of this one; None before the first response with a ``Date``.
+        self.clock_offset: float | None = None
         remember_secrets(*self.settings.secrets, login=self.settings.login)
 
-    def request(self, request: Request[T], until: float | None = None) -> Flow[T]:
-        """Bring one call to its answer: with a token, repeated while the server is out of reach.
+    def server_time(self) -> float:
+        """Return the time on the server's clock, in seconds since the epoch."""
+        return self.wall() + (self.clock_offset or 0.0)
 
-        :param until: epoch seconds after which no repetition starts, though the tolerance is not used up.
-        :raises ConnectionFailedError: if nothing was heard for ``outage_tolerance``.
-        :raises ProtocolError: if for that long no answer made sense.
-        :raises ApiError: what the server said.
-        :raises LostAnswerError: for a call that must not be repeated and may have been carried out.
+    def request(self, request: Request[T], until: float | None = None) -> Flow[T]:
+        """Send a request and return what its response says: with a token, retried while the server is unavailable.
+
+        :param until: epoch seconds after which no further attempt starts, even within the outage tolerance.
+        :raises ConnectionFailedError: if there was no response within ``outage_tolerance``.
+        :raises ProtocolError: if within that time no response made sense.
+        :raises ApiError: for an error response.
+        :raises OutcomeUnknownError: for a request that changes state and may have been processed.
         """
         if not request.authenticated:
-            return (yield from self._repeated(request, until))
-        token = yield from self.token(until=until)
+            return (yield from self._send(request, until))
         try:
-            return (yield from self._repeated(request.with_token(token.value), until))
-        except NotAuthenticatedError:
+            return (yield from self._send_with_token(request, until))
+        except NotAuthenticatedError as error:
+            refused = error
+        if not (yield from self._reload_credentials()):
+            raise refused
+        return (yield from self._send_with_token(request, until))
+
+    def _send_with_token(self, request: Request[T], until: float | None) -> Flow[T]:
+        """Send a request; after a 401 log in again and send it once more."""
+        token = yield from self.token(until)
+        try:
+            return (yield from self._send(request.with_token(token.value), until))
+        except NotAuthenticatedError as error:
+            self._record_refused(token, error)
             if self.settings.token:
                 raise
-        token = yield from self.token(refused=token, until=until)
-        return (yield from self._repeated(request.with_token(token.value), until))
-
-    def token(self, refused: Token | None = None, until: float | None = None) -> Flow[Token]:
-        """Return a token, logging in if there is none or the one there is was refused.
-
-        :param refused: a token that the server no longer takes.
-        """
-        if self.settings.token:
-            return Token.of(self.settings.token)
-        current = self.token_cache.current(self.monotonic())
-        if current is not None and current is not refused:
-            return current
-        key = (self.settings.base_url, self.settings.login)
-        token: Token = yield Exclusive(key, self._log_in(refused, self.token_cache.logins, until))
-        return token
-
-    def _log_in(self, refused: Token | None, logins_before: int, until: float | None) -> Flow[Token]:
-        """Log in, unless somebody else did while this flow waited for its turn: then share the outcome."""
-        current = self.token_cache.current(self.monotonic())
-        if current is not None and current is not refused:
-            return current
-        if self.token_cache.logins != logins_before and self.token_cache.failure is not None:
-            raise self.token_cache.failure
+        token = yield from self.token(until)
         try:
-            token = yield from self._repeated(login(self.settings), until)
-        except MetaKraftwerkError as error:
-            self.token_cache.record_failure(error)
+            return (yield from self._send(request.with_token(token.value), until))
+        except NotAuthenticatedError as error:
+            self._record_refused(token, error)
             raise
-        yield MaskSecret(token.value)
-        return self.token_cache.put(token, self.monotonic())
 
-    def _repeated(self, request: Request[T], until: float | None) -> Flow[T]:
+    def _record_refused(self, token: Token, error: NotAuthenticatedError) -> None:
+        self.token_cache.discard(token)
+        if self.settings.token:
+            self.token_cache.record_refusal(error, self.monotonic())
+
+    def _reload_credentials(self) -> Flow[bool]:
+        """Read the connection again and use its credentials; return whether they are other ones now."""
+        if self.reload_settings is None:
+            return False
+        try:
+            new: Settings = yield ReadConnection(self.reload_settings)
+        except Exception as error:  # whatever a secrets backend raises, the refusal is what matters
+            self.log.warning("The connection could not be read again: %s", foreign_text(str(error)))
+            return False
+        old = self.settings
+        is_new = (new.login, new.password, new.token) != (old.login, old.password, old.token)
+        # The credentials of another server are not sent to this one.
+        if not is_new or new.base_url != old.base_url:
+            return False
+        self.settings = replace(old, login=new.login, password=new.password, token=new.token)
+        self.token_cache = token_cache_for(self.settings)
+        remember_secrets(*self.settings.secrets, login=new.login)
+        for secret in self.settings.secrets:
+            yield MaskSecret(secret)
+        self.log.info("The credentials of the connection have changed; using the new ones.")
+        return True
+
+    def token(self, until: float | None = None) -> Flow[Token]:
+        """Return a token; log in if there is none.
+
+        Callers who need one at the same time share one login. If it fails for the moment, each counts the failure on
+        its own: none waits longer, or shorter, than its own tolerance and deadline say.
+        """
+        request = login(self.settings)
+        backoff = self._backoff(until)
+        while True:
+            outcome: Token | Failure | None = self._known_token()
+            if outcome is None:
+                flow = self._log_in(request, self.token_cache.logins)
+                one_login = self.settings.connect_timeout + self.settings.read_timeout
+                try:
+                    outcome = yield Exclusive(cache_key(self.settings), flow, backoff.patience(one_login))
+                except TimeoutError:
+                    flow.close()
+                    outcome = Failure(
+                        TransportError("another task's login is still waiting for a response", sent=False)
+                    )
+            if isinstance(outcome, Token):
+                return outcome
+            yield Sleep(self._next_pause(request, backoff, outcome))
+
+    def _known_token(self) -> Token | None:
+        """Return the token if there is one.
+
+        :raises MetaKraftwerkError: if the credentials were refused a moment ago.
+        """
+        now = self.monotonic()
+        refusal = self.token_cache.refusal(now)
+        if refusal is not None:
+            raise refusal
+        return Token.of(self.settings.token) if self.settings.token else self.token_cache.current(now)
+
+    def _log_in(self, request: Request[Token], logins_before: int) -> Flow[Token | Failure]:
+        """Attempt one login, unless another caller's ended while this one waited for its turn."""
+        token = self._known_token()
+        if token is not None:
+            return token
+        if self.token_cache.logins != logins_before and self.token_cache.failure is not None:
+            return self.token_cache.failure
+        outcome = yield from self._attempt(request)
+        if isinstance(outcome, Token):
+            yield MaskSecret(outcome.value)
+            return self.token_cache.store(outcome, self.monotonic())
+        if isinstance(classify(request, outcome), Fail) and not isinstance(outcome.error, TransportError):
+            self.token_cache.record_refusal(outcome.error, self.monotonic())
+            raise outcome.error
+        self.token_cache.record_failure(outcome)
+        return outcome
+
+    def _send(self, request: Request[T], until: float | None) -> Flow[T]:
         for secret in request.secrets:
             yield MaskSecret(secret)
-        outage = _Outage(self, request, until)
+        backoff = self._backoff(until)
         received = request.sink.received if request.sink else 0
         while True:
-            response: Response | None = None
-            try:
-                response = yield request
-                if request.accepts(response):
-                    if request.is_list:
-                        value: T = yield Offload(partial(request.read, response))
-                        return value
-                    return request.read(response)
-                problem: Exception = request.error(response, self.server_of(request) if _is_trouble(response) else "")
-            except (TransportError, ProtocolError) as error:
-                problem = _without_secrets(request, error)
-            if not _may_repeat(request, response, problem):
-                raise problem
+            outcome = yield from self._attempt(request)
+            if not isinstance(outcome, Failure):
+                return outcome
+            decision = classify(request, outcome)
+            if isinstance(decision, Fail):
+                raise outcome.error
+            if isinstance(decision, OutcomeUnknown):
+                raise OutcomeUnknownError(request, outcome.error) from outcome.error
             if request.sink is not None and request.sink.received > received:
-                # Part of a file is a good answer, too: the tolerance counts from the newest piece.
-                outage, received = _Outage(self, request, until), request.sink.received
-            yield Sleep(outage.next_pause(problem, response))
+                # A part of a file is a good response, too: the tolerance counts from its newest piece.
+                backoff, received = self._backoff(until), request.sink.received
+            yield Sleep(self._next_pause(request, backoff, outcome))
+
+    def _attempt(self, request: Request[T]) -> Flow[T | Failure]:
+        """Send a request once; return what its response says, or how it failed."""
+        try:
+            response: Response = yield request
+        except TransportError as error:
+            return Failure(_without_secrets(request, error))
+        except ProtocolError as error:
+            return Failure(error, is_too_large=True)
+        self._note_clock(request, response)
+        if not request.accepts(response):
+            return Failure(request.error(response, self._where(request, response)), response)
+        try:
+            value: T = (yield Offload(partial(request.read, response))) if request.is_list else request.read(response)
+        except ProtocolError as error:
+            return Failure(error, response)
+        if isinstance(value, Rows) and value.skipped:
+            self.log.warning("%s: skipped %s of %s rows: %s", request, value.skipped, value.total, value.reason)
+        return value
+
+    def _note_clock(self, request: Request[Any], response: Response) -> None:
+        if response.date is not None and "://" not in request.path:
+            self.clock_offset = response.date - self.wall()
+
+    def _where(self, request: Request[Any], response: Response) -> str:
+        """Return which server failed; nothing where the request is at fault, not the server."""
+        return self.server_of(request) if response.status in (408, 425, 429) or response.status >= 500 else ""
 
     def server_of(self, request: Request[Any]) -> str:
-        """Return where a call goes, for an error's text; nothing where the call itself says so, after a redirect."""
+        """Return where a request goes, for an error; nothing where its path, after a redirect, says so already."""
         return "" if "://" in request.path else f"at {self.settings.base_url}"
 
+    def _backoff(self, until: float | None) -> Backoff:
+        return Backoff(
+            self.settings.outage_tolerance, until, monotonic=self.monotonic, wall=self.wall, random=self.random
+        )
 
-def _is_trouble(response: Response) -> bool:
-    """Whether an answer is about the server and not about the request: then one wants to know which server."""
-    return response.status >= 500 or response.status in PASSING
+    def _next_pause(self, request: Request[Any], backoff: Backoff, failure: Failure) -> float:
+        """Return the seconds before the next attempt.
+
+        :raises MetaKraftwerkError: if there is none.
+        """
+        pause = backoff.next_pause(failure)
+        if pause is None:
+            raise self._given_up(request, backoff, failure.error) from failure.error
+        # The first failure is worth a line, later ones ever fewer: an outage must not bury the rest of the log.
+        is_loud = backoff.attempts & (backoff.attempts - 1) == 0
+        (self.log.warning if is_loud else self.log.debug)(
+            "%s failed (%s); retrying in %.1f s, giving up after %.0f s.",
+            request,
+            failure.error,
+            pause,
+            backoff.time_left(),
+        )
+        return pause
+
+    def _given_up(self, request: Request[Any], backoff: Backoff, error: Exception) -> MetaKraftwerkError:
+        times = f"{backoff.attempts} attempt{'' if backoff.attempts == 1 else 's'} in {backoff.elapsed:.0f} s"
+        note = f"{times}; the state on the server is unknown"
+        if isinstance(error, ApiError):
+            note = "; ".join(filter(None, (error.note, note)))
+            return type(error)(error.status, error.message, error.method, error.path, note)
+        target = f"{request} {self.server_of(request)}".rstrip()
+        if isinstance(error, ProtocolError):
+            return ProtocolError(f"{target}: {error} ({note})")
+        return ConnectionFailedError(f"{target} got no response: {error} ({note})")
 
 
-def _without_secrets(request: Request[Any], error: Exception) -> Exception:
-    """Return a transport's error without what must not be shown; it may quote a body, a header or an address."""
-    if not isinstance(error, TransportError) or not (request.is_confidential or request.secrets):
+def _without_secrets(request: Request[Any], error: TransportError) -> TransportError:
+    """Return a transport's error without what must not be shown: it may quote a body, a header or an address."""
+    if not (request.is_confidential or request.secrets):
         return error
     text = str(error)
     if request.is_confidential and error.sent:
         text = text.partition(":")[0]
     # A new one, because the traceback of the old one shows what the library said.
     return TransportError(foreign_text(text, secrets=request.secrets), sent=error.sent)
-
-
-def _may_repeat(request: Request[Any], response: Response | None, problem: Exception) -> bool:
-    """Whether to send a call again.
-
-    :raises LostAnswerError: where the server may have done it already, and it must not be done twice.
-    """
-    if isinstance(problem, ApiError):
-        if problem.status not in PASSING:
-            return False
-        refused = problem.status in REFUSED or (
-            problem.status == 503 and response is not None and "retry-after" in response.headers
-        )
-        if request.is_retryable or refused:
-            return True
-        if problem.status in AMBIGUOUS:
-            raise OutcomeUnknownError(str(problem)) from problem
-        return False
-    if request.is_retryable or (isinstance(problem, TransportError) and not problem.sent):
-        return True
-    raise OutcomeUnknownError(f"{request}: {problem}") from problem
-
-
-class _Outage:
-    """Counts how long a server has given no good answer to one call, and when to ask again."""
-
-    def __init__(self, conversation: ApiSession, request: Request[Any], until: float | None) -> None:
-        self._conversation = conversation
-        self._call = request
-        self._until = until
-        self._began: float | None = None
-        self._failures = 0
-
-    def next_pause(self, problem: Exception, response: Response | None) -> float:
-        """Return the seconds to wait before the next try.
-
-        :raises MetaKraftwerkError: once the tolerance is used up.
-        """
-        session = self._conversation
-        now = session.monotonic()
-        if self._began is None:
-            self._began = now
-        left = session.settings.outage_tolerance - (now - self._began)
-        if self._until is not None:
-            left = min(left, self._until - session.wall())
-        if left <= 0:
-            raise self._end(problem, now - self._began) from problem
-        ceiling = min(LONGEST_BACKOFF, SHORTEST_BACKOFF * 2.0 ** min(self._failures + 1, 16))
-        # Full jitter: callers that failed together do not come back together.
-        pause = SHORTEST_BACKOFF + (ceiling - SHORTEST_BACKOFF) * session.random()
-        asked = response.retry_after(session.wall()) if response is not None else None
-        pause = min(max(pause, asked or 0.0), left)
-        self._failures += 1
-        self._log(problem, pause, left)
-        return pause
-
-    def _log(self, problem: Exception, pause: float, left: float) -> None:
-        # The first failure is worth a line, then ever fewer: an outage of minutes must not bury the rest of the log.
-        loud = self._failures & (self._failures - 1) == 0
-        (self._conversation.log.warning if loud else self._conversation.log.debug)(
-            "%s: no good answer (%s). Asking again in %.1f s, for %.0f s more.", self._call, problem, pause, left
-        )
-
-    def _end(self, problem: Exception, seconds: float) -> MetaKraftwerkError:
-        tries = self._failures + 1
-        often = f"{tries} time{'' if tries == 1 else 's'}"
-        note = f"asked {often} in {seconds:.0f} s; what goes on at the server is unknown"
-        if isinstance(problem, ApiError):
-            note = "; ".join(filter(None, (problem.note, note)))
-            return type(problem)(problem.status, problem.message, problem.method, problem.path, note)
-        request = f"{self._call} {self._conversation.server_of(self._call)}".rstrip()
-        if isinstance(problem, ProtocolError):
-            return ProtocolError(f"{request}: {problem} ({note})")
-        return ConnectionFailedError(f"{request} got no answer: {problem} ({note})")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from mkw_airflow_provider.exceptions import ConfigurationError
@@ -88,7 +89,7 @@ def name_list(name: str, value: Any) -> list[str] | None:
     :param value: a list of texts, or its JSON text, which is what a template renders to.
     :raises ConfigurationError: for anything else.
     """
-    value = _from_json_text(name, value)
+    value = json_value(name, value)
     if value is None:
         return None
     if not isinstance(value, Sequence) or isinstance(value, str):
@@ -150,7 +151,7 @@ def instance_list(value: Any) -> list[dict[str, Any]]:
     :param value: a list of such mappings, or its JSON text, which is what a template renders to.
     :raises ConfigurationError: naming the first wrong entry.
     """
-    value = _from_json_text("instances", value)
+    value = json_value("instances", value)
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise ConfigurationError(f"`instances` must be a list with at least one instance, not {value!r:.200}")
     return [_instance(number, entry) for number, entry in enumerate(value)]
@@ -180,7 +181,7 @@ def release_mapping(value: Any) -> dict[str, str] | None:
 
     :raises ConfigurationError: for anything else.
     """
-    value = _from_json_text("releases", value)
+    value = json_value("releases", value)
     if value is None:
         return None
     if not isinstance(value, Mapping):
@@ -191,10 +192,25 @@ def release_mapping(value: Any) -> dict[str, str] | None:
     }
 
 
-def _from_json_text(name: str, value: Any) -> Any:
+def json_value(name: str, value: Any) -> Any:
+    """Return a value as it is, or decoded if it is JSON text, which is what a template renders to.
+
+    :raises ConfigurationError: for text that is not JSON.
+    """
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"`{name}` is text, but not JSON: {value!r:.200}") from error
+
+
+def seconds(name: str, value: Any) -> float:
+    """Return a duration in seconds: a number above 0, or a ``timedelta``.
+
+    :raises ConfigurationError: for anything else.
+    """
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(number, (int, float)) and not isinstance(number, bool) and 0 < number < float("inf"):
+        return float(number)
+    raise ConfigurationError(f"`{name}` must be a number of seconds above 0, or a timedelta, not {value!r:.200}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from mkw_airflow_provider.emulator import snapshot
 from mkw_airflow_provider.emulator.server import Emulator
 from mkw_airflow_provider.emulator.state.switches import Switches, parse
 
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: the command line without the program's name; None for this process's own.
     :return: the exit status: 0 after a signal, 1 if it could not start.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if list(arguments[:1]) == ["snapshot"]:
+        return snapshot.main(arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -69,7 +73,7 @@ def _print(line: str) -> None:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has closed it, as `head -1` does; the emulator keeps running without it.
+        # The reader of the output has closed it, as `head -1` does; the emulator keeps running without it.
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
@@ -89,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mkw_airflow_provider.emulator",
         description="A local MetaKraftwerk. Prints its URL and the Airflow connection to it.",
+        epilog="`snapshot --conn-id ID` writes a seed file from a real account instead; see `snapshot --help`.",
     )
     parser.add_argument(
         "--host", type=_address, default="127.0.0.1", help="address to listen on (default: %(default)s)"

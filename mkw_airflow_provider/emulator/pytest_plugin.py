@@ -19,7 +19,7 @@ BUILD_SECONDS = 0.2
 IMPATIENT = {"connect_timeout": 5, "read_timeout": 15, "outage_tolerance": 10}
 
 # Where the client keeps its tokens.
-TOKEN_CACHE = ("mkw_airflow_provider.client.api.authentication", "_token_caches")
+TOKEN_CACHE = ("mkw_airflow_provider.client.token_cache", "_caches")
 
 
 @pytest.fixture(scope="session")

@@ -18,13 +18,12 @@ from mkw_airflow_provider.exceptions import (
     MetaKraftwerkError,
     NotAuthenticatedError,
     NotFoundError,
+    is_final,
 )
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
 
-#: Statuses below 500 that a later attempt may not meet again.
-_RETRYABLE = frozenset({408, 425, 429})
 #: What to fix, by error.
 _CURES: tuple[tuple[type[MetaKraftwerkError], str], ...] = (
     (ConfigurationError, "Fix the arguments of the task or its connection"),
@@ -34,13 +33,6 @@ _CURES: tuple[tuple[type[MetaKraftwerkError], str], ...] = (
     (BadRequestError, "Fix the arguments of the task"),
     (ApiError, "Fix the request or the address of connection {connection!r}"),
 )
-
-
-def is_final(error: BaseException) -> bool:
-    """Whether no retry can fix an error: a wrong name or password must raise the alarm now, not after three retries."""
-    if isinstance(error, ApiError):
-        return 400 <= error.status < 500 and error.status not in _RETRYABLE
-    return isinstance(error, ConfigurationError)
 
 
 class MetaKraftwerkOperator(BaseOperator):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from mkw_airflow_provider.client.validation import (
     at_most_one,
     exactly_one,
+    json_value,
     optional_number,
     optional_text,
     whole_number,
@@ -18,6 +19,7 @@ from mkw_airflow_provider.exceptions import AlreadyDeployedError, ConfigurationE
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal, is_literal
+from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.version_compat import TaskStateStore
 
 if TYPE_CHECKING:
@@ -48,6 +50,10 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
     :param agent_group_id: id of that group.
     :param if_deployed: what to do when the API lists this deployment for this build and this agent already: ``skip``
         returns the listed one, ``deploy`` deploys again, ``fail`` fails the task.
+    :param manifest: the manifest of the download task, whose content digests tell whether the files have changed.
+    :param if_unchanged: what to do if the files of the pattern are those that this task deployed in an earlier DAG run,
+        and nobody has deployed to the same target since: ``deploy`` anyway, or ``skip`` the task. If that is not known,
+        it deploys.
     :param metakraftwerk_conn_id: id of the Airflow connection.
     :raises ConfigurationError: for arguments that the API rules out; when the DAG is read, if they are literal.
     """
@@ -63,6 +69,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         "agent_group",
         "agent_group_id",
         "if_deployed",
+        "manifest",
         "metakraftwerk_conn_id",
     )
     ui_color = "#e3f0fb"
@@ -80,6 +87,8 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         agent_group: str | XComArg | None = None,
         agent_group_id: int | str | XComArg | None = None,
         if_deployed: IfDeployed | XComArg = "skip",
+        manifest: Mapping[str, Any] | str | XComArg | None = None,
+        if_unchanged: Literal["deploy", "skip"] = "deploy",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,
     ) -> None:
@@ -94,6 +103,8 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         self.agent_group = agent_group
         self.agent_group_id = agent_group_id
         self.if_deployed = if_deployed
+        self.manifest = manifest
+        self.if_unchanged = if_unchanged
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
         exactly_one(pattern=pattern, pattern_id=pattern_id)
@@ -110,6 +121,13 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         )
         if is_literal(if_deployed):
             self._check_choice()
+        if if_unchanged not in ("deploy", "skip"):
+            raise ConfigurationError(f"`if_unchanged` must be 'deploy' or 'skip', not {if_unchanged!r:.200}")
+        if if_unchanged == "skip" and manifest is None:
+            raise ConfigurationError(
+                "`if_unchanged` compares files: give the `manifest` of the download task, as in "
+                "`manifest=download.output`"
+            )
 
     def _check_choice(self) -> None:
         if self.if_deployed not in IF_DEPLOYED:
@@ -130,11 +148,14 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
                 raise AirflowFailException(str(error)) from error
 
     def _deploy(self, context: Any) -> int:
+        # Loaded only by a task that runs: reading a DAG file must not load a flow.
         from mkw_airflow_provider.client.flows.deploy import check_outcome
         from mkw_airflow_provider.operators.deployment_record import deploy_once
+        from mkw_airflow_provider.operators.unchanged import DEPLOYED, describe_deployed
 
         self._check_choice()
         order, hook = self._request(), self.hook
+        content = self._check_unchanged(context, order)
         flow = deploy_once(
             hook.session,
             order,
@@ -143,7 +164,29 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
             if_deployed=self.if_deployed,  # type: ignore[arg-type]  # checked above
             retries=self.retries or 0,
         )
-        return check_outcome(hook.session, order, hook.run(flow)).id
+        deployed = check_outcome(hook.session, order, hook.run(flow)).id
+        if content is not None and (context or {}).get("ti") is not None:
+            context["ti"].xcom_push(key=DEPLOYED, value=safe_value(describe_deployed(order, deployed, content)))
+        return deployed
+
+    def _check_unchanged(self, context: Any, order: DeploymentRequest) -> str | None:
+        """Return the digest of the files to deploy; None if it is not known.
+
+        :raises AirflowSkipException: if they are deployed already.
+        """
+        # Loaded only by a task that runs: reading a DAG file must not load a flow.
+        from mkw_airflow_provider.operators.unchanged import DEPLOYED, content_of, find_unchanged
+
+        content = content_of(json_value("manifest", self.manifest), order)
+        task_instance = (context or {}).get("ti")
+        if self.if_unchanged == "skip" and task_instance is not None:
+            last = task_instance.xcom_pull(
+                task_ids=self.task_id, key=DEPLOYED, map_indexes=task_instance.map_index, include_prior_dates=True
+            )
+            reason = self.hook.run(find_unchanged(self.hook.session, order, content, last))
+            if reason is not None:
+                raise AirflowSkipException(reason)
+        return content
 
     def _request(self) -> DeploymentRequest:
         from mkw_airflow_provider.client.flows.deploy import DeploymentRequest

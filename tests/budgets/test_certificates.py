@@ -25,12 +25,12 @@ def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
 
 
-def test_certifi_is_read_where_no_variable_names_a_file() -> None:
+def test_certifi_is_the_default() -> None:
     assert _bundles() == {str(Path(certifi.where()).resolve())}
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_what_several_variables_name_is_read_once(monkeypatch: pytest.MonkeyPatch, own: Path, variable: str) -> None:
+def test_a_bundle_is_read_once(monkeypatch: pytest.MonkeyPatch, own: Path, variable: str) -> None:
     """OpenSSL reads what ``SSL_CERT_FILE`` names."""
     monkeypatch.setenv(variable, str(own))
     assert _bundles() == {str(own)}

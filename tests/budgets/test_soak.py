@@ -10,7 +10,7 @@ from tests.budgets.conftest import NEWEST
 pytestmark = NEWEST
 
 
-def test_waits_share_connections_and_renew_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_share_and_renew_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak, "TOKEN_SECONDS", 3.0 * soak.COMPRESSION)
     samples, server = soak.soak(100)
     findings = soak.counts(samples, server)

@@ -17,19 +17,19 @@ from tests.docs.pages import Page, plain
 DEFAULTS = {field.name: field.default for field in fields(Settings)}
 
 
-def test_the_table_of_extra_fields_is_the_form(install: Page) -> None:
+def test_extra_fields_are_the_form(install: Page) -> None:
     shown = [tuple(plain(cell) for cell in row) for row in install.table("Extra fields")]
     form = [(name, field["label"], field["description"]) for name, field in connection_fields().items()]
     assert shown == form
 
 
-def test_the_table_of_standard_fields_has_the_labels_of_the_form(install: Page) -> None:
+def test_standard_fields_have_the_form_labels(install: Page) -> None:
     shown = {plain(field): plain(label) for field, label, _ in install.table("Standard fields")}
     usual = {name: name.capitalize() for name in ("host", "login", "password", "port", "schema")}
     assert shown == {**usual, **field_behaviour()["relabeling"]}
 
 
-def test_defaults_in_the_tables_are_those_of_the_settings(install: Page) -> None:
+def test_field_tables_have_the_defaults(install: Page) -> None:
     for field, _, meaning in install.table("Extra fields"):
         if found := re.search(r"Default (\d+)", meaning.content):
             assert DEFAULTS[plain(field)] == float(found[1]), plain(field)
@@ -37,15 +37,15 @@ def test_defaults_in_the_tables_are_those_of_the_settings(install: Page) -> None
     assert DEFAULT_HOST in host.content
 
 
-def test_defaults_in_the_table_of_timeouts_are_those_of_the_settings(failures: Page) -> None:
+def test_timeout_table_has_the_defaults(failures: Page) -> None:
     shown = {}
-    for name, where, *_ in failures.table("Time-outs"):
+    for name, where, *_ in failures.table("Timeouts"):
         if found := re.fullmatch(r"connection, (\d+) s", where.content):
             shown[plain(name)] = float(found[1])
     assert shown == {name: DEFAULTS[name] for name in ("connect_timeout", "read_timeout", "outage_tolerance")}
 
 
-def test_the_examples_give_one_and_the_same_connection(install: Page, connection_of: ConnectionOf) -> None:
+def test_both_forms_give_one_connection(install: Page, connection_of: ConnectionOf) -> None:
     as_json, as_uri = install.code("bash")
     assert connection_of(as_json) == connection_of(as_uri)
     assert connection_of(as_uri) == Settings(
@@ -57,7 +57,7 @@ def test_the_examples_give_one_and_the_same_connection(install: Page, connection
     )
 
 
-def test_the_message_about_faults_is_a_real_one(install: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shown_message_is_a_real_one(install: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     (shown,) = install.code("text")
     monkeypatch.setenv(
         "AIRFLOW_CONN_METAKRAFTWERK_DEFAULT",

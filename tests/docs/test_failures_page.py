@@ -1,4 +1,4 @@
-"""The page that is opened at seven in the morning: what it quotes is what the code says."""
+"""The page about failures quotes the messages that the code writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = 6
 
 
 def _quotations() -> list[str]:
-    """What stands as code in the first column of the tables of six columns."""
+    """Return the code in the first column of the tables of six columns."""
     page = Page(DOCS / "when_something_fails.md")
     rows = [row for _, table in page.tables() for row in table if len(row) == COLUMNS]
     return list(dict.fromkeys(code for row in rows for code in codes(row[0])))
@@ -35,7 +35,7 @@ CLASSES = [quotation for quotation in _quotations() if _is_class(quotation)]
 
 @cache
 def _texts() -> tuple[str, ...]:
-    """Every text in the package, with an ellipsis where a value is put in; and messages that are put together."""
+    """Return every text in the package, with an ellipsis for each value, and messages that are composed."""
     texts = []
     for file in (ROOT / "mkw_airflow_provider").rglob("*.py"):
         if "emulator" in file.parts:
@@ -54,7 +54,7 @@ def _texts() -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("quotation", MESSAGES)
-def test_a_quoted_message_is_one_that_the_package_writes(quotation: str) -> None:
+def test_quoted_message_is_in_the_package(quotation: str) -> None:
     parts = [re.escape(part.strip()) for part in quotation.split(ELLIPSIS) if part.strip()]
     assert parts
     assert any(re.search(".*".join(parts), text, flags=re.DOTALL) for text in _texts())
@@ -63,32 +63,32 @@ def test_a_quoted_message_is_one_that_the_package_writes(quotation: str) -> None
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_quoted_class_exists(name: str) -> None:
     kind = getattr(exceptions, name, None) or getattr(sdk, name)
-    # Airflow's time-out of a task is no Exception, so that tasks do not catch it by accident.
+    # Airflow's task timeout is not an Exception, so that tasks do not catch it by accident.
     assert issubclass(kind, BaseException)
 
 
-def test_the_tables_quote_messages_and_classes() -> None:
+def test_tables_quote_messages_and_classes() -> None:
     assert len(MESSAGES) > 30
     assert len(CLASSES) > 15
 
 
-def test_every_exception_of_the_package_is_on_the_page(failures: Page) -> None:
+def test_every_exception_is_on_the_page(failures: Page) -> None:
     classes = {name for name in exceptions.__all__ if isinstance(getattr(exceptions, name), type)}
     assert classes - set(failures.spans()) == set()
 
 
-def test_every_row_says_what_happened_and_what_to_do(failures: Page) -> None:
+def test_every_row_tells_what_to_do(failures: Page) -> None:
     rows = [row for _, table in failures.tables() for row in table if len(row) == COLUMNS]
     assert [row[0].content for row in rows if not (row[1].content and row[2].content and row[3].content)] == []
 
 
-def test_every_row_about_an_exception_says_what_a_retry_and_a_clear_do(failures: Page) -> None:
+def test_rows_tell_what_retry_and_clear_do(failures: Page) -> None:
     rows = [row for _, table in failures.tables() for row in table if len(row) == COLUMNS]
     about = [row for row in rows if any(map(_is_class, codes(row[0])))]
     assert [row[0].content for row in about if not (row[4].content and row[5].content)] == []
 
 
-def test_the_line_about_an_outage_is_as_the_log_has_it(failures: Page) -> None:
+def test_outage_line_is_as_logged(failures: Page) -> None:
     (shown,) = failures.code("text")
     template = next(text for text in _texts() if "Asking again in" in text)
     assert re.fullmatch(re.escape(template).replace(ELLIPSIS, ".*"), shown.rstrip())

@@ -48,12 +48,12 @@ def test_each_marked_section_is_in_a_guide(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", sorted(WHOLE_DAGS))
-def test_a_whole_dag_in_a_guide_is_valid_python(page: str) -> None:
+def test_complete_dags_are_valid_python(page: str) -> None:
     for block in Page(DOCS / "guides" / page).code("python"):
         ast.parse(block)
 
 
-def test_the_manifest_that_is_shown_has_the_keys_of_a_real_one(connected: Emulator, tmp_path: Path) -> None:
+def test_shown_manifest_has_the_real_keys(connected: Emulator, tmp_path: Path) -> None:
     (block,) = Page(DOCS / "guides" / "download.md").code("json")
     shown = json.loads(block)
     build = connected.start_build()
@@ -63,7 +63,7 @@ def test_the_manifest_that_is_shown_has_the_keys_of_a_real_one(connected: Emulat
     assert list(shown["files"][0]) == list(real["files"][0])
 
 
-def test_the_description_that_is_shown_is_that_of_a_build() -> None:
+def test_shown_description_is_a_real_one() -> None:
     from mkw_airflow_provider.client.flows.build_marker import BuildMarker
     from mkw_airflow_provider.operators.attempt import Attempt
 

@@ -1,4 +1,4 @@
-"""Numbers in the pages are those of the code."""
+"""The numbers on the pages are those of the code."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import recovery, session, text
+from mkw_airflow_provider.client import recovery, retry, text
 from mkw_airflow_provider.client import request as wire
 from mkw_airflow_provider.client.api import authentication
 from mkw_airflow_provider.client.flows import download, polling, wait
 from mkw_airflow_provider.client.storage import file_names
 from mkw_airflow_provider.client.transports import network
-from mkw_airflow_provider.operators import without_worker
+from mkw_airflow_provider.exceptions import TEMPORARY_STATUSES
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
 from tests.docs.pages import DOCS, ROOT, Page, plain
 
-BEHAVIOUR = Page(DOCS / "behavior.md")
+BEHAVIOR = Page(DOCS / "behavior.md")
 AIRFLOW = version("apache-airflow")
 
 MEBIBYTE = 1024 * 1024
@@ -33,8 +33,8 @@ LIMITS = {
     "redirects of a download": f"{download.MAX_REDIRECTS}",
     "connections of one triggerer to MetaKraftwerk": f"{network.POOL}",
     "a file name": f"{file_names.MAX_NAME} bytes",
-    "pauses after a failure": (f"{session.SHORTEST_BACKOFF} to {session.LONGEST_BACKOFF:.0f} s, at random"),
-    "pauses when a lost answer is looked up": f"up to {recovery.LOOK_UP_INTERVAL:.0f} s",
+    "pauses after a failure": (f"{retry.SHORTEST_PAUSE} to {retry.LONGEST_PAUSE:.0f} s, at random"),
+    "pauses when a lost response is looked up": f"up to {recovery.SEARCH_INTERVAL:.0f} s",
     "a token is renewed": (
         f"{authentication.RENEW_AHEAD:.0f} s before it ends; "
         f"one that lives for less than {authentication.RENEW_AHEAD * 10 / 60:.0f} minutes after nine tenths of its life"
@@ -43,51 +43,47 @@ LIMITS = {
 
 
 def test_the_table_of_limits() -> None:
-    assert {plain(what): plain(limit) for what, limit in BEHAVIOUR.table("Limits")} == LIMITS
+    assert {plain(what): plain(limit) for what, limit in BEHAVIOR.table("Limits")} == LIMITS
 
 
 @pytest.mark.parametrize(
     ("words", "value"),
     [
-        ("The triggerer sends nothing in the first five seconds", EARLIEST_EVENT == 5.0),
-        ("No two looks at one build are closer than two seconds", polling.FLOOR == 2.0),
-        ("408, 425, 429, 500, 502, 503, 504", {408, 425, 429, 500, 502, 503, 504} == session.PASSING),
+        ("A trigger sends no event in the first five seconds", EARLIEST_EVENT == 5.0),
+        ("is the longest pause, two seconds the shortest", polling.FLOOR == 2.0),
+        ("408, 425, 429, 500, 502, 503 and 504", {408, 425, 429, 500, 502, 503, 504} <= TEMPORARY_STATUSES),
     ],
 )
 def test_a_number_in_a_sentence(words: str, value: bool) -> None:
-    assert words in " ".join(BEHAVIOUR.text.split())
+    assert words in " ".join(BEHAVIOR.text.split())
     assert value
 
 
-def test_a_line_is_logged_for_each_ten_per_cent() -> None:
-    assert "the progress by ten per cent" in " ".join((DOCS / "guides" / "wait.md").read_text().split())
+def test_progress_is_logged_every_ten_percent() -> None:
+    assert "the progress grows by ten percent" in " ".join((DOCS / "guides" / "wait.md").read_text().split())
     assert wait.PROGRESS_STEP == 10
-
-
-def test_the_largest_dag_whose_waits_start_in_the_triggerer() -> None:
-    assert f"the DAG has more than {without_worker.LARGEST_DAG} tasks" in (DOCS / "guides" / "wait.md").read_text()
 
 
 def test_the_versions_that_are_asked_for() -> None:
     (airflow,) = (line for line in requires("mkw-airflow-provider") or () if line.startswith("apache-airflow>"))
-    declared = {plain(what): plain(asked) for what, asked, _ in BEHAVIOUR.table("Versions")}
+    declared = {plain(what): plain(asked) for what, asked, _ in BEHAVIOR.table("Versions")}
     assert declared["Airflow"] == f"{airflow.removeprefix('apache-airflow>=').removesuffix('.0')} or later"
     assert declared["Python"] == f"{metadata('mkw-airflow-provider')['Requires-Python'].removeprefix('>=')} or later"
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behavior.md"], ids=str)
-def test_the_version_of_airflow_that_the_tests_run_on(path: Path) -> None:
+def test_tested_airflow_version(path: Path) -> None:
     assert AIRFLOW in path.read_text()
 
 
-def test_the_older_versions_of_airflow_that_the_tests_run_on() -> None:
-    """As pinned, each once; `lowest` beside them is of one of them."""
+def test_older_airflow_versions_are_pinned() -> None:
+    """The table shows each pinned version once; `lowest` is one of them."""
     pinned = {}
     for file in (ROOT / "constraints").glob("airflow-*.txt"):
         (found,) = re.findall(r"^apache-airflow==(\S+)$", file.read_text(), flags=re.MULTILINE)
         pinned[file.stem.removeprefix("airflow-")] = found
     install = Page(DOCS / "install.md")
-    assert f"and on {pinned.pop('lowest')} beside the lowest version" in install.text
+    assert f"and on {pinned.pop('lowest')} with the lowest supported version" in install.text
     shown = {plain(minor): plain(patch) for minor, _, patch, _ in install.table("Versions")}
     assert shown == pinned
     makefile = (ROOT / "Makefile").read_text()
@@ -95,7 +91,7 @@ def test_the_older_versions_of_airflow_that_the_tests_run_on() -> None:
     assert [*older.split(), "3.3"] == sorted(shown)
 
 
-def test_the_changelog_has_a_section_for_this_version() -> None:
+def test_changelog_has_this_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(rf"\b{re.escape(__version__)}\b", text)
     assert re.search(r"^## \[(Unreleased|\d+\.\d+\.\d+)\]", text, flags=re.MULTILINE)

@@ -31,18 +31,18 @@ INTERNAL = {"get_conn", "project_or_default", "run"}
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_public_name_is_in_the_reference(module: str) -> None:
+def test_reference_lists_every_public_name(module: str) -> None:
     names = importlib.import_module(f"mkw_airflow_provider.{module}").__all__
     assert f".. py:module:: mkw_airflow_provider.{module}" in REFERENCE
     assert set(names) - set(re.findall(r"^\.\. autoclass:: (\w+)$", REFERENCE, flags=re.MULTILINE)) == set()
 
 
-def test_trigger_and_exceptions_are_in_the_reference() -> None:
+def test_reference_has_trigger_and_exceptions() -> None:
     assert ".. autoclass:: BuildTrigger" in REFERENCE
     assert ".. automodule:: mkw_airflow_provider.exceptions" in REFERENCE
 
 
-def test_every_method_of_the_hook_is_in_the_reference() -> None:
+def test_reference_lists_every_hook_method() -> None:
     methods = {name for name, value in vars(MetaKraftwerkHook).items() if inspect.isfunction(value)}
     public = {name for name in methods if not name.startswith("_")} - INTERNAL
     (listed,) = re.findall(r"autoclass:: MetaKraftwerkHook\n   :members: ([\w, \n]+?)\n```", REFERENCE)
@@ -50,7 +50,7 @@ def test_every_method_of_the_hook_is_in_the_reference() -> None:
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_every_parameter_is_described_and_no_other(kind: Any) -> None:
+def test_exactly_the_parameters_are_described(kind: Any) -> None:
     parameters = inspect.signature(kind.__init__).parameters.values()
     own = {p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD}
     described = set(re.findall(r"^ *:param (\w+): \S", inspect.getdoc(kind) or "", flags=re.MULTILINE))

@@ -57,7 +57,7 @@ class TestShortForm:
         assert cleared == {"start_build", "download_build", "deploy_build"}, report.text(outcome)
         assert len(outcome.evidence.builds) == SHORT_RUNS + 1
 
-    def test_report_counts_faults_and_names_the_seed(self, outcome: Outcome) -> None:
+    def test_report_has_fault_counts_and_seed(self, outcome: Outcome) -> None:
         text = report.text(outcome)
         assert outcome.survived == outcome.injected
         assert "worker killed during a file" in text

@@ -25,7 +25,7 @@ REASON = "AIRPLANE: source column IATA_CODE is missing"
 
 @dataclass(frozen=True)
 class Night:
-    """One run of the chain, and what MetaKraftwerk saw of it."""
+    """One run of the chain, and the requests and records on the server."""
 
     run: Finished
     requests: list[dict[str, Any]] = field(repr=False)
@@ -55,7 +55,7 @@ def _night(run: Finished, control: Control) -> Night:
 
 @pytest.fixture(scope="module")
 def good(airflow: AirflowStack, metakraftwerk_program: EmulatorProgram) -> Night:
-    """A night that nothing disturbs."""
+    """A run without faults."""
     control = metakraftwerk_program.control
     control.reset()
     return _night(chain.run(airflow.client, control, DAG_ID, _quiet), control)
@@ -63,7 +63,7 @@ def good(airflow: AirflowStack, metakraftwerk_program: EmulatorProgram) -> Night
 
 @pytest.fixture(scope="module")
 def bad(airflow: AirflowStack, metakraftwerk_program: EmulatorProgram) -> Night:
-    """A night whose build fails while the triggerer waits for it."""
+    """A run whose build fails while the triggerer waits for it."""
     client, control = airflow.client, metakraftwerk_program.control
     control.reset()
     client.wait_for_dag(DAG_ID)
@@ -85,7 +85,7 @@ def manifest(airflow: AirflowStack, good: Night) -> dict[str, Any]:
 
 
 class TestChain:
-    def test_every_task_succeeds_at_the_first_try(self, good: Night) -> None:
+    def test_tasks_succeed_at_the_first_attempt(self, good: Night) -> None:
         assert good.run.state == "success"
         assert good.states() == {
             "start_build": ("success", 1),
@@ -98,9 +98,7 @@ class TestChain:
         assert good.count("POST", "/api/v1/builds") == 1
         assert good.build["status"] == "FINISHED"
 
-    def test_the_tasks_hand_on_the_id_of_that_build(
-        self, airflow: AirflowStack, good: Night, manifest: dict[str, Any]
-    ) -> None:
+    def test_tasks_pass_on_the_build_id(self, airflow: AirflowStack, good: Night, manifest: dict[str, Any]) -> None:
         client, run_id, build_id = airflow.client, good.run.run_id, good.build["id"]
         assert client.xcom(DAG_ID, run_id, "start_build") == build_id
         assert client.xcom(DAG_ID, run_id, "start_build", "build_id") == build_id
@@ -108,21 +106,21 @@ class TestChain:
         assert manifest["build_id"] == build_id
 
     @pytest.mark.skipif(airflow_version < "3.3", reason="a worker puts the task away, and ends it")
-    def test_the_wait_needs_no_worker_from_its_start_to_its_end(self, airflow: AirflowStack, good: Night) -> None:
+    def test_wait_needs_no_worker(self, airflow: AirflowStack, good: Night) -> None:
         """What a worker does, it reports; it also leaves a log of its own."""
         assert [event["event"] for event in good.run.events if event["task_id"] == "wait_for_build"] == []
         folder = f"dag_id={DAG_ID}/run_id={good.run.run_id}/task_id=wait_for_build"
         (log,) = (airflow.home / "logs" / folder).iterdir()
         assert ".log.trigger." in log.name
         shown = airflow.client.log(DAG_ID, good.run.run_id, "wait_for_build")
-        assert f"Build {good.build['id']} was watched for" in shown
+        assert f"Build {good.build['id']}: polled" in shown
         assert f"Build {good.build['id']} ended FINISHED after" in shown
 
     def test_the_wait_takes_as_long_as_the_build(self, good: Night) -> None:
         (wait,) = (task for task in good.run.task_instances if task["task_id"] == "wait_for_build")
         assert wait["duration"] > 0
 
-    def test_the_files_are_what_the_manifest_says(self, good: Night, manifest: dict[str, Any]) -> None:
+    def test_files_match_the_manifest(self, good: Night, manifest: dict[str, Any]) -> None:
         assert {file["download_id"] for file in manifest["files"]} == {download["id"] for download in good.downloads}
         for file in manifest["files"]:
             content = _local(file["path"]).read_bytes()
@@ -134,7 +132,7 @@ class TestChain:
         assert good.downloads
         assert [download["downloaded"] for download in good.downloads] == [1] * len(good.downloads)
 
-    def test_the_manifest_lies_beside_the_files_and_nothing_else_does(self, manifest: dict[str, Any]) -> None:
+    def test_folder_has_files_and_manifest_only(self, manifest: dict[str, Any]) -> None:
         paths = [_local(file["path"]) for file in manifest["files"]]
         (folder,) = {path.parent for path in paths}
         assert json.loads((folder / "manifest.json").read_text()) == manifest
@@ -155,7 +153,7 @@ class TestChain:
 
 
 class TestFailedBuild:
-    def test_the_wait_fails_without_a_retry_and_nothing_after_it_runs(self, bad: Night) -> None:
+    def test_wait_fails_without_a_retry(self, bad: Night) -> None:
         assert bad.run.state == "failed"
         assert bad.states() == {
             "start_build": ("success", 1),
@@ -170,7 +168,7 @@ class TestFailedBuild:
         assert bad.count("POST", "/api/v1/build_deployments") == 0
         assert sum(download["downloaded"] for download in bad.downloads) == 0
 
-    def test_the_log_names_the_build_the_reason_and_what_to_do(self, airflow: AirflowStack, bad: Night) -> None:
+    def test_log_tells_reason_and_next_step(self, airflow: AirflowStack, bad: Night) -> None:
         log = airflow.client.log(DAG_ID, bad.run.run_id, "wait_for_build")
         assert f"{bad.build['id']}" in log
         assert REASON in log

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client import recovery, session
-from mkw_airflow_provider.client.flows import polling
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.hooks import metakraftwerk
-from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
 from tests.exactly_once.accidents import Reaper
+from tests.kit.pauses import shorten_pauses
 
 #: A pause that this provider makes is shorter by this.
 FASTER = 100
@@ -34,15 +32,7 @@ def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulat
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten what cannot be set by a connection."""
-    for module, names in (
-        (session, ("SHORTEST_BACKOFF", "LONGEST_BACKOFF")),
-        (recovery, ("LOOK_UP_INTERVAL",)),
-        (trigger, ("EARLIEST_EVENT",)),
-        (polling, ("FLOOR", "START")),
-        (watch, ("FLOOR",)),
-    ):
-        for name in names:
-            monkeypatch.setattr(module, name, getattr(module, name) / FASTER)
+    shorten_pauses(monkeypatch, FASTER)
 
 
 @pytest.fixture(autouse=True)

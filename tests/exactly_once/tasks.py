@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from dev.benchmarks.faults.rows import FINISHED
-from dev.benchmarks.faults.tasks import Task, TaskInstance
 from tests.exactly_once.accidents import Accident, KilledError, Reaper
+from tests.kit.outcomes import FINISHED
+from tests.kit.tasks import DagRun, StateStore, Task, TaskInstance
 
 #: More tries than one run of the machine can use up.
 RETRIES = 1000
@@ -17,17 +17,17 @@ KILLED, CLEARED = "killed", "cleared"
 Series: TypeAlias = tuple[str, int, int]
 
 
-class StateStore(dict[str, Any]):
-    """The task state store of Airflow 3.3: it outlives tries and clears."""
+class MortalStore(StateStore):
+    """A state store in which values are set by a worker that may be killed."""
 
     def __init__(self, reaper: Reaper) -> None:
         super().__init__()
         self._reaper = reaper
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         """Keep a value."""
         self._reaper.point()
-        self[key] = value
+        super().set(key, value, retention=retention)
         self._reaper.point()
 
 
@@ -61,9 +61,10 @@ class TriedTask(Task):
         map_index: int = -1,
         store: StateStore | None = None,
     ) -> None:
-        instance = Mortal("dag", "manual__1", task_id, map_index, max_tries=RETRIES)
+        instance = Mortal(task_id, "dag", "manual__1", map_index, max_tries=RETRIES)
         instance.reaper = reaper
-        super().__init__(instance, make)
+        context = {"ti": instance, "task_instance": instance, "dag_run": DagRun()}
+        super().__init__(make, context if store is None else {**context, "task_state_store": store})
         self._reaper = reaper
         self._store = store
 
@@ -98,19 +99,15 @@ class TriedTask(Task):
             self.deferred = None
             self.endings.append(CLEARED)
         self.instance.max_tries = len(self.endings) + RETRIES
+        self.context["dag_run"].clear_number += 1
 
     def attempt(self, accident: Accident) -> None:
         """Run a try in a worker to its end, its deferral, or the worker's."""
-        self._in_a_worker(super().start, accident.killed_after)
+        self._in_a_worker(self.start, accident.killed_after)
 
-    def resume(self, accident: Accident) -> None:
+    def go_on(self, accident: Accident) -> None:
         """Run a try on in a worker after its trigger's event."""
-        self._in_a_worker(super().resume, accident.killed_after)
-
-    @property
-    def _context(self) -> dict[str, Any]:
-        more = {} if self._store is None else {"task_state_store": self._store}
-        return {**super()._context, **more}
+        self._in_a_worker(self.resume, accident.killed_after)
 
     def _in_a_worker(self, work: Callable[[], None], killed_after: int | None) -> None:
         try:

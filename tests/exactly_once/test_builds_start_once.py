@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from structlog.testing import capture_logs
 
-from dev.benchmarks.faults.rows import FINISHED
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
@@ -25,8 +24,9 @@ from tests.exactly_once.accidents import (
     Reaper,
     accidents,
 )
-from tests.exactly_once.tasks import RETRIES, StateStore, TriedTask
+from tests.exactly_once.tasks import RETRIES, MortalStore, TriedTask
 from tests.exactly_once.world import BROKEN, World
+from tests.kit.outcomes import FINISHED
 
 #: A build of two patterns, so that there are two files to fetch.
 INSTANCES = [
@@ -73,7 +73,7 @@ class BuildsStartOnce(RuleBasedStateMachine):
             for name, (task_id, map_index) in STARTS.items()
         }
         for name in DEPLOYS:
-            store = StateStore(reaper) if name == "deploy" else None
+            store = MortalStore(reaper) if name == "deploy" else None
             self.tasks[name] = TriedTask(reaper, name, self._deploying(name), store=store)
         self.tasks[DOWNLOAD] = TriedTask(reaper, DOWNLOAD, self._downloading)
 

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dev.benchmarks.faults.rows import FINISHED
-from dev.benchmarks.faults.tasks import first_event
-from mkw_airflow_provider.client.api import authentication
 from mkw_airflow_provider.client.storage.manifest import MANIFEST
 from mkw_airflow_provider.emulator import Emulator
 from tests.exactly_once.accidents import Accident
 from tests.exactly_once.tasks import Series, TriedTask
+from tests.kit.outcomes import FINISHED
+from tests.kit.pauses import forget_tokens
+from tests.kit.tasks import first_event
 
 BROKEN = ("FAILED", "CANCELED")
 #: Builds end when a rule says so, never by the clock: what a rule meets must not hang on the machine's speed.
@@ -47,7 +47,7 @@ class World:
         self._contents: dict[int, str] = {}
         emulator.reset()
         emulator.set(**SWITCHES)
-        authentication._token_caches.clear()
+        forget_tokens()
 
     def restart(self) -> None:
         """Restart the server; its database stays."""
@@ -67,7 +67,7 @@ class World:
             self.emulator.clear_faults()
             if accident.killed_after is not None:
                 # The next worker is a new process, and knows no token.
-                authentication._token_caches.clear()
+                forget_tokens()
 
     def builds_of(self, task: TriedTask) -> dict[int, str]:
         """Return the builds that the tries of a task's present series started, and their statuses."""
@@ -125,7 +125,7 @@ class World:
             # Else the triggerer is restarted meanwhile, and Airflow runs the trigger again.
             task.event = asyncio.run(first_event(trigger, 2.0 if ended else 0.05))
             if task.event is not None:
-                task.resume(accident)
+                task.go_on(accident)
                 self._check_claim(task, {})
 
     def _check_claim(self, task: TriedTask, before: dict[int, str]) -> None:
@@ -134,7 +134,7 @@ class World:
         :param before: the builds of the series before the try.
         """
         builds = self.builds_of(task)
-        claimed = task.instance.xcoms.get("build_id")
+        claimed = task.instance.xcom.get("build_id")
         ended = task.endings[-1:] if task.deferred is None else []
         if claimed is None:
             assert ended not in ([], [FINISHED]), "a try went on without a build"

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import trustme
 
-from dev.benchmarks.faults.setup import Clock, Pace
-from mkw_airflow_provider.client import recovery, session
-from mkw_airflow_provider.client.flows import ApiSession, polling
+from dev.benchmarks.faults.setup import Pace
+from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.emulator import Emulator
-from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
+from tests.kit.certificates import Certificates
+from tests.kit.clock import Clock
+from tests.kit.pauses import shorten_pauses
 
 #: Times are divided by this: a minute takes 1.5 s, the tolerance of 15 minutes 22.5 s.
 FASTER = 40
@@ -61,12 +61,7 @@ def _few_secrets() -> None:
 @pytest.fixture
 def pace(monkeypatch: pytest.MonkeyPatch) -> Pace:
     """The times of the fault table; the pauses of this provider are shortened as well."""
-    monkeypatch.setattr(session, "SHORTEST_BACKOFF", session.SHORTEST_BACKOFF / FASTER)
-    monkeypatch.setattr(session, "LONGEST_BACKOFF", session.LONGEST_BACKOFF / FASTER)
-    monkeypatch.setattr(recovery, "LOOK_UP_INTERVAL", recovery.LOOK_UP_INTERVAL / FASTER)
-    monkeypatch.setattr(trigger, "EARLIEST_EVENT", trigger.EARLIEST_EVENT / FASTER)
-    monkeypatch.setattr(watch, "FLOOR", polling.FLOOR / FASTER)
-    monkeypatch.setattr(polling, "FLOOR", polling.FLOOR / FASTER)
+    shorten_pauses(monkeypatch, FASTER)
     # Restores what a row sets.
     monkeypatch.setenv("AIRFLOW_CONN_METAKRAFTWERK_DEFAULT", "")
     return PACE
@@ -75,27 +70,25 @@ def pace(monkeypatch: pytest.MonkeyPatch) -> Pace:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A wall clock that can jump and that this provider reads."""
-    clock = Clock()
-    monkeypatch.setattr("time.time", clock)
-    monkeypatch.setattr(watch, "ApiSession", partial(ApiSession, wall=clock))
+    clock = Clock(rate=1.0)
+    monkeypatch.setattr("time.time", clock.wall)
+    monkeypatch.setattr(watch, "ApiSession", partial(ApiSession, wall=clock.wall))
     return clock
 
 
 @pytest.fixture(scope="session")
-def plain_server() -> Iterator[InThisProcess]:
+def plain_server(metakraftwerk_emulator: Emulator) -> InThisProcess:
     """A server without TLS."""
-    with Emulator() as emulator:
-        yield InThisProcess(emulator)
+    return InThisProcess(metakraftwerk_emulator)
 
 
 @pytest.fixture(scope="session")
-def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InThisProcess]:
+def tls_server(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InThisProcess]:
     """A server with TLS, and a certificate of an unknown authority."""
-    folder = tmp_path_factory.mktemp("certificates")
-    authority, unknown = trustme.CA(), trustme.CA()
-    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "good.pem"))
-    unknown.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "unknown.pem"))
+    folder = tmp_path_factory.mktemp("shown")
+    shutil.copyfile(certificates.ca, folder / "authority.pem")
+    shutil.copyfile(certificates.server, folder / "good.pem")
+    shutil.copyfile(certificates.server_of_another_ca, folder / "unknown.pem")
     shown = folder / "shown.pem"
     shutil.copyfile(folder / "good.pem", shown)
     with Emulator(tls_cert=shown) as emulator:

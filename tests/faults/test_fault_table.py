@@ -6,8 +6,9 @@ import pytest
 
 from dev.benchmarks.faults.rows import ROWS, Row
 from dev.benchmarks.faults.run_row import run_row
-from dev.benchmarks.faults.setup import Clock, Pace
+from dev.benchmarks.faults.setup import Pace
 from dev.benchmarks.faults.this_provider import MetaKraftwerk
+from tests.kit.clock import Clock
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)

@@ -14,6 +14,7 @@ from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_record import mark_done, start_once
 from tests.kit.simulation import USER_ID, World, build, ok, says_no
+from tests.kit.tasks import as_stored
 
 BUILD_REQUEST = BuildRequest("DEMO_PROJECT", None, [{"id": 1001}, {"id": 1002}], {"DWH_GROUP": "R1"}, "nightly build")
 
@@ -76,7 +77,7 @@ class BuildsServer:
 
     @property
     def _clock(self) -> float:
-        return self.world.clock.wall_seconds + self.clock_ahead
+        return self.world.clock.wall() + self.clock_ahead
 
     def _age(self, row: dict[str, Any]) -> float:
         return self.world.now - float(row["since"])
@@ -105,7 +106,7 @@ class Store:
         return json.loads(self.content[key]) if key in self.content else None
 
     def set(self, key: str, value: Any) -> None:
-        self.content[key] = json.dumps(value)
+        self.content[key] = as_stored(value)
 
     def delete(self, key: str) -> None:
         del self.content[key]
@@ -128,7 +129,7 @@ class BuildTask:
     def recreate(self) -> None:
         """Create the DAG run, after deleting it with all that Airflow kept of it."""
         self.store: Any = Store() if self.has_store else None
-        started = self.world.clock.wall_seconds
+        started = self.world.clock.wall()
         self.attempt = Attempt("nightly", "run", "start", -1, 0, 3, 0, started)
 
     def run(self) -> int:
@@ -138,7 +139,7 @@ class BuildTask:
         self.world.lines.clear()
         flow = start_once(self.world.session, self.order, self.attempt, self.store, self.on_clear)
         created = self.world.run(flow)
-        self.world.clock.go_on(10)
+        self.world.clock.advance(10)
         return created.build.id
 
     def succeed(self) -> int:

@@ -1,4 +1,4 @@
-"""A world without sockets and sleeping: a clock, a server that answers as it is told, a client that runs flows."""
+"""Flows without sockets and sleeping: a clock, a scripted server, and a client that runs flows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,34 @@ from typing import Any, TypeVar
 import pendulum
 from hypothesis import settings as hypothesis_settings
 
-from mkw_airflow_provider.client.api.authentication import Token, TokenCache
-from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskSecret, Offload, Sleep
+from mkw_airflow_provider.client.api.authentication import Token
+from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Flow, MaskSecret, Offload, ReadConnection, Sleep
 from mkw_airflow_provider.client.request import Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.token_cache import TokenCache
 from mkw_airflow_provider.client.transports.stopping import StopSignal
+from tests.kit.clock import NIGHT, Clock
+from tests.kit.driver import drive
 
 T = TypeVar("T")
+
+__all__ = [
+    "FIRST_TOKEN",
+    "NIGHT",
+    "PROPERTY",
+    "USER_ID",
+    "Body",
+    "Course",
+    "World",
+    "body",
+    "build",
+    "html",
+    "lost",
+    "ok",
+    "redirect",
+    "says_no",
+    "unreachable",
+]
 
 #: For property tests: the same examples in every run, so that what one run finds another finds again.
 PROPERTY = hypothesis_settings(deadline=None, derandomize=True)
@@ -26,8 +47,6 @@ PROPERTY = hypothesis_settings(deadline=None, derandomize=True)
 #: The user whose builds these are, and the token that the world begins with.
 USER_ID = 7
 FIRST_TOKEN = "first-token"  # nothing secret
-#: Where the simulated wall clock starts: 2026-04-02T08:00:00Z.
-NIGHT = 1_775_116_800.0
 
 
 def ok(value: Any, status: int = 200, **headers: str) -> Response:
@@ -70,7 +89,7 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
 
 @dataclass
 class Body:
-    """An answer whose body goes into the call's sink, piece by piece, as a transport brings it.
+    """A response whose body goes into the request's sink in pieces, as a transport delivers it.
 
     :param breaks: what happens after the last piece instead of the end.
     """
@@ -82,23 +101,6 @@ class Body:
 
 def body(*pieces: bytes, status: int = 200, breaks: Exception | None = None, **headers: str) -> Body:
     return Body(pieces, Response(status, _headers(headers)), breaks)
-
-
-class Clock:
-    """Two clocks: one that never jumps, and the one on the wall."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-        self.wall_seconds = NIGHT
-
-    def go_on(self, seconds: float) -> None:
-        assert seconds >= 0, f"a pause of {seconds} s"
-        self.seconds += seconds
-        self.wall_seconds += seconds
-
-    def jump(self, seconds: float) -> None:
-        """Set the wall clock to another time."""
-        self.wall_seconds += seconds
 
 
 @dataclass(frozen=True)
@@ -132,13 +134,12 @@ class World:
         self.settings = Settings("https://mkw.example.com", **given)
         self.clock = Clock()
         self.token_cache = TokenCache()
-        self.token_cache.put(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.seconds)
+        self.token_cache.store(Token(FIRST_TOKEN, user_id=USER_ID), self.clock.monotonic())
         self.chances: deque[float] = deque()
         self.chance = 1.0
         self.latency = 0.0
         self.server: Server = self._nobody
         self.sent: list[Sent] = []
-        self.pauses: list[float] = []
         self.secrets: list[str] = []
         self.stop = StopSignal()
         self.lines: list[tuple[str, str]] = []
@@ -147,8 +148,8 @@ class World:
         self.session = ApiSession(
             self.settings,
             self.token_cache,
-            monotonic=lambda: self.clock.seconds,
-            wall=lambda: self.clock.wall_seconds,
+            monotonic=self.clock.monotonic,
+            wall=self.clock.wall,
             random=self._random,
             log=log,
         )
@@ -156,7 +157,12 @@ class World:
     @property
     def now(self) -> float:
         """Seconds since the world began, by the clock that never jumps."""
-        return self.clock.seconds - 1_000.0
+        return self.clock.elapsed
+
+    @property
+    def pauses(self) -> list[float]:
+        """The pauses of all flows."""
+        return self.clock.pauses
 
     def script(self, *answers: Any, forever: Any = None) -> None:
         """Let the server give these answers one after the other; ``forever`` from then on."""
@@ -173,17 +179,7 @@ class World:
     def run(self, flow: Flow[T], stop: StopSignal | None = None) -> T:
         """Run a flow to its end, as a transport does."""
         self.stop = stop or self.stop
-        outcome: Any = None
-        failure: Exception | None = None
-        while True:
-            try:
-                step = flow.send(outcome) if failure is None else flow.throw(failure)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            try:
-                outcome, failure = self.do(step), None
-            except Exception as error:
-                outcome, failure = None, error
+        return drive(flow, self.do)
 
     def do(self, step: Any) -> Any:
         """Do one step of a flow."""
@@ -191,10 +187,11 @@ class World:
             return self._send(step)
         if isinstance(step, Sleep):
             self.stop.check()
-            self.pauses.append(step.seconds)
-            return self.clock.go_on(step.seconds)
+            return self.clock.sleep(step.seconds)
         if isinstance(step, MaskSecret):
             return self.secrets.append(step.value)
+        if isinstance(step, ReadConnection):
+            return step.read()
         if isinstance(step, Offload):
             return step.function()
         assert isinstance(step, Exclusive), step
@@ -211,7 +208,7 @@ class World:
 
     def _send(self, call: Request[Any]) -> Response:
         self.sent.append(Sent(self.now, call, call.request_headers("test")))
-        self.clock.go_on(self.latency)
+        self.clock.advance(self.latency)
         answer = self.server(call)
         if isinstance(answer, Exception):
             raise answer

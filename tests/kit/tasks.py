@@ -6,15 +6,26 @@ import asyncio
 import json
 import re
 import signal
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib import import_module
 from typing import Any
 
-from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.triggers.base import BaseTrigger
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from pydantic import JsonValue, TypeAdapter
+
+from tests.kit.airflow_names import (
+    AirflowRescheduleException,
+    AirflowTaskTimeout,
+    TaskDeferralError,
+    attach,
+    of_this_version,
+    timeout,
+)
+from tests.kit.outcomes import FINISHED, STILL_WAITING
+from tests.kit.triggers import first_event, only_event, through_database
 
 __all__ = [
     "AirflowRescheduleException",
@@ -22,11 +33,13 @@ __all__ = [
     "DagRun",
     "Ending",
     "StateStore",
+    "Task",
     "TaskDeferralError",
     "TaskInstance",
     "attach",
     "context_of",
     "deferral",
+    "first_event",
     "of_this_version",
     "only_event",
     "play",
@@ -36,32 +49,13 @@ __all__ = [
 ]
 
 
-def of_this_version(*paths: str) -> Any:
-    """Import the first of these names that the installed Airflow has."""
-    for path in paths:
-        module, _, name = path.rpartition(".")
-        try:
-            return getattr(import_module(module), name)
-        except (ImportError, AttributeError):
-            continue
-    raise ImportError(f"this Airflow has none of {paths}")
-
-
-AirflowRescheduleException = of_this_version(
-    "airflow.sdk.exceptions.AirflowRescheduleException", "airflow.exceptions.AirflowRescheduleException"
-)
-TaskDeferralError = of_this_version("airflow.sdk.exceptions.TaskDeferralError", "airflow.exceptions.TaskDeferralError")
-attach = of_this_version("airflow.sdk.io.attach", "airflow.io.store.attach")
-#: The alarm that Airflow sets around an operator with ``execution_timeout``.
-timeout = of_this_version("airflow.sdk.execution_time.timeout.timeout", "airflow.utils.timeout.timeout")
-
 TRY_OUT_DAG = "try_out"
 RUN = "scheduled__2026-11-22T02:00:00+00:00"
 
 
 @dataclass
 class TaskInstance:
-    """What operators use of Airflow's task instance. It keeps what is pushed, as JSON, over all tries."""
+    """What operators use of Airflow's task instance. It keeps what is pushed, as JSON."""
 
     task_id: str
     dag_id: str = TRY_OUT_DAG
@@ -73,29 +67,53 @@ class TaskInstance:
     xcom: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
+        """Keep a value."""
         self.xcom[key] = json.loads(json.dumps(value))
 
-    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
-        assert (task_ids, map_indexes) == (self.task_id, self.map_index), "an operator pulls its own XComs only"
+    def xcom_pull(
+        self,
+        task_ids: Any = None,
+        key: str = "return_value",
+        map_indexes: Any = None,
+        include_prior_dates: bool = False,
+    ) -> Any:
+        """Return a value that this task pushed."""
+        assert (task_ids or self.task_id) == self.task_id, "an operator pulls its own XComs only"
+        assert map_indexes in (None, self.map_index), "an operator pulls its own XComs only"
         return self.xcom.get(key)
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        """Return when the first poke was."""
         return self.start_date
 
 
+_JSON: TypeAdapter[Any] = TypeAdapter(JsonValue)
+
+
+def as_stored(value: Any) -> str:
+    """Return a value in the form in which Airflow's task state store keeps it.
+
+    :raises pydantic.ValidationError: Airflow refuses the value, for example because it contains a tuple.
+    """
+    return json.dumps(_JSON.validate_python(value))
+
+
 class StateStore:
-    """The task state store of Airflow 3.3: JSON by key, for all tries and clears of a task."""
+    """The task state store of Airflow 3.3: JSON by key, for all attempts of a task, cleared or not."""
 
     def __init__(self) -> None:
         self.content: dict[str, str] = {}
 
     def get(self, key: str, default: Any = None) -> Any:
+        """Return a value."""
         return json.loads(self.content[key]) if key in self.content else default
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
-        self.content[key] = json.dumps(value)
+        """Keep a value."""
+        self.content[key] = as_stored(value)
 
     def delete(self, key: str) -> None:
+        """Forget a value."""
         self.content.pop(key, None)
 
 
@@ -122,8 +140,12 @@ def context_of(
     run = (task_instance.dag_id, task_instance.run_id)
     if dag_run is None and task_instance.try_number == 1:
         _DAG_RUNS[run] = DagRun()
-    dag_run = dag_run or _DAG_RUNS.setdefault(run, DagRun())
-    context: dict[str, Any] = {"ti": task_instance, "task_instance": task_instance, "dag_run": dag_run}
+    context: dict[str, Any] = {
+        "ti": task_instance,
+        "task_instance": task_instance,
+        "dag_run": dag_run or _DAG_RUNS.setdefault(run, DagRun()),
+        "params": {},
+    }
     return context if store is None else {**context, "task_state_store": store}
 
 
@@ -181,23 +203,6 @@ def search_once(session: Any, find: Callable[[], Any], seconds: float) -> Any:
     return find()
 
 
-def through_database(trigger: BaseTrigger) -> BaseTrigger:
-    """Write a trigger down and make it again, as scheduler and triggerer do."""
-    from airflow.models.trigger import Trigger
-
-    row = Trigger.from_object(trigger)
-    made: BaseTrigger = of_this_version(row.classpath)(**row.kwargs)
-    return made
-
-
-async def only_event(trigger: BaseTrigger) -> dict[str, Any]:
-    """Run a trigger to its end and return the payload of its only event, as the database keeps it."""
-    payloads = [event.payload async for event in trigger.run()]
-    assert len(payloads) == 1
-    payload: dict[str, Any] = json.loads(json.dumps(payloads[0]))
-    return payload
-
-
 def deferral(operator: Any, context: Any) -> TaskDeferred:
     """Execute an operator that must defer."""
     try:
@@ -205,6 +210,88 @@ def deferral(operator: Any, context: Any) -> TaskDeferred:
     except TaskDeferred as deferred:
         return deferred
     raise AssertionError(f"it did not defer, but returned {result!r}")
+
+
+class Task:
+    """One task and its attempts: each runs up to its end or its deferral, each part in a process of its own.
+
+    ``endings`` tells how each attempt ended, ``errors`` what made those fail that did, ``result`` what the newest
+    returned, ``deferred`` what it waits for, and ``event`` what the trigger sent, the error that it raised, or None if
+    it still waits.
+
+    :param make: makes the operator, as each process does when it reads the DAG.
+    :param context: of its attempts.
+    """
+
+    def __init__(self, make: Callable[[], Any], context: dict[str, Any]) -> None:
+        self.context = context
+        self.endings: list[str] = []
+        self.errors: list[BaseException] = []
+        self.result: Any = None
+        self.deferred: TaskDeferred | None = None
+        self.deferrals = 0
+        self.event: Any = None
+        self._make = make
+
+    @property
+    def instance(self) -> Any:
+        """The task instance."""
+        return self.context["ti"]
+
+    @property
+    def wants_retry(self) -> bool:
+        """Whether Airflow would start another attempt."""
+        failed = self.deferred is None and self.endings[-1] not in (FINISHED, STILL_WAITING)
+        may_retry = not (self.errors and isinstance(self.errors[-1], AirflowFailException))
+        return failed and may_retry and self.instance.try_number <= self.instance.max_tries
+
+    def start(self) -> None:
+        """Run the next attempt up to its end or its deferral. It starts without XComs, as in Airflow."""
+        self.instance.try_number = len(self.endings) + 1
+        self.instance.xcom.clear()
+        self.step(lambda operator: operator.execute(self.context))
+
+    def step(self, work: Callable[[Any], Any]) -> None:
+        """Do with a new operator what one process does."""
+        operator = self._make()
+        try:
+            with _alarm(operator.execution_timeout):
+                self.result = work(operator)
+        except TaskDeferred as deferred:
+            self.deferred = deferred
+            self.deferrals += 1
+        except (Exception, AirflowTaskTimeout) as error:
+            self.errors.append(error)
+            self.endings.append(type(error).__name__)
+        else:
+            self.endings.append(FINISHED)
+
+    def trigger(self) -> Any:
+        """Return the trigger that the attempt waits for, made again from what Airflow keeps of it.
+
+        :raises ValueError: if the attempt is not deferred.
+        """
+        if self.deferred is None:
+            raise ValueError("The task is not deferred")
+        return through_database(self.deferred.trigger)
+
+    def resume(self) -> None:
+        """Resume the attempt with the event that the trigger sent.
+
+        :raises ValueError: if the attempt is not deferred.
+        """
+        deferred, self.deferred = self.deferred, None
+        if deferred is None:
+            raise ValueError("The task is not deferred")
+        if self.event is None:
+            self.endings.append(STILL_WAITING)
+            return
+        method, arguments = deferred.method_name, json.loads(json.dumps(deferred.kwargs or {}))
+        if isinstance(self.event, Exception):
+            method, arguments = "__fail__", {"error": "Trigger failure", "traceback": [repr(self.event)]}
+        else:
+            arguments["event"] = self.event
+        self.step(lambda operator: operator.resume_execution(method, arguments, self.context))
 
 
 @dataclass
@@ -216,32 +303,32 @@ class Ending:
     deferrals: int = 0
 
     def kind(self) -> type[BaseException] | None:
+        """Return the class of the error."""
         return None if self.error is None else type(self.error)
 
 
-def play(make: Callable[[], Any], context: dict[str, Any], begin: Callable[[], Any] | None = None) -> Ending:
-    """Run a task to its end: in one process, or through as many deferrals as it wants, each in a process of its own.
+def play(make: Callable[[], Any], context: dict[str, Any], begin: Callable[[Any], Any] | None = None) -> Ending:
+    """Run an attempt to its end, through as many deferrals as it wants.
 
-    :param make: makes the operator anew, as each process does when it reads the DAG.
-    :param begin: what comes first; None: execute the operator.
+    :param make: makes the operator.
+    :param begin: what is done first with the operator; None: execute it.
     """
-    deferrals = 0
-    step: Callable[[], Any] = begin or (lambda: make().execute(context))
+    task = Task(make, context)
+    task.step(begin or (lambda operator: _execute(make, operator, context)))
+    while task.deferred is not None:
+        task.event = asyncio.run(only_event(task.trigger()))
+        task.resume()
+    return Ending(task.result, task.errors[-1] if task.errors else None, task.deferrals)
+
+
+def _execute(make: Callable[[], Any], operator: Any, context: dict[str, Any]) -> Any:
+    """Execute an operator, again in another process as often as it wants to be rescheduled."""
     while True:
         try:
-            with _alarm(make().execution_timeout):
-                return Ending(result=step(), deferrals=deferrals)
-        except TaskDeferred as deferred:  # not many turns
-            deferrals += 1
-            step = _resumption(make, deferred, context)
-        except BaseException as error:
-            return Ending(error=error, deferrals=deferrals)
-
-
-def _resumption(make: Callable[[], Any], deferred: TaskDeferred, context: dict[str, Any]) -> Callable[[], Any]:
-    payload = asyncio.run(only_event(through_database(deferred.trigger)))
-    arguments = {**json.loads(json.dumps(deferred.kwargs or {})), "event": payload}
-    return lambda: make().resume_execution(deferred.method_name, arguments, context)
+            return operator.execute(context)
+        except AirflowRescheduleException:
+            time.sleep(0.05)
+            operator = make()
 
 
 def _alarm(execution_timeout: Any) -> AbstractContextManager[Any]:

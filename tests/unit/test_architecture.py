@@ -22,7 +22,9 @@ LAYERS = [
     {"", "exceptions", "get_provider_info", "safe_values", "version_compat", "selection"},
     {"client", "client.request", "client.settings", "client.validation", "client.flows.polling"},
     {"client.transports", "client.transports.network", "client.model"},
+    {"client.rows"},
     {"client.api", "client.retry"},
+    {"client.token_cache"},
     {"client.storage"},
     {"client.session"},
     {"client.recovery"},
@@ -33,8 +35,7 @@ LAYERS = [
     {"operators", "sensors"},
     {"task_groups", "assets", "links", "typing", "plugin"},
 ]
-#: An error of a build has the build as an attribute; its module is imported when that is read.
-UPWARD = {("exceptions", "client.api.builds")}
+UPWARD: set[tuple[str, str]] = set()
 #: What each part of `dev` may import of `dev`.
 DEV = {
     "stack": {"stack"},
@@ -122,7 +123,10 @@ def test_each_http_library_has_one_user():
 
 
 def test_emulator_and_client_are_independent():
-    assert {other.split(".")[0] for others in product(emulator=True).values() for other in others} <= {"", "emulator"}
+    modules = product(emulator=True)
+    # This subcommand reads a real account, with imports inside its one function that does.
+    del modules["emulator.snapshot"]
+    assert {other.split(".")[0] for others in modules.values() for other in others} <= {"", "emulator"}
     assert "emulator" not in {other.split(".")[0] for others in product().values() for other in others}
 
 
@@ -137,7 +141,8 @@ def test_parts_of_dev_import_in_one_direction():
         for module, path in MODULES.items()
         if module.startswith("dev.")
         for other in imported(path)
-        if other.startswith("tests")
+        # The fault table runs tasks as the tests do.
+        if (other.startswith("tests") and not other.startswith("tests.kit"))
         or (other.startswith("dev.") and other.split(".")[1] not in DEV[module.split(".")[1]])
     }
     assert wrong == set()

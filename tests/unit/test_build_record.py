@@ -302,7 +302,7 @@ def test_skewed_clocks_do_not_matter(unstored, skew):
     unstored.server.end("FINISHED")
     assert unstored.run() == first
     unstored.recreate()
-    unstored.world.clock.go_on(5)
+    unstored.world.clock.advance(5)
     unstored.server.faults = [(says_no(403), False)]
     with pytest.raises(ForbiddenError):
         unstored.run()

@@ -20,6 +20,7 @@ from mkw_airflow_provider.exceptions import (
     DownloadError,
     ForbiddenError,
     IntegrityError,
+    NoFilesError,
     NotFoundError,
     ProtocolError,
 )
@@ -74,7 +75,7 @@ def test_build_may_have_no_downloads(world):
         ("BUILDING", DownloadError, "build 5139 is BUILDING and has no files before it is FINISHED; wait for it first"),
         ("FAILED", BuildFailedError, "5139"),
         ("CANCELED", BuildCanceledError, "5139"),
-        ("DONE", (DownloadError, ProtocolError), "DONE"),
+        ("DONE\nforged", DownloadError, "build 5139 is DONE forged and has no files"),
     ],
 )
 def test_only_a_finished_build_has_files(world, status, kind, words):
@@ -126,6 +127,12 @@ def test_log_names_the_folder_once_and_each_file(world, folder):
     ]
 
 
+def test_foreign_pattern_cannot_forge_a_line(world, folder):
+    rows = [row | {"pattern": "A\nforged"} for row in DOWNLOADS]
+    with pytest.raises(NoFilesError, match="it has files of A forged"):
+        download(world, folder, FINISHED | {"downloads": rows}, patterns=["CORE"])
+
+
 @pytest.mark.parametrize(
     ("patterns", "words"),
     [
@@ -136,7 +143,7 @@ def test_log_names_the_folder_once_and_each_file(world, folder):
 )
 def test_pattern_without_files_is_an_error(world, folder, patterns, words):
     files = Files(world, FILES)
-    with pytest.raises(DownloadError, match=words):
+    with pytest.raises(NoFilesError, match=words):
         download(world, folder, patterns=patterns)
     assert (files.asked, names(folder)) == ([], [])
 

@@ -48,29 +48,29 @@ FAILED = Build.from_json(
 ERRORS = [
     MetaKraftwerkError("something"),
     ConfigurationError("`project` is missing"),
-    ConnectionFailedError("GET /api/v1/builds/5139 got no answer"),
+    ConnectionFailedError("GET /api/v1/builds/5139 got no response"),
     ProtocolError("the answer is no JSON"),
     ApiError(418, "I'm a teapot", "GET", "/api/v1/builds"),
     BadRequestError(400, "No instances specified!", "POST", "/api/v1/builds"),
     NotAuthenticatedError(401, "Invalid login", "POST", "/authentication"),
     ForbiddenError(403, "Not yours", "GET", "/api/v1/builds"),
     NotFoundError(404, "No record found for id '99'", "GET", "/api/v1/builds/99"),
-    RateLimitedError(429, "Slow down", "GET", "/api/v1/builds", "asked 9 times in 900 s"),
-    ServerError(503, "Wartung", "GET", "/api/v1/builds", "asked 9 times in 900 s"),
+    RateLimitedError(429, "Slow down", "GET", "/api/v1/builds", "9 attempts in 900 s"),
+    ServerError(503, "Wartung", "GET", "/api/v1/builds", "9 attempts in 900 s"),
     BuildError(FAILED),
     BuildFailedError(FAILED),
     BuildCanceledError(Build.from_json(build(5139, "CANCELED"))),
     BuildTimeoutError(5139, "the time for waiting is over, but build 5139 has not ended"),
     BuildStartUncertainError("the answer to POST /api/v1/builds was lost"),
-    SelectionError("nothing is selected"),
-    QueryError("unknown column"),
+    SelectionError("no such folder"),
+    QueryError("syntax error"),
     DeploymentError("not made"),
     AlreadyDeployedError("listed already"),
     DeploymentFailedError("FAILED"),
     DeploymentUncertainError("the answer was lost"),
     DownloadError("a.zip cannot be stored"),
+    NoFilesError("build 5139 has no files"),
     IntegrityError("6 bytes came, the server announced 5"),
-    NoFilesError("build 5139 is FINISHED but has no files"),
 ]
 each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 
@@ -100,7 +100,7 @@ def test_every_class_of_the_module_is_public():
         for name, kind in vars(exceptions).items()
         if isinstance(kind, type) and kind.__module__ == exceptions.__name__
     }
-    assert defined == {name for name in exceptions.__all__ if name != "api_error"}
+    assert defined == {name for name in exceptions.__all__ if isinstance(getattr(exceptions, name), type)}
 
 
 def test_a_wrong_argument_is_a_value_error_too():
@@ -121,17 +121,10 @@ def test_each_survives_pickling_and_copying(error, travel):
 
 @each_error
 def test_each_survives_json(error):
-    arrived = MetaKraftwerkError.from_dict(json.loads(json.dumps(error.to_dict())))
+    form = json.loads(json.dumps(error.to_dict()))
+    arrived = MetaKraftwerkError.from_dict(form)
     assert type(arrived) is type(error)
-    assert (str(arrived), arrived.args, vars(arrived)) == (str(error), error.args, vars(error))
-
-
-def test_a_build_that_travelled_has_all_of_its_fields():
-    arrived = MetaKraftwerkError.from_dict(json.loads(json.dumps(BuildFailedError(FAILED).to_dict())))
-    assert isinstance(arrived, BuildFailedError)
-    assert arrived.build == FAILED
-    assert "extra" not in arrived.build.raw
-    assert arrived.build.build_end == FAILED.build_end
+    assert (str(arrived), arrived.to_dict()) == (str(error), form)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +134,7 @@ def test_a_build_that_travelled_has_all_of_its_fields():
         {"class": "ApiError"},
         {"class": "ApiError", "arguments": {}},
         {"class": "ApiError", "arguments": []},
-        {"class": "BuildFailedError", "arguments": [{"status": "FAILED"}]},
+        {"class": "BuildFailedError", "arguments": []},
         {"class": "BuildFailedError", "arguments": [None]},
         {"class": "BuildTimeoutError", "arguments": ["a", "b", "c"]},
         {"class": "SystemExit", "arguments": []},
@@ -197,8 +190,8 @@ def test_each_status_has_its_class(status, kind):
             "GET /api/v1/builds/99 was answered with 404: No record found for id '99'",
         ),
         (
-            ServerError(503, "Wartung", "GET", "/x", "asked 9 times"),
-            "GET /x was answered with 503: Wartung (asked 9 times)",
+            ServerError(503, "Wartung", "GET", "/x", "9 attempts"),
+            "GET /x was answered with 503: Wartung (9 attempts)",
         ),
         (ApiError(418, "No"), "the request was answered with 418: No"),
         (BuildFailedError(FAILED), "build 5139 FAILED. The server says: disk full"),
@@ -214,10 +207,6 @@ def test_words(error, words):
     assert str(error) == words
 
 
-def test_a_build_error_takes_the_json_form_of_a_build_too():
-    assert BuildFailedError(build(5139, "FAILED")).build.id == 5139
-
-
 FORGED = "ok\n2026-11-25 00:00:00 ERROR forged line\x1b[31m\u202e" + "x" * 10_000_000
 
 
@@ -225,8 +214,8 @@ FORGED = "ok\n2026-11-25 00:00:00 ERROR forged line\x1b[31m\u202e" + "x" * 10_00
     "error",
     [
         api_error(400, FORGED, "POST", "/x"),
-        BuildFailedError({"id": 1, "status": "FAILED", "message": FORGED}),
-        BuildFailedError({"id": 1, "status": FORGED}),
+        BuildFailedError(Build.from_json(build(1, "FAILED", message=FORGED))),
+        BuildFailedError(Build.from_json(build(1, FORGED))),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -106,7 +106,7 @@ def test_transfer_is_resumed_at_the_other_host(world, folder):
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_expired_address_is_replaced_and_resumed(world, folder, status):
-    """As often as it expires, while each address brings more of the file."""
+    """Every time it expires, as long as each address delivers more of the file."""
     world.script(
         redirect(STORE),
         body(b"one", etag='"v1"', breaks=lost()),

@@ -5,16 +5,20 @@ from __future__ import annotations
 import pytest
 
 from mkw_airflow_provider.client.api.builds import create_build, get_build
+from mkw_airflow_provider.client.request import Response
 from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import (
     ApiError,
     BadRequestError,
+    ConfigurationError,
     ConnectionFailedError,
     ForbiddenError,
+    NotAuthenticatedError,
     NotFoundError,
     ProtocolError,
     RateLimitedError,
     ServerError,
+    is_final,
 )
 from tests.kit.simulation import World, build, html, lost, ok, redirect, says_no, unreachable
 
@@ -23,7 +27,7 @@ START = create_build(project="DEMO_PROJECT", instances=[{"id": 1001}])
 CREATED = ok({"build": build(), "warnings": []}, 201)
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520])
 def test_a_read_is_repeated_after_a_passing_status(world, status):
     world.script(says_no(status), ok(build()))
     assert world.run(world.session.request(READ)).id == 5139
@@ -98,20 +102,20 @@ def test_a_post_that_surely_did_nothing_is_sent_again(world, answer):
 
 @pytest.mark.parametrize(
     "answer",
-    [lost("read timed out"), html(201), ok({"warnings": []}, 201), ok([], 201), *map(says_no, (408, 502, 503, 504))],
-    ids=["reset", "html", "no build", "array", "408", "502", "503", "504"],
+    [
+        lost("read timed out"),
+        html(201),
+        ok({"warnings": []}, 201),
+        ok([], 201),
+        *map(says_no, (408, 500, 502, 503, 504, 520)),
+    ],
+    ids=["reset", "html", "no build", "array", "408", "500", "502", "503", "504", "520"],
 )
 def test_a_post_that_may_have_done_its_work_is_never_sent_again(world, answer):
     world.script(answer)
     with pytest.raises(OutcomeUnknownError):
         world.run(world.session.request(START))
     assert (world.asked, world.pauses) == (["POST /builds"], [])
-
-
-def test_a_post_answered_with_500_was_answered(world):
-    world.script(says_no(500, "General error"))
-    with pytest.raises(ServerError, match="500: General error"):
-        world.run(world.session.request(START))
 
 
 @pytest.mark.parametrize(("answer", "kind"), [(unreachable(), ConnectionFailedError), (says_no(429), RateLimitedError)])
@@ -130,9 +134,53 @@ def test_a_post_that_is_lost_after_it_was_refused_is_still_never_sent_again(worl
     assert len(world.sent) == 2
 
 
-def test_an_answer_too_large_is_repeated_like_any_other_that_makes_no_sense():
-    world = World(outage_tolerance=3.0)
-    world.script(forever=ProtocolError("the answer to GET /api/v1/builds/5139 is larger than 67108864 bytes"))
-    with pytest.raises(ProtocolError, match="larger than 67108864 bytes"):
+TOO_LARGE = ProtocolError("the response to GET /api/v1/builds/5139 is larger than 1048576 bytes")
+
+
+def test_response_above_its_limit_is_final(world):
+    world.script(TOO_LARGE)
+    with pytest.raises(ProtocolError, match="larger than 1048576 bytes"):
         world.run(world.session.request(READ))
-    assert world.now == 3.0
+    assert world.pauses == []
+
+
+def test_post_with_a_response_above_its_limit_was_processed(world):
+    world.script(TOO_LARGE)
+    with pytest.raises(OutcomeUnknownError, match="larger than"):
+        world.run(world.session.request(START))
+
+
+@pytest.mark.parametrize("page", [html(404), Response(404, {}), ok([], 404), ok("gone", 404)])
+def test_read_survives_the_404_of_a_gateway(world, page):
+    world.script(page, page, ok(build()))
+    assert world.run(world.session.request(READ)).id == 5139
+
+
+def test_404_of_a_gateway_ends_with_the_tolerance():
+    world = World(outage_tolerance=3.0)
+    world.script(forever=html(404))
+    with pytest.raises(NotFoundError, match=r"Back soon.*3 attempts in 3 s"):
+        world.run(world.session.request(READ))
+
+
+def test_post_with_the_404_of_a_gateway_is_final(world):
+    world.script(html(404))
+    with pytest.raises(NotFoundError):
+        world.run(world.session.request(START))
+
+
+@pytest.mark.parametrize(
+    ("error", "final"),
+    [
+        (ConfigurationError("x"), True),
+        (NotFoundError(404, "x"), True),
+        (NotAuthenticatedError(401, "x"), True),
+        (ServerError(501, "x"), True),
+        (ServerError(503, "x"), False),
+        (RateLimitedError(429, "x"), False),
+        (ConnectionFailedError("x"), False),
+        (ProtocolError("x"), False),
+    ],
+)
+def test_final_errors_need_a_person(error, final):
+    assert is_final(error) == final

@@ -64,5 +64,5 @@ def test_a_huge_one_is_capped_by_what_is_left_of_the_tolerance(value):
 def test_it_is_capped_by_the_deadline_too(world):
     world.script(forever=says_no(429, retry_after="600"))
     with pytest.raises(RateLimitedError):
-        world.run(world.session.request(READ, until=world.clock.wall_seconds + 25))
+        world.run(world.session.request(READ, until=world.clock.wall() + 25))
     assert world.pauses == [25.0]

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import traceback
-from urllib.parse import quote
+from dataclasses import replace
 
 import pytest
 
-from mkw_airflow_provider.client.api.authentication import Token, TokenCache, token_cache_for
+from mkw_airflow_provider.client.api.authentication import Token
 from mkw_airflow_provider.client.api.builds import create_build, get_build
-from mkw_airflow_provider.client.flows import Exclusive
-from mkw_airflow_provider.client.request import Response, TransportError
-from mkw_airflow_provider.client.text import remember_secrets
+from mkw_airflow_provider.client.flows import ApiSession, Exclusive, Sleep
+from mkw_airflow_provider.client.token_cache import TokenCache, cache_key, token_cache_for
 from mkw_airflow_provider.exceptions import (
+    ApiError,
     ConnectionFailedError,
-    MetaKraftwerkError,
     NotAuthenticatedError,
     ProtocolError,
+    ServerError,
 )
 from tests.kit.simulation import FIRST_TOKEN, NIGHT, World, build, lost, ok, says_no
 
@@ -40,8 +39,7 @@ def logged_in(token: str = "new-token", user_id: int | None = 7) -> object:
 def stranger(**settings: object) -> World:
     """A world in which nobody has logged in yet."""
     world = World(**settings)
-    world.token_cache.token = None
-    world.token_cache.logins = 0
+    world.session.token_cache = TokenCache()
     return world
 
 
@@ -140,7 +138,7 @@ def test_a_token_is_renewed_ahead_of_its_end():
     hour = jwt(iat=NIGHT, exp=NIGHT + 3_600)
     world.script(logged_in(hour), ok(build()), ok(build()), logged_in("second"), ok(build()))
     for moment in (0.0, 3_470.0, 3_481.0):
-        world.clock.go_on(moment - world.now)
+        world.clock.advance(moment - world.now)
         world.run(world.session.request(READ))
     assert tokens_sent(world) == [None, hour, hour, None, "second"]
 
@@ -177,7 +175,7 @@ def test_how_long_a_token_is_used_without_a_thought(claims, good_for):
 @pytest.mark.parametrize("value", ["no-jwt", "a.b.c", "a.!!!.c", "a.e30.c", "a.WzFd.c", ".."])
 def test_a_token_that_tells_nothing_is_used_until_it_is_refused(value):
     token_cache = TokenCache()
-    token = token_cache.put(Token.of(value), now=0.0)
+    token = token_cache.store(Token.of(value), now=0.0)
     assert (token.value, token.lifetime, token.user_id) == (value, None, None)
     assert token_cache.current(now=1e9) is token
 
@@ -201,7 +199,7 @@ def test_those_who_wait_for_a_login_share_it():
     first, second = world.session.request(READ), world.session.request(READ)
     turns = [next(first), next(second)]
     assert all(isinstance(turn, Exclusive) for turn in turns)
-    assert turns[0].key == turns[1].key == ("https://mkw.example.com", "me@example.com")
+    assert turns[0].key == turns[1].key == cache_key(world.settings)
     calls = [first.send(world.do(turns[0])), second.send(world.do(turns[1]))]
     assert [call.token for call in calls] == ["new-token", "new-token"]
     assert len(world.sent) == 1
@@ -236,67 +234,116 @@ def test_whoever_comes_after_a_failed_login_tries_again():
     assert world.run(world.session.request(READ)).id == 5139
 
 
-def test_the_wallet_is_one_for_each_server_and_user():
-    first, same, other = World().settings, World(password="changed").settings, World(login="you@example.com").settings
+def test_cache_is_shared_by_server_user_and_password():
+    """Another connection with the same e-mail and a wrong password must not read with this one's token."""
+    first, same = World().settings, World(project="other").settings
     assert token_cache_for(first) is token_cache_for(same)
-    assert token_cache_for(first) is not token_cache_for(other)
+    for other in ({"password": "changed"}, {"login": "you@example.com"}, {"token": "ready"}, {"token": "other"}):
+        assert token_cache_for(World(**other).settings) is not token_cache_for(first)
+    assert "only-i-know" not in repr(cache_key(first)) + repr(token_cache_for(first))
 
 
-TOKEN = "eyTOPSECRET.abc.def"
-NOT_CLEAN = [
-    f'{{"accessToken":"{TOKEN}","user":{{"id":1}}}}\n<!-- gateway -->',
-    f'{{"accessToken":"{TOKEN}","user":{{"id"',
-    f"access_token={TOKEN}&token_type=bearer",
-    f'{{"access_token":"{TOKEN}"}}',
-    f'["{TOKEN}"]',
-    f'{{"message":{{"accessToken":"{TOKEN}"}}}}',
-]
+def attempts_of(world):
+    return [sent.call for sent in world.sent if sent.call.path == "/authentication"]
 
 
-@pytest.mark.parametrize("text", NOT_CLEAN)
-@pytest.mark.parametrize("status", [200, 201, 302, 401, 418, 500, 502])
-def test_body_of_login_is_never_quoted(status, text):
-    world = stranger(outage_tolerance=2.0)
-    world.script(forever=Response(status, {"content-type": f"text/html; t={TOKEN}"}, text.encode()))
-    with pytest.raises(MetaKraftwerkError) as caught:
+def test_temporary_failure_counts_for_each_waiting_caller():
+    """One caller has no tolerance left; the other goes on, and neither sends a login for each other's failure."""
+    world = stranger()
+    world.script(says_no(503), logged_in(), forever=ok(build()))
+    hasty = ApiSession(
+        replace(world.settings, outage_tolerance=0.0),
+        world.session.token_cache,
+        monotonic=world.session.monotonic,
+        wall=world.session.wall,
+        random=world.session.random,
+    )
+    first, second = hasty.request(READ), world.session.request(READ)
+    turns = [next(first), next(second)]
+    outcomes = [world.do(turn) for turn in turns]
+    assert len(world.sent) == 1
+    with pytest.raises(ServerError, match="503"):
+        first.send(outcomes[0])
+    pause = second.send(outcomes[1])
+    assert isinstance(pause, Sleep)
+    world.clock.advance(pause.seconds)
+    assert world.do(second.send(None)).value == "new-token"
+
+
+def test_wait_for_another_login_ends_with_the_own_deadline():
+    world = stranger()
+    flow = world.session.request(READ, until=world.clock.wall() + 2)
+    turn = next(flow)
+    assert turn.timeout == 2
+    world.clock.advance(2)
+    with pytest.raises(ConnectionFailedError, match="another task's login is still waiting"):
+        flow.throw(TimeoutError())
+    assert world.sent == []
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_refused_login_is_not_sent_again_for_a_minute(status):
+    world = stranger()
+    world.script(says_no(status, "Invalid login"), logged_in(), forever=ok(build()))
+    for _ in range(1_000):
+        with pytest.raises(ApiError, match="Invalid login"):
+            world.run(world.session.request(READ))
+        world.clock.advance(0.059)
+    assert len(attempts_of(world)) == 1
+    world.clock.advance(1.1)
+    assert world.run(world.session.request(READ)).id == 5139
+
+
+def test_refused_token_is_not_sent_again_for_a_minute():
+    world = stranger(token="ready")
+    world.script(says_no(401), forever=ok(build()))
+    for _ in range(10):
+        with pytest.raises(NotAuthenticatedError):
+            world.run(world.session.request(READ))
+    assert tokens_sent(world) == ["ready"]
+
+
+def test_refused_token_of_a_login_is_not_sent_again(world):
+    world.script(says_no(401), logged_in("second"), says_no(401), logged_in("third"), ok(build()))
+    with pytest.raises(NotAuthenticatedError):
         world.run(world.session.request(READ))
-    assert "TOPSECRET" not in everything_said(world, caught.value)
-    assert f"{status}, text/html, {len(text)} bytes" in str(caught.value)
+    world.run(world.session.request(READ))
+    assert tokens_sent(world) == [FIRST_TOKEN, None, "second", None, "third"]
 
 
-@pytest.mark.parametrize("sent", [True, False])
-def test_transport_error_of_login_quotes_nothing(sent):
-    world = stranger(outage_tolerance=2.0)
+@pytest.mark.parametrize("new", [{"password": "rotated"}, {"token": "rotated", "password": None}])
+def test_rotated_credentials_are_read_from_the_connection(world, new):
+    settings = replace(world.settings, **new)
+    world.session.reload_settings = lambda: settings
+    answers = [says_no(401), says_no(401, "Invalid login")] + ([] if "token" in new else [logged_in("rotated")])
+    world.script(*answers, forever=ok(build()))
+    for _ in range(2):
+        assert world.run(world.session.request(READ)).id == 5139
+    assert tokens_sent(world)[-2:] == ["rotated", "rotated"]
+    assert "rotated" in world.secrets
+    assert len(attempts_of(world)) == (1 if "token" in new else 2)
 
-    def fail(call):
-        library = ValueError(f"bad chunk: {TOKEN}")
-        error = TransportError(f"BadStatusLine: {TOKEN}" if sent else "refused", sent=sent)
-        error.__cause__ = library
-        return error
 
-    world.server = fail
-    with pytest.raises(ConnectionFailedError, match="BadStatusLine" if sent else "refused") as caught:
+def test_rotated_token_replaces_a_token_of_the_connection():
+    world = stranger(token="old", login=None, password=None)
+    world.session.reload_settings = lambda: replace(world.settings, token="new")
+    world.script(says_no(401), ok(build()))
+    assert world.run(world.session.request(READ)).id == 5139
+    assert tokens_sent(world) == ["old", "new"]
+
+
+@pytest.mark.parametrize(
+    "reload",
+    [
+        lambda settings: settings,
+        lambda settings: replace(settings, base_url="https://other.example.com", password="rotated"),
+        lambda settings: 1 / 0,
+    ],
+    ids=["unchanged", "another server", "backend down"],
+)
+def test_without_new_credentials_a_refusal_is_final(world, reload):
+    world.session.reload_settings = lambda: reload(world.settings)
+    world.script(says_no(401), says_no(401, "Invalid login"))
+    with pytest.raises(NotAuthenticatedError, match="Invalid login"):
         world.run(world.session.request(READ))
-    assert "TOPSECRET" not in everything_said(world, caught.value)
-
-
-@pytest.mark.parametrize("form", [str, json.dumps, quote, lambda text: base64.b64encode(text.encode()).decode()])
-@pytest.mark.parametrize("status", [400, 401, 404, 503])
-@pytest.mark.parametrize("field", ["message", "error"])
-def test_repeated_secrets_reach_no_error(form, status, field):
-    world = World(outage_tolerance=2.0, password='only "I" know', token=None)
-    basic = base64.b64encode(b'me@example.com:only "I" know').decode()
-    password = 'only "I" know'
-    said = {field: f"{form(password)} of {form(FIRST_TOKEN)}, Basic {basic}"}
-    world.token_cache.put(Token.of(FIRST_TOKEN), world.clock.seconds)
-    remember_secrets(FIRST_TOKEN)
-    world.script(forever=ok(said, status))
-    with pytest.raises(MetaKraftwerkError) as caught:
-        world.run(world.session.request(READ))
-    said = everything_said(world, caught.value) + json.dumps(caught.value.to_dict())
-    for secret in (form(password).strip('"'), form(FIRST_TOKEN).strip('"'), basic):
-        assert secret not in said
-
-
-def everything_said(world, error):
-    return "".join(traceback.format_exception(error)) + repr(vars(error)) + "".join(text for _, text in world.lines)
+    assert len(world.sent) == 2

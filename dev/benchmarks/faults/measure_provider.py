@@ -14,9 +14,10 @@ from dev.benchmarks.faults.other_providers import PROVIDERS
 from dev.benchmarks.faults.program import ServerProgram
 from dev.benchmarks.faults.rows import ROWS, Row
 from dev.benchmarks.faults.run_row import run_row
-from dev.benchmarks.faults.setup import Clock, Pace
+from dev.benchmarks.faults.setup import Pace
 from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.triggers import watch
+from tests.kit.clock import Clock
 
 #: Runs first, so that nothing is imported during a measurement.
 WARM_UP = Row("warm-up", "no fault", lambda _: None)
@@ -30,10 +31,10 @@ def measure(package: str, folder: Path, pace: Pace, wanted: list[str]) -> dict[s
     :param wanted: ids of the rows.
     :return: ``package``, ``version``, and ``outcomes`` by the ids of the rows.
     """
-    provider, clock = PROVIDERS[package](), Clock()
-    time.time = clock
+    provider, clock = PROVIDERS[package](), Clock(rate=1.0)
+    time.time = clock.wall
     # This provider read its clock when it was imported.
-    watch.ApiSession = partial(ApiSession, wall=clock)  # type: ignore[attr-defined,assignment]
+    watch.ApiSession = partial(ApiSession, wall=clock.wall)  # type: ignore[attr-defined,assignment]
     outcomes: dict[str, dict[str, Any]] = {}
     with ServerProgram(folder) as server:
         run_row(WARM_UP, provider, server, pace, clock)

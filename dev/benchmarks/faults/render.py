@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from dev.benchmarks.faults import TABLE
-from dev.benchmarks.faults.rows import FINISHED, STILL_WAITING
 from dev.benchmarks.faults.setup import BLOCKED
+from tests.kit.outcomes import FINISHED, STILL_WAITING
 
 PAGE = TABLE.with_suffix(".md")
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dev.benchmarks.faults.setup import UNKNOWN_HOST, Setup
+from tests.kit.outcomes import FINISHED
 
-#: How an attempt ends that does not fail.
-FINISHED = "finished"
-#: How an attempt ends whose trigger would wait forever.
-STILL_WAITING = "still waiting"
 HOUR = 3600.0
 
 

@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dev.benchmarks.faults.heartbeat import Heartbeat
-from dev.benchmarks.faults.rows import FINISHED, Row
-from dev.benchmarks.faults.setup import BLOCKED, TASKS, Clock, Pace, Provider, Server, Setup
-from dev.benchmarks.faults.tasks import Task, TaskInstance, first_event
+from dev.benchmarks.faults.rows import Row
+from dev.benchmarks.faults.setup import BLOCKED, TASKS, Pace, Provider, Server, Setup
+from tests.kit.clock import Clock
+from tests.kit.outcomes import FINISHED
+from tests.kit.tasks import Task, context_of, first_event
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,8 @@ def run_row(row: Row, provider: Provider, server: Server, pace: Pace, clock: Clo
 
 
 def _task(name: str, provider: Provider, pace: Pace) -> Task:
-    instance = TaskInstance(dag_id="faults", run_id="manual__1", task_id=name, max_tries=1)
-    return Task(instance, lambda: provider.operator(name, pace))
+    context = context_of(provider.operator(name, pace), dag_id="faults", run_id="manual__1", max_tries=1)
+    return Task(lambda: provider.operator(name, pace), context)
 
 
 def _start(task: Task, row: Row, setup: Setup) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -217,19 +216,3 @@ class Setup:
         self.control.clear_faults()
         self.show_certificate("good.pem")
         self.connect()
-
-
-class Clock:
-    """The wall clock of this process, which can jump."""
-
-    def __init__(self) -> None:
-        self._real = time.time
-        self._shift = 0.0
-
-    def __call__(self) -> float:
-        """Return seconds since the epoch."""
-        return self._real() + self._shift
-
-    def jump(self, seconds: float) -> None:
-        """Shift the clock by a number of seconds."""
-        self._shift += seconds

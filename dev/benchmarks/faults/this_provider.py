@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from dev.benchmarks.faults.setup import Pace, Server
-from mkw_airflow_provider.client.api import authentication
+from mkw_airflow_provider.client import token_cache
 from mkw_airflow_provider.operators.build import StartBuildOperator
 
 BUILD = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}
@@ -19,7 +19,7 @@ class MetaKraftwerk:
 
     def forget_tokens(self) -> None:
         """Delete the token that all tasks of this process share."""
-        authentication._token_caches.clear()  # noqa: SLF001 - each row is to begin like a new process
+        token_cache._caches.clear()  # noqa: SLF001 - each row is to begin like a new process
 
     def connection(self, server: Server, pace: Pace, *, tolerance: float, host: str | None) -> dict[str, str]:
         """Return the environment variable that is the Airflow connection."""

@@ -1,11 +1,10 @@
-"""``POST /authentication``, and the tokens that it gives, shared by the whole process."""
+"""``POST /authentication``, and the token that it returns."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from mkw_airflow_provider.client.request import SENDABLE, Request, Response
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.text import remember_secrets
-from mkw_airflow_provider.exceptions import MetaKraftwerkError, ProtocolError
+from mkw_airflow_provider.exceptions import ProtocolError
 
 #: A token is renewed this many seconds before it ends, or after nine tenths of a life that is shorter.
 RENEW_AHEAD = 120.0
@@ -90,46 +89,3 @@ def _read_token(response: Response) -> Token:
     user = value.get("user")
     user_id = user.get("id") if isinstance(user, dict) else None
     return Token.of(token, user_id if isinstance(user_id, int) else None)
-
-
-@dataclass
-class TokenCache:
-    """The token of one user at one server, as this process has it.
-
-    :param token: the newest one.
-    :param good_until: monotonic seconds; None: until the server refuses it.
-    :param logins: how many logins ended so far, well or not.
-    :param failure: why the newest login failed; None if it did not.
-    """
-
-    token: Token | None = None
-    good_until: float | None = None
-    logins: int = 0
-    failure: MetaKraftwerkError | None = None
-
-    def current(self, now: float) -> Token | None:
-        """Return the token if it is good for a while yet."""
-        if self.token is None or (self.good_until is not None and now >= self.good_until):
-            return None
-        return self.token
-
-    def put(self, token: Token, now: float) -> Token:
-        """Keep a new token."""
-        good_for = token.good_for
-        self.token, self.good_until = token, None if good_for is None else now + good_for
-        self.logins, self.failure = self.logins + 1, None
-        return token
-
-    def record_failure(self, failure: MetaKraftwerkError) -> None:
-        """Remember why a login failed, for those who waited for it."""
-        self.logins, self.failure = self.logins + 1, failure
-
-
-_token_caches: dict[tuple[str, str | None], TokenCache] = {}
-_lock = threading.Lock()
-
-
-def token_cache_for(settings: Settings) -> TokenCache:
-    """Return the wallet of a user at a server: one for each in the whole process."""
-    with _lock:
-        return _token_caches.setdefault((settings.base_url, settings.login), TokenCache())

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mkw_airflow_provider.client.model import Record, message
-from mkw_airflow_provider.client.request import Request, api_path, query, read_list, read_one
+from mkw_airflow_provider.client.request import Request, api_path, query, read_one
+from mkw_airflow_provider.client.rows import read_list
 from mkw_airflow_provider.client.validation import (
     at_most_one,
     exactly_one,

@@ -12,7 +12,8 @@ import pendulum
 
 from mkw_airflow_provider.client.api.downloads import Download
 from mkw_airflow_provider.client.model import Record, message
-from mkw_airflow_provider.client.request import Request, api_path, query, read_list, read_one
+from mkw_airflow_provider.client.request import Request, api_path, query, read_one
+from mkw_airflow_provider.client.rows import read_list
 from mkw_airflow_provider.client.text import foreign_text, quote_value
 from mkw_airflow_provider.client.validation import (
     at_most_one,

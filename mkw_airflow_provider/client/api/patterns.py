@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mkw_airflow_provider.client.model import Record
-from mkw_airflow_provider.client.request import Request, api_path, query, read_list
+from mkw_airflow_provider.client.request import Request, api_path, query
+from mkw_airflow_provider.client.rows import read_list
 from mkw_airflow_provider.client.validation import optional_text
 
 

@@ -13,7 +13,7 @@ from mkw_airflow_provider.client.api.build_deployments import (
     find_build_deployments,
 )
 from mkw_airflow_provider.client.flows.start import search_after_500
-from mkw_airflow_provider.client.recovery import send_blindly, send_or_recover
+from mkw_airflow_provider.client.recovery import send_or_recover, send_without_recovery
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow
 from mkw_airflow_provider.exceptions import (
@@ -187,7 +187,7 @@ def create(session: ApiSession, order: DeploymentRequest) -> Flow[BuildDeploymen
             "List the build's deployments before you deploy again"
         )
 
-    return (yield from send_blindly(session, order.post(), uncertain=uncertain))
+    return (yield from send_without_recovery(session, order.post(), uncertain=uncertain))
 
 
 def check_outcome(session: ApiSession, order: DeploymentRequest, deployment: BuildDeployment) -> BuildDeployment:

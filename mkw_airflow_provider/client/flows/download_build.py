@@ -13,7 +13,7 @@ from mkw_airflow_provider.client.api.downloads import Download, find_downloads
 from mkw_airflow_provider.client.api.patterns import find_patterns
 from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.download import fetch
-from mkw_airflow_provider.client.flows.wait import look
+from mkw_airflow_provider.client.flows.wait import read_build
 from mkw_airflow_provider.client.storage.content_digest import (
     EVERYTHING_COUNTS,
     Checksums,
@@ -25,6 +25,7 @@ from mkw_airflow_provider.client.storage.download_sink import DownloadSink
 from mkw_airflow_provider.client.storage.file_names import final_names
 from mkw_airflow_provider.client.storage.folder import Folder, explain
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, Files, Manifest
+from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
 from mkw_airflow_provider.exceptions import DownloadError, IntegrityError, NoFilesError, ProtocolError
 
@@ -46,11 +47,10 @@ def build_with_downloads(session: ApiSession, build_id: int) -> Flow[Build]:
     :raises DownloadError: if it has not ended.
     :raises ProtocolError: if some of its downloads can be read neither from the build nor from their list.
     """
-    build: Build = yield from look(session, build_id)
+    build: Build = yield from read_build(session, build_id)
     if not build.has_ended:
-        raise DownloadError(
-            f"build {build.id} is {build.status} and has no files before it is FINISHED; wait for it first"
-        )
+        status = foreign_text(str(build.status), 50)
+        raise DownloadError(f"build {build.id} is {status} and has no files before it is FINISHED; wait for it first")
     build.require_finished()
     downloads: Sequence[Download] = build.downloads
     listed = build.raw.get("downloads")
@@ -132,7 +132,7 @@ class BuildDownload:
         absent = [pattern for pattern in patterns if pattern not in available]
         if absent or not patterns:
             names = ", ".join(map(repr, absent)) or "an empty list of patterns"
-            found = ", ".join(available) or "no pattern"
+            found = foreign_text(", ".join(available)) or "no pattern"
             raise NoFilesError(f"build {self._build.id} has no files of {names}; it has files of {found}")
         return [download for download in downloads if download.pattern in patterns]
 

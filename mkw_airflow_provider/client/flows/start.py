@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from mkw_airflow_provider.client.api.builds import Build, CreatedBuild, create_build, find_builds, get_build
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild
-from mkw_airflow_provider.client.recovery import send_blindly, send_or_recover
-from mkw_airflow_provider.client.request import Request, Response, read_list
+from mkw_airflow_provider.client.recovery import send_or_recover, send_without_recovery
+from mkw_airflow_provider.client.request import Request, Response
+from mkw_airflow_provider.client.rows import read_list
 from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
 from mkw_airflow_provider.exceptions import (
     BuildStartUncertainError,
@@ -75,7 +76,9 @@ def create(session: ApiSession, order: BuildRequest) -> Flow[CreatedBuild]:
             "look for it in the web application before you start another one"
         )
 
-    created: CreatedBuild = yield from send_blindly(session, order.post(order.description), uncertain=uncertain)
+    created: CreatedBuild = yield from send_without_recovery(
+        session, order.post(order.description), uncertain=uncertain
+    )
     return _log_start(session, order, created)
 
 
@@ -255,7 +258,9 @@ def _list(session: ApiSession, order: BuildRequest, is_wanted: Callable[[BuildMa
         rows = read_rows(response)
         return _Listed([row for row in rows if row is not None], response.headers.get("date"))
 
-    listed: _Listed = yield from session.request(Request("GET", of_user.path, read, of_user.query))
+    listed: _Listed = yield from session.request(Request("GET", of_user.path, read, of_user.query, returns_list=True))
     if not listed.builds and of_user.query != of_everyone.query:
-        listed = yield from session.request(Request("GET", of_everyone.path, read, of_everyone.query))
+        listed = yield from session.request(
+            Request("GET", of_everyone.path, read, of_everyone.query, returns_list=True)
+        )
     return listed

@@ -111,7 +111,7 @@ class DownloadSink:
         return Checksums(self.received, sha256, content)
 
     def discard(self) -> None:
-        """Remove what was received. Never raises: whoever calls this has an error to report already."""
+        """Remove what was received. Never raises, because the caller already has an error to report."""
         self._target.discard()
 
     def _explain(self) -> AbstractContextManager[None]:

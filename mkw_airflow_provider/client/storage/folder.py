@@ -206,7 +206,7 @@ class AtomicFile:
         self._folder.move(self._name, self._final)
 
     def discard(self) -> None:
-        """Remove it. Never raises: whoever calls this has an error to report already."""
+        """Remove it. Never raises, because the caller already has an error to report."""
         file = self.__dict__.pop("file", None)
         if file is None:
             return

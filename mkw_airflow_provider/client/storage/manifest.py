@@ -1,8 +1,8 @@
 """The manifest of a folder: which files of which build were downloaded into it.
 
 Several tasks may download files of one build into one folder at the same time, perhaps from several machines and into
-a store without locks. So each keeps a record of its own, and the manifest is put together from all of them. Whoever
-finds that another record changed while the manifest was written writes it again: the last one to write it saw all.
+a store without locks. So each task keeps its own record, and the manifest is the merge of all records. A task that
+finds another record changed after it wrote the manifest writes it again, so the last write contains every entry.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Manifest:
             found = RECORD.fullmatch(name)
             if found is not None and int(found[1]) != self._build.id:
                 self._folder.remove(name)
-        # Before the manifest is read: whoever writes it from now on sees this record and keeps its own.
+        # Before the manifest is read: a task that writes it from now on sees this record and keeps its own.
         self.record(mine)
         manifest = self._folder.read_json(MANIFEST)
         listed = self._claims(manifest)

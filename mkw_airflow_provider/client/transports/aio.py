@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import aiohttp
 import yarl
 
-from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Offload, Sleep
+from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Offload, ReadConnection, Sleep
 from mkw_airflow_provider.client.request import SLOWEST_RESPONSE, Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.network import KEEP_ALIVE, POOL, TlsFiles, describe, proxy_for
@@ -108,10 +108,13 @@ class AsyncClient:
             return await self._mask(step.value)
         if isinstance(step, Offload):
             return await asyncio.to_thread(step.function)
+        if isinstance(step, ReadConnection):
+            return await step.read()
         if isinstance(step, Exclusive):
             lock = self._locks.setdefault(step.key, asyncio.Lock())
             try:
-                await asyncio.wait_for(lock.acquire(), step.timeout)
+                # Before Python 3.12 a timeout of 0 would end the wait for a free lock, too.
+                await asyncio.wait_for(lock.acquire(), step.timeout if lock.locked() else None)
             except asyncio.TimeoutError:  # before Python 3.11 it is not the builtin one
                 raise TimeoutError(f"another flow of the same key ran for longer than {step.timeout:.0f} s") from None
             try:

@@ -17,7 +17,7 @@ import requests.adapters
 import urllib3
 import urllib3.connection
 
-from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Offload, Sleep
+from mkw_airflow_provider.client.flows import Exclusive, Flow, MaskSecret, Offload, ReadConnection, Sleep
 from mkw_airflow_provider.client.request import PIECE, SLOWEST_RESPONSE, Request, Response, TransportError
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports.network import KEEP_ALIVE, POOL, TlsFiles, describe, proxy_for
@@ -139,6 +139,8 @@ class Client:
             return self._mask(step.value)
         if isinstance(step, Offload):
             return step.function()
+        if isinstance(step, ReadConnection):
+            return step.read()
         if isinstance(step, Exclusive):
             lock = _locks.setdefault(step.key, threading.Lock())
             if not lock.acquire(timeout=-1 if step.timeout is None else max(0.0, step.timeout)):

@@ -54,9 +54,7 @@ TABLE = [
     ),
 ]
 
-HTML = (
-    "<html><head><title>404 Not Found</title></head><body><h1>No record found for id &#x27;9&#x27;</h1></body></html>"
-)
+HTML = "<html><head><title>400 Bad Request</title></head><body><h1>No instances specified!</h1></body></html>"
 
 
 def check(caught, kind, status, message, call, note=""):
@@ -127,17 +125,18 @@ def test_a_status_that_no_page_lists_is_not_met_by_asking_again(metakraftwerk, a
 @pytest.mark.parametrize(
     ("style", "message"),
     [
-        ("feathers5", "No record found for id '9'"),
-        ("feathers4", "No record found for id '9'"),
-        ("text", "No record found for id '9'"),
+        ("feathers5", "No instances specified!"),
+        ("feathers4", "No instances specified!"),
+        ("text", "No instances specified!"),
         ("html", HTML),
     ],
 )
 def test_the_form_of_an_error_is_not_documented_so_any_is_read(metakraftwerk, api, style, message):
     metakraftwerk.set(error_body=style)
-    with pytest.raises(NotFoundError) as caught:
-        api.call(get_build(9))
-    check(caught, NotFoundError, 404, message, get_build(9))
+    call = replace(BUILD, body={"project_id": 402})
+    with pytest.raises(BadRequestError) as caught:
+        api.call(call)
+    check(caught, BadRequestError, 400, message, call)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +153,8 @@ def test_the_form_of_an_error_is_not_documented_so_any_is_read(metakraftwerk, ap
     ],
 )
 def test_an_error_is_its_message_or_else_its_text_of_at_most_2000_characters(metakraftwerk, api, body, message):
-    metakraftwerk.fault("status", path="/api/*", status=404, body=body)
-    with pytest.raises(NotFoundError) as caught:
+    metakraftwerk.fault("status", path="/api/*", status=403, body=body)
+    with pytest.raises(ForbiddenError) as caught:
         api.call(find_downloads())
     assert caught.value.message == message
 

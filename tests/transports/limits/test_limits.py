@@ -14,7 +14,8 @@ import pytest
 from mkw_airflow_provider.client.api.builds import create_build, get_build
 from mkw_airflow_provider.client.api.downloads import get_file
 from mkw_airflow_provider.client.api.projects import find_projects
-from mkw_airflow_provider.client.request import MAX_ERROR_BODY, MAX_LIST_BODY, MAX_OBJECT_BODY, Request, read_list
+from mkw_airflow_provider.client.request import MAX_ERROR_BODY, MAX_LIST_BODY, MAX_OBJECT_BODY, Request
+from mkw_airflow_provider.client.rows import read_list
 from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import ApiError, BadRequestError, ConnectionFailedError, ProtocolError
 
@@ -131,7 +132,7 @@ def test_coded_body_is_decoded_up_to_the_limit(once, serve, peak, coding):
 
 
 def test_body_that_is_not_coded_as_announced(once, serve):
-    with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/builds/1 at .* got no answer"):
+    with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/builds/1 at .* got no response"):
         once(serve(lambda request: with_length(b"{}", OK + b"Content-Encoding: gzip\r\n")))
 
 
@@ -166,7 +167,7 @@ def test_what_is_not_http_is_no_response(once, serve, answer):
         yield answer
         raise OSError("and the connection ends")
 
-    with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/builds/1 at .* got no answer"):
+    with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/builds/1 at .* got no response"):
         once(serve(say))
     with pytest.raises(OutcomeUnknownError):
         once(serve(say), BUILD)
@@ -189,7 +190,7 @@ def test_body_that_drips_forever_ends(once, serve):
             yield b" "
             time.sleep(0.01)
 
-    with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/builds/1 at .* got no answer"):
+    with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/builds/1 at .* got no response"):
         once(serve(drip), connect_timeout=0.2, read_timeout=0.2)
 
 

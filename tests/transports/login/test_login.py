@@ -7,10 +7,11 @@ import json
 
 import pytest
 
-from mkw_airflow_provider.client.api.authentication import Token, TokenCache, login, token_cache_for
+from mkw_airflow_provider.client.api.authentication import Token, login
 from mkw_airflow_provider.client.api.builds import create_build, find_builds
 from mkw_airflow_provider.client.api.projects import find_projects
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
 from mkw_airflow_provider.exceptions import NotAuthenticatedError, ProtocolError
 
 LOGIN, PROJECTS = ("POST", "/authentication", 201), ("GET", "/api/v1/projects", 200)
@@ -118,7 +119,7 @@ def test_a_token_is_renewed_ahead_of_its_end(metakraftwerk, api, age, logins):
     """A token of 1,200 s is used for 1,080; at the server it is good all the time, so no 401 is seen."""
     metakraftwerk.set(token_seconds=1200)
     api.call(find_projects())
-    api.clock.skip(age)
+    api.clock.advance(age)
     api.call(find_projects())
     assert [entry for entry in sent(metakraftwerk) if entry == LOGIN] == [LOGIN] * logins
     assert REFUSED not in sent(metakraftwerk)
@@ -129,7 +130,7 @@ def test_a_token_that_is_no_jwt_is_used_until_the_server_refuses_it(metakraftwer
     metakraftwerk.fault("status", path="/authentication", status=201, body=body)
     metakraftwerk.fault("status", path="/api/v1/projects", status=200, body=[], times=2)
     api.call(find_projects())
-    api.clock.skip(10 * 365 * 86_400)
+    api.clock.advance(10 * 365 * 86_400)
     api.call(find_projects())
     assert sent(metakraftwerk) == [LOGIN, PROJECTS, PROJECTS]
     token = api.run(api.session.token())
@@ -198,7 +199,7 @@ def test_there_is_one_wallet_for_each_user_at_each_server():
 
 def test_a_wallet_shows_no_token():
     token_cache = TokenCache()
-    token_cache.put(Token.of("s3cret"), 0.0)
+    token_cache.store(Token.of("s3cret"), 0.0)
     assert "s3cret" not in repr(token_cache)
 
 

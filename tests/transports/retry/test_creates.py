@@ -53,7 +53,7 @@ def test_what_the_server_refuses_for_too_long_is_an_error(metakraftwerk, api, cr
     tries, work = made(metakraftwerk, create)
     assert work == 0
     assert f"POST {create.path} was answered with {arguments['status']}: " in str(caught.value)
-    assert f"asked {tries} times in 2 s" in str(caught.value)
+    assert f"{tries} attempts in 2 s" in str(caught.value)
 
 
 def test_what_was_not_even_accepted_is_sent_again(metakraftwerk, api, create):
@@ -68,8 +68,8 @@ def test_a_server_that_stays_down(metakraftwerk, api, create):
     metakraftwerk.stop()
     with pytest.raises(ConnectionFailedError) as caught:
         api.call(create)
-    assert f"POST {create.path} at {metakraftwerk.url} got no answer: " in str(caught.value)
-    assert "asked 5 times in 2 s" in str(caught.value)
+    assert f"POST {create.path} at {metakraftwerk.url} got no response: " in str(caught.value)
+    assert "5 attempts in 2 s" in str(caught.value)
 
 
 def test_a_name_that_nobody_knows_is_asked_for_again(connect):
@@ -109,14 +109,14 @@ def test_what_may_have_been_done_is_not_sent_again(metakraftwerk, api, create, a
 
 
 def test_what_is_not_answered_in_time_is_not_sent_again(metakraftwerk, connect):
-    metakraftwerk.fault("delay", method="POST", path=BUILDS, delay=1, times=None)
-    api = connect(extra={"read_timeout": 0.1})
+    metakraftwerk.fault("delay", method="POST", path=BUILDS, delay=3, times=None)
+    api = connect(extra={"read_timeout": 1.0})
     with pytest.raises(OutcomeUnknownError, match=r"(?i)time"):
         api.call(BUILD)
     assert len(metakraftwerk.requests("POST", BUILDS)) == 1
 
 
-@pytest.mark.parametrize("status", [500, 501, 505])
+@pytest.mark.parametrize("status", [501, 505])
 def test_an_error_of_the_server_itself_is_an_answer(metakraftwerk, api, create, status):
     """Not a gateway, but the application says that it failed; asking again could do the work twice."""
     metakraftwerk.fault("status", method="POST", path=create.path, status=status, times=None)

@@ -68,7 +68,7 @@ def test_beyond_the_tolerance_it_is_an_error(metakraftwerk, api, fault, sent, fa
     assert api.clock.pauses == [0.5] * 4
     text = str(caught.value)
     assert text.startswith("GET /api/v1/projects ")
-    assert "asked 5 times in 2 s" in text
+    assert "5 attempts in 2 s" in text
     assert f"at {metakraftwerk.url}" in text
     if isinstance(caught.value, ApiError):
         assert caught.value.status == arguments["status"]
@@ -113,16 +113,18 @@ def test_different_failures_are_one_outage(metakraftwerk, api, fault, sent):
 
 def test_a_silent_server_is_given_up_after_the_read_timeout(connect, fault, sent):
     fault("delay", times=None, delay=3)
-    api = connect(extra={"read_timeout": 0.1, "outage_tolerance": 1})
-    with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/projects at .* got no answer: .*(?i:time)") as caught:
+    api = connect(extra={"read_timeout": 1.0, "outage_tolerance": 1})
+    with pytest.raises(
+        ConnectionFailedError, match=r"GET /api/v1/projects at .* got no response: .*(?i:time)"
+    ) as caught:
         api.call(find_projects())
-    assert "asked 3 times in 1 s" in str(caught.value)
+    assert "3 attempts in 1 s" in str(caught.value)
     assert sent() == 3
 
 
 def test_a_server_that_was_silent_for_a_while(connect, fault, sent):
     fault("delay", times=2, delay=3)
-    assert len(connect(extra={"read_timeout": 0.1}).call(find_projects())) == 4
+    assert len(connect(extra={"read_timeout": 1.0}).call(find_projects())) == 4
     assert sent() == 3
 
 
@@ -140,8 +142,8 @@ def test_a_server_that_stays_down(metakraftwerk, api):
     with pytest.raises(ConnectionFailedError) as caught:
         api.call(find_projects())
     text = str(caught.value)
-    assert text.startswith(f"POST /authentication at {metakraftwerk.url} got no answer: ")
-    assert "asked 5 times in 2 s; what goes on at the server is unknown" in text
+    assert text.startswith(f"POST /authentication at {metakraftwerk.url} got no response: ")
+    assert "5 attempts in 2 s; the state on the server is unknown" in text
 
 
 def test_a_name_that_nobody_knows(connect):
@@ -149,8 +151,8 @@ def test_a_name_that_nobody_knows(connect):
     with pytest.raises(ConnectionFailedError) as caught:
         api.call(find_projects())
     text = str(caught.value)
-    assert text.startswith("GET /api/v1/projects at https://metakraftwerk.invalid got no answer: ")
-    assert "asked 5 times in 2 s" in text
+    assert text.startswith("GET /api/v1/projects at https://metakraftwerk.invalid got no response: ")
+    assert "5 attempts in 2 s" in text
     assert "s3cret-t0ken" not in text + "".join(api.log.lines)
 
 
@@ -160,19 +162,19 @@ def test_a_log_says_each_outage_but_not_each_try(metakraftwerk, connect, fault):
     api.call(find_projects())
     assert len(api.log.lines) == 10
     assert api.log.lines[0] == (
-        "GET /api/v1/projects: no good answer (GET /api/v1/projects was answered with 503: Service Unavailable "
-        f"(at {metakraftwerk.url})). Asking again in 0.5 s, for 60 s more."
+        "GET /api/v1/projects failed (GET /api/v1/projects was answered with 503: Service Unavailable "
+        f"(at {metakraftwerk.url})); retrying in 0.5 s, giving up after 60 s."
     )
 
 
 def test_no_try_starts_after_a_deadline_of_the_caller(api, fault, sent):
     fault("status", times=None, status=503)
     with pytest.raises(ServerError):
-        api.run(api.session.request(find_projects(), until=api.clock.read() + 1))
+        api.run(api.session.request(find_projects(), until=api.clock.wall() + 1))
     assert sent() == 3
 
 
 @pytest.mark.parametrize("host", ["xn--a.invalid", "a_b.invalid", "1.2.3.invalid", "metakraftwerk.invalid."])
 def test_odd_names_that_nobody_knows(connect, host):
-    with pytest.raises(ConnectionFailedError, match="asked 5 times in 2 s"):
+    with pytest.raises(ConnectionFailedError, match="5 attempts in 2 s"):
         connect(host=host, extra={"token": "t"}).call(find_projects())

@@ -38,7 +38,7 @@ def test_a_date_without_the_servers_clock_is_waited_for_by_ours(connect, serve):
     answers = iter([503, 200])
 
     def answer(request):
-        moment = formatdate(api.clock.read() + 20, usegmt=True)
+        moment = formatdate(api.clock.wall() + 20, usegmt=True)
         return f"HTTP/1.1 {next(answers)} X\r\nRetry-After: {moment}\r\nContent-Length: 2\r\n\r\n[]".encode()
 
     server = serve(answer)
@@ -56,7 +56,7 @@ def test_more_than_is_left_of_the_tolerance_is_not_waited(connect, fault, sent, 
     assert api.clock.pauses == [60.0]
     assert sent() == 2
     assert caught.value.status == 429
-    assert "asked 2 times in 60 s" in str(caught.value)
+    assert "2 attempts in 60 s" in str(caught.value)
 
 
 def test_the_last_try_is_made_when_the_tolerance_ends(connect, fault, sent):

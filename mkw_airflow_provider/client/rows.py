@@ -1,0 +1,93 @@
+"""Lists of the API, read row by row."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from mkw_airflow_provider.client.request import Response
+from mkw_airflow_provider.client.text import foreign_text
+from mkw_airflow_provider.exceptions import ProtocolError
+
+T = TypeVar("T")
+
+
+class Rows(list[T]):
+    """The rows of a list that can be read.
+
+    :param reason: why the first row that cannot be read was skipped.
+    """
+
+    total = 0
+    skipped = 0
+    reason = ""
+
+
+@dataclass(frozen=True)
+class ReadList(Generic[T]):
+    """Reads an array, which is what every find endpoint returns (documented), row by row.
+
+    A row that cannot be read is skipped: what is wrong with one old build must not break a search for another.
+
+    :param read: reads one row.
+    :param keep: which rows to keep in memory; None: all.
+    """
+
+    read: Callable[[Any], T]
+    keep: Callable[[T], bool] | None = None
+    #: Tells :attr:`.Request.is_list`.
+    is_list: ClassVar[bool] = True
+
+    def __call__(self, response: Response) -> Rows[T]:
+        """Return the rows.
+
+        :raises ProtocolError: if the body is not a JSON array.
+        """
+        rows: Rows[T] = Rows()
+        for value in _rows_of(response):
+            rows.total += 1
+            try:
+                row = self.read(value)
+            except ProtocolError as error:
+                rows.skipped += 1
+                rows.reason = rows.reason or str(error)
+            else:
+                if self.keep is None or self.keep(row):
+                    rows.append(row)
+        return rows
+
+
+def _rows_of(response: Response) -> Iterator[Any]:
+    """Yield the rows of a JSON array one by one: all at once they would take many times the memory of the text."""
+    decode = json.JSONDecoder().raw_decode
+    try:
+        text = response.body.decode(json.detect_encoding(response.body), "surrogatepass")
+        at = _after(text, 0, r"\[")
+        if re.compile(r"\s*\]").match(text, at) is None:
+            while True:
+                value, at = decode(text, _after(text, at, ""))
+                yield value
+                if re.compile(r"\s*,").match(text, at) is None:
+                    break
+                at = _after(text, at, ",")
+        _after(text, at, r"\]\s*\Z")
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(
+            f"the response ({response.described}) is not the documented array: {foreign_text(response.body, 200)}"
+        ) from error
+
+
+def _after(text: str, at: int, expected: str) -> int:
+    """Return the position after blanks and what is expected there."""
+    match = re.compile(rf"\s*{expected}").match(text, at)
+    if match is None:
+        raise ValueError(f"no {expected} at {at}")
+    return match.end()
+
+
+def read_list(read: Callable[[Any], T], keep: Callable[[T], bool] | None = None) -> ReadList[T]:
+    """Return a reader of arrays."""
+    return ReadList(read, keep)

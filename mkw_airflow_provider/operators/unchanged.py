@@ -1,0 +1,86 @@
+"""Skip a deployment if its files have not changed since this task deployed them in an earlier DAG run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mkw_airflow_provider.client.api.build_deployments import BuildDeployment, find_build_deployments
+from mkw_airflow_provider.client.flows.deploy import DeploymentRequest, find_target
+
+if TYPE_CHECKING:
+    from mkw_airflow_provider.client.session import ApiSession, Flow
+
+#: XCom of the newest deployment that a task made, for the same task of later DAG runs.
+DEPLOYED = "deployed"
+
+
+def content_of(manifest: Any, request: DeploymentRequest) -> str | None:
+    """Return one digest over the files of the deployed pattern; None if the manifest has none of them.
+
+    Names do not count: MetaKraftwerk writes the time into them.
+    """
+    files = manifest.get("files") if isinstance(manifest, Mapping) else None
+    wanted = ("pattern", request.pattern) if request.pattern is not None else ("pattern_id", request.pattern_id)
+    found = [
+        file.get("content")
+        for file in (files if isinstance(files, list) else [])
+        if isinstance(file, Mapping) and file.get(wanted[0]) == wanted[1]
+    ]
+    digests = [content for content in found if isinstance(content, str)]
+    if not digests or len(digests) < len(found):
+        return None
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def target_of(request: DeploymentRequest) -> str:
+    """Return what was deployed where and by whom, whichever build it was of."""
+    arguments = {name: value for name, value in vars(request).items() if name != "build_id" and value is not None}
+    return json.dumps(arguments, sort_keys=True)
+
+
+def describe_deployed(request: DeploymentRequest, deployment_id: int, content: str) -> dict[str, Any]:
+    """Return what to remember of a deployment."""
+    return {
+        "build_id": request.build_id,
+        "build_deployment_id": deployment_id,
+        "content": content,
+        "target": target_of(request),
+    }
+
+
+def find_unchanged(session: ApiSession, request: DeploymentRequest, content: str | None, last: Any) -> Flow[str | None]:
+    """Return why a deployment can be skipped, as a sentence; None to deploy. What is not known counts as changed.
+
+    :param content: digest of the files, by :func:`content_of`.
+    :param last: what was remembered of the newest deployment of an earlier DAG run.
+    """
+    if content is None or not isinstance(last, Mapping):
+        session.log.info("There is no earlier deployment to compare the files with; deploying.")
+        return None
+    if last.get("content") != content or last.get("target") != target_of(request):
+        session.log.info("The files have changed since build %s was deployed; deploying.", last.get("build_id"))
+        return None
+    number = last.get("build_deployment_id")
+    listed: list[BuildDeployment] = yield from session.request(
+        find_build_deployments(
+            pattern=request.pattern,
+            pattern_id=request.pattern_id,
+            deployment=request.deployment,
+            deployment_id=request.deployment_id,
+        )
+    )
+    target = yield from find_target(session, request)
+    ids = {deployment.id for deployment in listed if target.counts_as_deployed(deployment)}
+    if number not in ids:
+        session.log.info("Deployment %s of build %s is not listed anymore; deploying.", number, last.get("build_id"))
+        return None
+    if max(ids) != number:
+        session.log.info("Deployment %s was made after this task's last one; deploying.", max(ids))
+        return None
+    return (
+        f"The files of build {request.build_id} have the same content as those of build {last.get('build_id')}, which "
+        f"deployment {number} deployed. Nothing was deployed."
+    )
