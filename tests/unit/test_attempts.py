@@ -1,7 +1,7 @@
 """Hypothesis drives the attempts of a task in simulated time, and looks for a build too many or too few.
 
 Attempts are killed, cleared and retried, DAG runs are deleted and created again, and the server loses responses, cuts
-descriptions and shows lists late. The same over a socket, with waiting and downloads: ``test_builds_start_once.py``.
+descriptions and shows lists late. The same over a socket, with waiting and downloads, is in ``tests/exactly_once``.
 """
 
 from __future__ import annotations
