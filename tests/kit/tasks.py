@@ -172,14 +172,8 @@ class Attempts:
         self._try_number += 1
         if self._max_tries is None:
             self._max_tries = operator.retries
-        self.context = context_of(
-            operator,
-            self.store,
-            dag_run=self._dag_run,
-            try_number=self._try_number,
-            max_tries=self._max_tries,
-            **self._identity,
-        )
+        numbers = {"try_number": self._try_number, "max_tries": self._max_tries}
+        self.context = context_of(operator, self.store, dag_run=self._dag_run, **numbers, **self._identity)
         return operator.execute(self.context)
 
     def clear(self, *, retries: int | None = None) -> None:

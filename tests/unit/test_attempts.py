@@ -155,7 +155,7 @@ class Attempts(RuleBasedStateMachine):
         if not self.task.has_store:
             # Nothing tells a running build of the deleted run from one of the new run.
             self.end("FINISHED")
-        self.task.world.clock.go_on(60)
+        self.task.world.clock.advance(60)
         self.task.recreate()
         self.past |= set(self.server.ids)
         self.current, self.was_cleared, self.has_succeeded, self.is_unreported = None, False, False, False
