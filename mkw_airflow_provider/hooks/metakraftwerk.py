@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +34,7 @@ from mkw_airflow_provider.client.flows.start import create as create_build
 from mkw_airflow_provider.client.flows.wait import read_build, wait
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
-from mkw_airflow_provider.client.validation import whole_number
+from mkw_airflow_provider.client.validation import optional_seconds, seconds, whole_number
 from mkw_airflow_provider.exceptions import MetaKraftwerkError, QueryError
 from mkw_airflow_provider.hooks.cached import cached_property
 from mkw_airflow_provider.hooks.connection import mask, settings_of, user_agent
@@ -216,7 +217,9 @@ class MetaKraftwerkHook(BaseHook):
             return self.settings.project, None
         return project, project_id
 
-    def wait_for_build(self, build_id: int, *, poll_interval: float = 30.0, timeout: float | None = None) -> Build:
+    def wait_for_build(
+        self, build_id: int, *, poll_interval: float | timedelta = 30.0, timeout: float | timedelta | None = None
+    ) -> Build:
         """Wait until a build is FINISHED.
 
         :param poll_interval: the longest pause between two polls, in seconds.
@@ -225,8 +228,9 @@ class MetaKraftwerkHook(BaseHook):
         :raises BuildCanceledError: if it was CANCELED.
         :raises BuildTimeoutError: if the time is over; the build is still running.
         """
-        deadline = None if timeout is None else time.time() + timeout
-        result = self.run(wait(self.session, build_id, poll_interval=poll_interval, deadline=deadline))
+        pause, limit = seconds("poll_interval", poll_interval), optional_seconds("timeout", timeout)
+        deadline = None if limit is None else time.time() + limit
+        result = self.run(wait(self.session, build_id, poll_interval=pause, deadline=deadline))
         return self._with_names(result.require_ended().require_finished())
 
     def find_downloads(

@@ -10,15 +10,19 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
 from mkw_airflow_provider.client.validation import (
     at_most_one,
+    choice,
+    fixed_flag,
     flag,
     instance_list,
+    optional_description,
     optional_number,
+    optional_seconds,
     optional_text,
     release_mapping,
     seconds,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError, NotFoundError
+from mkw_airflow_provider.exceptions import BuildTimeoutError, NotFoundError
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
@@ -72,6 +76,7 @@ class StartBuildOperator(BuildWaitOperator):
         "releases",
         "description",
         "restore",
+        "wait_for_completion",
         "metakraftwerk_conn_id",
     )
     template_fields_renderers = {"instances": "json", "releases": "json"}  # noqa: RUF012  # Airflow declares it so
@@ -86,7 +91,7 @@ class StartBuildOperator(BuildWaitOperator):
         releases: Mapping[str, str] | str | XComArg | None = None,
         description: str | XComArg | None = None,
         restore: bool | str | XComArg = False,
-        wait_for_completion: bool = False,
+        wait_for_completion: bool | str | XComArg = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float | timedelta = 30.0,
         timeout: float | timedelta | None = None,
@@ -103,11 +108,11 @@ class StartBuildOperator(BuildWaitOperator):
         self.description = description
         self.restore = restore
         self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
+        self.deferrable = fixed_flag("deferrable", deferrable)
         self.poll_interval = seconds("poll_interval", poll_interval)
-        self.timeout = None if timeout is None else seconds("timeout", timeout)
-        self.reattach = reattach
-        self.on_clear = on_clear
+        self.timeout = optional_seconds("timeout", timeout)
+        self.reattach = fixed_flag("reattach", reattach)
+        self.on_clear = choice("on_clear", on_clear, ON_CLEAR)
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
         at_most_one(project=project, project_id=project_id)
@@ -115,9 +120,8 @@ class StartBuildOperator(BuildWaitOperator):
         check_literal(optional_number, project_id=project_id)
         check_literal(lambda _, value: instance_list(value), instances=instances)
         check_literal(lambda _, value: release_mapping(value), releases=releases)
-        check_literal(flag, restore=restore)
-        if on_clear not in ON_CLEAR:
-            raise ConfigurationError(f"`on_clear` must be one of {', '.join(ON_CLEAR)}, not {on_clear!r}")
+        check_literal(optional_description, description=description)
+        check_literal(flag, restore=restore, wait_for_completion=wait_for_completion)
 
     @property
     def wait_timeout(self) -> float | None:
@@ -135,6 +139,8 @@ class StartBuildOperator(BuildWaitOperator):
         :return: the build's id.
         """
         with self.final_errors():
+            # Before the build is started: what it rendered to may be wrong.
+            waits = flag("wait_for_completion", self.wait_for_completion)
             created = self._start(context)
         build_id = created.build.id
         # From here on `on_kill` says that the build is running.
@@ -142,7 +148,7 @@ class StartBuildOperator(BuildWaitOperator):
         self._push(context, build_id=build_id, return_value=build_id, warnings=created.warnings)
         for warning in created.warnings:
             self.log.warning("MetaKraftwerk warns: %s", warning)
-        if not self.wait_for_completion:
+        if not waits:
             self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
             return self._done(context, build_id)
         return self._done(context, self.wait_for(build_id, context, own=True))
@@ -178,6 +184,7 @@ class StartBuildOperator(BuildWaitOperator):
     def _request(self) -> BuildRequest:
         from mkw_airflow_provider.client.flows.start import BuildRequest
 
+        self.require_rendered(instances=self.instances)
         project, project_id = self.hook.project_or_default(
             optional_text("project", self.project), optional_number("project_id", self.project_id)
         )
@@ -186,7 +193,7 @@ class StartBuildOperator(BuildWaitOperator):
             project_id,
             instances=instance_list(self.instances),
             releases=release_mapping(self.releases),
-            description=None if self.description is None else str(self.description),
+            description=optional_description("description", self.description),
             restore=flag("restore", self.restore),
         )
 

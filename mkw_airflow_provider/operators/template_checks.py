@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mkw_airflow_provider.client.validation import is_operator
+
 
 def is_literal(value: Any) -> bool:
     """Whether a value is the same when the DAG is read as when the task runs."""
@@ -14,7 +16,8 @@ def is_literal(value: Any) -> bool:
         return all(is_literal(item) for pair in value.items() for item in pair)
     if isinstance(value, (list, tuple)):
         return all(map(is_literal, value))
-    return isinstance(value, (int, float, bool))
+    # An operator is always a mistake: what is meant is its result.
+    return value is None or isinstance(value, (int, float, bool)) or is_operator(value)
 
 
 def check_literal(check: Callable[[str, Any], Any], **values: Any) -> None:
