@@ -18,6 +18,7 @@ from mkw_airflow_provider.exceptions import (
     MetaKraftwerkError,
     NotAuthenticatedError,
     NotFoundError,
+    SelectionError,
     is_final,
 )
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 #: What to fix, by error.
 _CURES: tuple[tuple[type[MetaKraftwerkError], str], ...] = (
     (ConfigurationError, "Fix the arguments of the task or its connection"),
+    (SelectionError, "Fix the selector in `instances`"),
     (NotAuthenticatedError, "Fix the login, password or token of connection {connection!r}"),
     (ForbiddenError, "Grant the user of connection {connection!r} this permission in MetaKraftwerk"),
     (NotFoundError, "Fix the id or the name that was asked for, or create what is missing in MetaKraftwerk"),
