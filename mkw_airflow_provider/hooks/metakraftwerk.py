@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +22,7 @@ from mkw_airflow_provider.client.flows.start import create as create_build
 from mkw_airflow_provider.client.flows.wait import look, wait
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
-from mkw_airflow_provider.client.validation import whole_number
+from mkw_airflow_provider.client.validation import optional_seconds, seconds, whole_number
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
 from mkw_airflow_provider.hooks.cached import cached_property
 from mkw_airflow_provider.hooks.connection import mask, settings_of, user_agent
@@ -81,7 +82,7 @@ class MetaKraftwerkHook(BaseHook):
 
         :raises ConfigurationError: with every missing or malformed field in one message.
         """
-        settings = settings_of(self.get_connection(self.metakraftwerk_conn_id))
+        settings = self._read_connection()
         for secret in settings.secrets:
             mask(secret)
         return settings
@@ -89,7 +90,12 @@ class MetaKraftwerkHook(BaseHook):
     @cached_property
     def session(self) -> ApiSession:
         """What the flows of this connection share."""
-        return ApiSession(self.settings, token_cache_for(self.settings), log=self.log)
+        return ApiSession(
+            self.settings, token_cache_for(self.settings), log=self.log, reload_settings=self._read_connection
+        )
+
+    def _read_connection(self) -> Settings:
+        return settings_of(self.get_connection(self.metakraftwerk_conn_id))
 
     def get_conn(self) -> Client:
         """Return the client that runs this hook's flows."""
@@ -178,7 +184,9 @@ class MetaKraftwerkHook(BaseHook):
             return self.settings.project, None
         return project, project_id
 
-    def wait_for_build(self, build_id: int, *, poll_interval: float = 30.0, timeout: float | None = None) -> Build:
+    def wait_for_build(
+        self, build_id: int, *, poll_interval: float | timedelta = 30.0, timeout: float | timedelta | None = None
+    ) -> Build:
         """Look at a build until it is FINISHED.
 
         :param poll_interval: the longest pause between two looks, in seconds.
@@ -187,6 +195,7 @@ class MetaKraftwerkHook(BaseHook):
         :raises BuildCanceledError: if it was CANCELED.
         :raises BuildTimeoutError: if the time is over; the build goes on.
         """
+        poll_interval, timeout = seconds("poll_interval", poll_interval), optional_seconds("timeout", timeout)
         deadline = None if timeout is None else time.time() + timeout
         build = self.run(wait(self.session, build_id, poll_interval=poll_interval, deadline=deadline))
         return self._with_names(build.require_finished())
@@ -292,6 +301,7 @@ class MetaKraftwerkHook(BaseHook):
             session = ApiSession(patience, TokenCache(), log=self.log)
             projects = self.run(session.request(find_projects()))
         except MetaKraftwerkError as error:
-            return False, str(error)
+            # Airflow tests a connection under an id that it makes up.
+            return False, str(error).replace(f"connection {self.metakraftwerk_conn_id!r}", "the connection")
         names = ", ".join(sorted(str(project.name) for project in projects)[:10])
         return True, f"Logged in at {self.settings.base_url}; {len(projects)} projects are visible: {names}"

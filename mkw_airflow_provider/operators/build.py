@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
 from mkw_airflow_provider.client.validation import (
     at_most_one,
+    boolean,
     flag,
     instance_list,
+    is_given,
     optional_number,
+    optional_seconds,
     optional_text,
     release_mapping,
+    seconds,
     whole_number,
 )
 from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_wait import BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
-from mkw_airflow_provider.operators.template_checks import check_literal
+from mkw_airflow_provider.operators.template_checks import check_literal, check_required
 from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.version_compat import TaskStateStore
 
@@ -69,6 +74,7 @@ class StartBuildOperator(BuildWaitOperator):
         "releases",
         "description",
         "restore",
+        "wait_for_completion",
         "metakraftwerk_conn_id",
     )
     template_fields_renderers = {"instances": "json", "releases": "json"}  # noqa: RUF012  # Airflow declares it so
@@ -84,10 +90,10 @@ class StartBuildOperator(BuildWaitOperator):
         releases: Mapping[str, str] | str | XComArg | None = None,
         description: str | XComArg | None = None,
         restore: bool | str | XComArg = False,
-        wait_for_completion: bool = False,
+        wait_for_completion: bool | str | XComArg = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = 30.0,
-        timeout: float | None = None,
+        poll_interval: float | timedelta = 30.0,
+        timeout: float | timedelta | None = None,
         reattach: bool = True,
         on_clear: Literal["adopt_running", "rebuild"] = "adopt_running",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
@@ -101,10 +107,10 @@ class StartBuildOperator(BuildWaitOperator):
         self.description = description
         self.restore = restore
         self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout = timeout
-        self.reattach = reattach
+        self.deferrable = boolean("deferrable", deferrable)
+        self.poll_interval = seconds("poll_interval", poll_interval)
+        self.timeout = optional_seconds("timeout", timeout)
+        self.reattach = boolean("reattach", reattach)
         self.on_clear = on_clear
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
@@ -116,10 +122,8 @@ class StartBuildOperator(BuildWaitOperator):
         check_literal(flag, restore=restore)
         if on_clear not in ON_CLEAR:
             raise ConfigurationError(f"`on_clear` must be one of {', '.join(ON_CLEAR)}, not {on_clear!r}")
-        if poll_interval <= 0:
-            raise ConfigurationError(f"`poll_interval` must be above 0 seconds, not {poll_interval!r}")
-        if timeout is not None and timeout < 0:
-            raise ConfigurationError(f"`timeout` must not be below 0 seconds, it is {timeout!r}")
+        check_literal(flag, wait_for_completion=wait_for_completion)
+        check_required(instances=instances)
 
     @property
     def wait_timeout(self) -> float | None:
@@ -145,7 +149,7 @@ class StartBuildOperator(BuildWaitOperator):
         self._push(context, build_id=build_id, return_value=build_id, warnings=created.warnings)
         for warning in created.warnings:
             self.log.warning("MetaKraftwerk warns: %s", warning)
-        if not self.wait_for_completion:
+        if not flag("wait_for_completion", self.wait_for_completion):
             self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
             return self._done(context, build_id)
         return self._done(context, self.wait_for(build_id, self.limit(context)))
@@ -185,7 +189,7 @@ class StartBuildOperator(BuildWaitOperator):
             project_id,
             instances=instance_list(self.instances),
             releases=release_mapping(self.releases),
-            description=None if self.description is None else str(self.description),
+            description=None if not is_given(self.description) else str(self.description),
             restore=flag("restore", self.restore),
         )
 

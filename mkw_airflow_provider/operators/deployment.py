@@ -18,7 +18,7 @@ from mkw_airflow_provider.client.validation import (
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, ConfigurationError, DeploymentFailedError
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
-from mkw_airflow_provider.operators.template_checks import check_literal, is_literal
+from mkw_airflow_provider.operators.template_checks import check_literal, check_required, is_literal
 from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.version_compat import TaskStateStore
 
@@ -111,6 +111,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         exactly_one(deployment=deployment, deployment_id=deployment_id)
         at_most_one(agent=agent, agent_id=agent_id, agent_group=agent_group, agent_group_id=agent_group_id)
         check_literal(optional_text, pattern=pattern, deployment=deployment, agent=agent, agent_group=agent_group)
+        check_required(build_id=build_id)
         check_literal(whole_number, build_id=build_id)
         check_literal(
             optional_number,

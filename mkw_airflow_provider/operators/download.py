@@ -16,7 +16,7 @@ from mkw_airflow_provider.client.validation import (
 )
 from mkw_airflow_provider.exceptions import BuildError, ConfigurationError, DownloadError, NoFilesError
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
-from mkw_airflow_provider.operators.template_checks import check_literal
+from mkw_airflow_provider.operators.template_checks import check_literal, check_required
 from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
         self._stop: StopSignal | None = None
 
+        check_required(build_id=build_id)
         check_literal(whole_number, build_id=build_id)
         if not str(self.destination).startswith("~"):
             # Only the worker knows its users' home folders.

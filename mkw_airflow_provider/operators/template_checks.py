@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mkw_airflow_provider.exceptions import ConfigurationError
+
 
 def is_literal(value: Any) -> bool:
     """Whether a value is the same when the DAG is read as when the task runs."""
@@ -25,3 +27,13 @@ def check_literal(check: Callable[[str, Any], Any], **values: Any) -> None:
     for name, value in values.items():
         if is_literal(value):
             check(name, value)
+
+
+def check_required(**values: Any) -> None:
+    """Check that required arguments are not None when the DAG is parsed.
+
+    :raises ConfigurationError: naming the argument.
+    """
+    for name, value in values.items():
+        if value is None:
+            raise ConfigurationError(f"`{name}` is required, but it is None")

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.connection import get_async_connection
 from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.client.flows.polling import FLOOR
 from mkw_airflow_provider.client.flows.wait import PollHistory, wait
+from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.token_cache import token_cache_for
 from mkw_airflow_provider.client.transports.aio import shared_client
 from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError
@@ -32,7 +33,11 @@ async def watch(trigger: Any) -> dict[str, Any]:
         settings = settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
         for secret in settings.secrets:
             await mask_in_triggerer(secret)
-        session = ApiSession(settings, token_cache_for(settings), log=trigger.log)
+
+        async def read_connection() -> Settings:
+            return settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
+
+        session = ApiSession(settings, token_cache_for(settings), log=trigger.log, reload_settings=read_connection)
         first_pause = SPREAD * session.random()
         if trigger.has_looked:
             first_pause = min(FIRST_LOOK * FLOOR, trigger.poll_interval) * (1 + 0.5 * session.random())

@@ -34,25 +34,35 @@ def _make(kind: Any, **arguments: Any) -> Any:
 
 
 AT_PARSE_TIME: list[tuple[Any, dict[str, Any], str]] = [
-    (StartBuildOperator, {"project_id": 402}, "`project` and `project_id` exclude each other; give one of them"),
-    (StartBuildOperator, {"project": " "}, "`project` must be a non-empty text, not ' '"),
+    (StartBuildOperator, {"project_id": 402}, "`project` and `project_id` are mutually exclusive; give one of them"),
     (StartBuildOperator, {"project": None, "project_id": "abc"}, "`project_id` must be a number, not 'abc'"),
     (StartBuildOperator, {"instances": []}, "`instances` must be a list with at least one instance, not []"),
     (StartBuildOperator, {"instances": [{"id": 1, "name": "A"}]}, "`instances[0]` must have either `id`, or"),
     (StartBuildOperator, {"instances": [AIRPLANE, {"pattern": "P"}]}, "`instances[1]` must have either `id`, or"),
     (StartBuildOperator, {"instances": [{"id": "x"}]}, "`instances[0]['id']` must be a number, not 'x'"),
     (StartBuildOperator, {"instances": "AIRPLANE"}, "`instances` is text, but not JSON: 'AIRPLANE'"),
-    (StartBuildOperator, {"releases": ["R1"]}, "`releases` must map release groups to releases, not ['R1']"),
+    (
+        StartBuildOperator,
+        {"releases": ["R1"]},
+        "`releases` must be a mapping of release groups to releases, not ['R1']",
+    ),
     (StartBuildOperator, {"restore": "perhaps"}, "`restore` must be true or false, not 'perhaps'"),
-    (StartBuildOperator, {"poll_interval": 0}, "`poll_interval` must be above 0 seconds, not 0"),
-    (StartBuildOperator, {"timeout": -1}, "`timeout` must not be below 0 seconds, it is -1"),
+    (
+        StartBuildOperator,
+        {"poll_interval": 0},
+        "`poll_interval` must be a number of seconds above 0, or a timedelta, not 0",
+    ),
+    (StartBuildOperator, {"timeout": -1}, "`timeout` must be a number of seconds above 0, or a timedelta, not -1"),
     (BuildDeploymentOperator, {"pattern_id": 8}, "exactly one of `pattern` or `pattern_id` is needed; given are"),
     (BuildDeploymentOperator, {"pattern": None}, "exactly one of `pattern` or `pattern_id` is needed; none is given"),
     (BuildDeploymentOperator, {"deployment_id": 8}, "exactly one of `deployment` or `deployment_id` is needed"),
     (BuildDeploymentOperator, {"deployment": None}, "exactly one of `deployment` or `deployment_id` is needed"),
-    (BuildDeploymentOperator, {"agent": "a", "agent_group": "g"}, "`agent` and `agent_group` exclude each other"),
-    (BuildDeploymentOperator, {"agent_id": 1, "agent_group_id": 1}, "`agent_id` and `agent_group_id` exclude"),
-    (BuildDeploymentOperator, {"agent": ""}, "`agent` must be a non-empty text, not ''"),
+    (BuildDeploymentOperator, {"agent": "a", "agent_group": "g"}, "`agent` and `agent_group` are mutually exclusive"),
+    (
+        BuildDeploymentOperator,
+        {"agent_id": 1, "agent_group_id": 1},
+        "`agent_id` and `agent_group_id` are mutually exclusive",
+    ),
     (BuildDeploymentOperator, {"if_deployed": "maybe"}, "`if_deployed` must be one of skip, deploy, fail, not 'maybe'"),
     (BuildDeploymentOperator, {"build_id": "abc"}, "`build_id` must be a number, not 'abc'"),
     (DownloadBuildOperator, {"build_id": "abc"}, "`build_id` must be a number, not 'abc'"),
@@ -112,7 +122,7 @@ def test_results_of_other_tasks_are_accepted_and_make_them_upstream(kind: Any) -
 def test_contradictions_are_seen_through_templates_and_results() -> None:
     with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
         first = StartBuildOperator(**{**START, "task_id": "first"})
-        with pytest.raises(ConfigurationError, match="`project` and `project_id` exclude each other"):
+        with pytest.raises(ConfigurationError, match="`project` and `project_id` are mutually exclusive"):
             _make(StartBuildOperator, project="{{ params.p }}", project_id=first.output)
         with pytest.raises(ConfigurationError, match="`pattern` and `pattern_id`"):
             _make(BuildDeploymentOperator, pattern="{{ params.p }}", pattern_id=first.output)
@@ -168,7 +178,7 @@ class TestWhenTheTaskRuns:
             ("instances", json.dumps([{"pattern": "P"}]), "`instances[0]` must have either `id`, or"),
             ("releases", "DWH_GROUP=R1", "`releases` is text, but not JSON"),
             ("restore", "", "`restore` must be true or false, not ''"),
-            ("project", "", "`project` must be a non-empty text, not ''"),
+            ("project", "", "exactly one of `project` or `project_id` is needed"),
         ],
     )
     def test_rendered_arguments_of_a_start_fail_before_the_request(
@@ -176,7 +186,7 @@ class TestWhenTheTaskRuns:
     ) -> None:
         task = _make(StartBuildOperator)
         setattr(task, field, value)
-        with pytest.raises(ConfigurationError) as raised:
+        with pytest.raises(REFUSED) as raised:
             task.execute({})
         assert words in str(raised.value)
         assert emulator.requests() == []
@@ -184,9 +194,9 @@ class TestWhenTheTaskRuns:
     @pytest.mark.parametrize(
         ("field", "value", "words"),
         [
-            ("pattern", "", "`pattern` must be a non-empty text, not ''"),
-            ("pattern", None, "exactly one of `pattern` or `pattern_id` is needed; none is given"),
-            ("deployment_id", "7", "exactly one of `deployment` or `deployment_id` is needed; given are"),
+            ("pattern", "", "xactly one of `pattern` or `pattern_id` is needed; none is given"),
+            ("pattern", None, "xactly one of `pattern` or `pattern_id` is needed; none is given"),
+            ("deployment_id", "7", "xactly one of `deployment` or `deployment_id` is needed; given are"),
             ("agent_id", "seven", "`agent_id` must be a number, not 'seven'"),
             ("if_deployed", "perhaps", "`if_deployed` must be one of skip, deploy, fail, not 'perhaps'"),
         ],
@@ -196,7 +206,7 @@ class TestWhenTheTaskRuns:
     ) -> None:
         task = _make(BuildDeploymentOperator)
         setattr(task, field, value)
-        with pytest.raises(ConfigurationError) as raised:
+        with pytest.raises(REFUSED) as raised:
             task.execute({})
         assert words in str(raised.value)
         assert emulator.requests() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -13,12 +14,17 @@ from hypothesis import strategies as st
 
 from mkw_airflow_provider.client.validation import (
     at_most_one,
+    boolean,
     exactly_one,
     flag,
     instance_list,
+    is_given,
+    name_list,
+    optional_flag,
     optional_number,
     optional_text,
     release_mapping,
+    seconds,
     whole_number,
 )
 from mkw_airflow_provider.exceptions import ConfigurationError
@@ -49,7 +55,7 @@ def test_at_most_one_takes_none_or_one():
 
 
 def test_at_most_one_names_what_excludes_each_other():
-    with refused("^`agent` and `agent_group` exclude each other; give one of them$"):
+    with refused("^`agent` and `agent_group` are mutually exclusive; give one of them$"):
         at_most_one(agent="A", agent_id=None, agent_group="G")
 
 
@@ -85,8 +91,9 @@ def test_ids_are_numbers_or_text_of_digits(value, number):
 def test_nothing_else_is_an_id(value):
     with refused("^`build_id` must be a number, not "):
         whole_number("build_id", value)
-    with refused("^`build_id` must be a number, not "):
-        optional_number("build_id", value)
+    if is_given(value):
+        with refused("^`build_id` must be a number, not "):
+            optional_number("build_id", value)
 
 
 def test_none_is_an_id_only_where_it_is_optional():
@@ -106,10 +113,64 @@ def test_a_name_is_taken_as_it_is(value):
     assert optional_text("project", value) == value
 
 
-@pytest.mark.parametrize("value", ["", "  ", "\n", 402, True, ["A"], b"A"])
-def test_a_name_is_a_text_that_is_not_empty(value):
-    with refused("^`project` must be a non-empty text, not "):
+@pytest.mark.parametrize("value", [402, True, ["A"], b"A"])
+def test_a_name_is_a_text(value):
+    with refused("^`project` must be a text, not "):
         optional_text("project", value)
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", "\n", "None", " None "])
+def test_what_renders_to_nothing_is_not_given(value):
+    assert optional_text("project", value) is None
+    assert optional_number("project_id", value) is None
+    assert optional_flag("closed", value) is None
+    assert name_list("patterns", value) is None
+    assert release_mapping(value) is None
+    exactly_one(project=value, project_id=1)
+    with refused("none is given"):
+        exactly_one(project=value)
+
+
+class Index:
+    """A number of another library, as numpy's are."""
+
+    def __index__(self):
+        return 5139
+
+
+def test_an_id_is_whatever_python_takes_as_an_index():
+    assert whole_number("build_id", Index()) == 5139
+    assert instance_list([{"id": Index()}]) == [{"id": 5139}]
+
+
+class Operator:
+    task_id, output = "start", "its result"
+
+
+@pytest.mark.parametrize(
+    ("check", "cure"),
+    [
+        (lambda: whole_number("build_id", Operator()), r"give the operator's `\.output`"),
+        (lambda: instance_list([1001]), r'write \{"id": 1001\}'),
+        (lambda: instance_list("[{'id': 1001}]"), r"\| tojson"),
+        (lambda: name_list("patterns", "['A']"), r"\| tojson"),
+        (lambda: boolean("deferrable", "False"), "no template field"),
+    ],
+)
+def test_a_message_names_the_cure(check, cure):
+    with refused(cure):
+        check()
+
+
+@pytest.mark.parametrize(("value", "number"), [(1, 1.0), (0.5, 0.5), (timedelta(minutes=2), 120.0)])
+def test_seconds_are_a_number_or_a_timedelta(value, number):
+    assert seconds("timeout", value) == number
+
+
+@pytest.mark.parametrize("value", [0, -1, True, "7200", None, float("nan"), float("inf"), timedelta(0), [1]])
+def test_nothing_else_is_seconds(value):
+    with refused("^`timeout` must be a number of seconds above 0, or a timedelta, not "):
+        seconds("timeout", value)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +210,7 @@ def test_instances_come_by_id_or_by_names_as_a_list_or_its_json(value, instances
         ({"id": 1}, "`instances` must be a list with at least one instance"),
         (7, "`instances` must be a list with at least one instance"),
         ("AIRPLANE", "`instances` is text, but not JSON: 'AIRPLANE'"),
-        ("", "`instances` is text, but not JSON"),
+        ("", "`instances` must be a list with at least one instance"),
         ("[" * 100_000, "`instances` is text, but not JSON"),
         ([{"id": 1}, 2], r"`instances\[1\]` must be a mapping, not 2"),
         (b"ab", r"`instances\[0\]` must be a mapping"),
@@ -185,7 +246,7 @@ def test_releases_map_groups_to_releases(value, releases):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (["R1"], "`releases` must map release groups to releases, not "),
+        (["R1"], "`releases` must be a mapping of release groups to releases, not "),
         ("R1", "`releases` is text, but not JSON: 'R1'"),
         ({"DWH_GROUP": None}, r"`releases\['DWH_GROUP'\]` must be a non-empty text, not None"),
         ({"DWH_GROUP": ""}, r"`releases\['DWH_GROUP'\]` must be a non-empty text, not ''"),

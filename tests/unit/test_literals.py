@@ -52,8 +52,8 @@ def test_a_literal_is_checked_when_the_dag_is_read():
 
 
 def test_each_named_value_is_checked_by_itself():
-    with pytest.raises(ConfigurationError, match="`deployment` must be a non-empty text, not ''"):
-        check_literal(optional_text, pattern="{{ x }}", deployment="", agent=None)
+    with pytest.raises(ConfigurationError, match="`deployment` must be a text, not 5"):
+        check_literal(optional_text, pattern="{{ x }}", deployment=5, agent=None)
 
 
 @pytest.mark.parametrize("value", ["{{ ti.xcom_pull('start') }}", OutputOfATask(), None, "5139", 5139])
