@@ -17,6 +17,7 @@
     │   ├── BuildFailedError        FAILED
     │   └── BuildCanceledError      CANCELED: somebody stopped it in the web application
     ├── BuildTimeoutError           the waiting ended, the build did not
+    ├── WaitInterruptedError        the triggerer lost the wait; the message says how the build is
     ├── BuildStartUncertainError    the answer to POST /builds was lost and no build can be found
     ├── SelectionError              a selector names what does not exist, or matches too much or nothing
     ├── QueryError                  a statement on the metadata failed
@@ -65,6 +66,7 @@ __all__ = [
     "RateLimitedError",
     "SelectionError",
     "ServerError",
+    "WaitInterruptedError",
     "api_error",
 ]
 
@@ -231,6 +233,10 @@ class BuildTimeoutError(MetaKraftwerkError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class WaitInterruptedError(MetaKraftwerkError):
+    """The wait ended for a reason that has nothing to do with the build, such as a trigger that could not be loaded."""
 
 
 class BuildStartUncertainError(MetaKraftwerkError):

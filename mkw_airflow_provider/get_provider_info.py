@@ -59,6 +59,16 @@ def _modules(kind: str, *names: str) -> list[dict[str, Any]]:
     return [{"integration-name": "MetaKraftwerk", "python-modules": modules}]
 
 
+def _option(description: str) -> dict[str, Any]:
+    return {
+        "description": f"{description} Airflow 3.3 and later; an argument of the sensor takes precedence.",
+        "version_added": "0.2.0",
+        "type": "boolean",
+        "example": None,
+        "default": "False",
+    }
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's description, as ``airflow/provider_info.schema.json`` wants it."""
     from mkw_airflow_provider import __version__
@@ -79,6 +89,15 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules("operators", "build", "deployment"),
         "sensors": _modules("sensors", "build"),
         "triggers": _modules("triggers", "build"),
+        "config": {
+            "metakraftwerk": {
+                "description": "Options of the MetaKraftwerk provider.",
+                "options": {
+                    "start_from_trigger": _option("Start deferrable sensors in the triggerer, without a worker."),
+                    "end_from_trigger": _option("End deferrable sensors in the triggerer, without a worker."),
+                },
+            }
+        },
         "asset-uris": [
             {
                 "schemes": ["metakraftwerk"],

@@ -18,12 +18,11 @@ from dev.benchmarks.clients.probes import percentile
 from dev.benchmarks.harness import Plan, Table, Target, progress
 from mkw_airflow_provider.client.api.authentication import Token
 from mkw_airflow_provider.client.flows import ApiSession, Sleep
-from mkw_airflow_provider.client.flows.polling import FLOOR
 from mkw_airflow_provider.client.flows.wait import wait
 from mkw_airflow_provider.client.request import Response
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.token_cache import TokenCache
-from mkw_airflow_provider.triggers.watch import FIRST_LOOK
+from mkw_airflow_provider.triggers.watch import FIRST_POLL, SPREAD
 
 #: Epoch seconds at which every simulated build starts.
 START = 1_775_116_800.0
@@ -105,7 +104,7 @@ def ours(build: SimulatedBuild, chance: random.Random, poll_interval: float = PO
     )
     # As in Airflow: the task polls once, then the trigger pauses before its first poll.
     polls = [0.0]
-    first = min(FIRST_LOOK * FLOOR, poll_interval) * (1 + 0.5 * chance.random())
+    first = min(FIRST_POLL, poll_interval) + SPREAD * chance.random()
     flow = wait(session, 1, poll_interval=poll_interval, first_pause=first)
     outcome: Any = None
     while True:

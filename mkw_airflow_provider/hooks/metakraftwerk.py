@@ -11,21 +11,35 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from mkw_airflow_provider.client.api import build_deployments as deployments
-from mkw_airflow_provider.client.api import builds, downloads
+from mkw_airflow_provider.client.api import (
+    agents,
+    build_deployments,
+    builds,
+    deployments,
+    downloads,
+    instance_folders,
+    instances,
+    metadata,
+    patterns,
+    projects,
+    releases,
+)
 from mkw_airflow_provider.client.api.build_deployments import BuildDeployment
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild
 from mkw_airflow_provider.client.api.downloads import Download, DownloadedFile
+from mkw_airflow_provider.client.api.metadata import QueryResult
 from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.start import BuildRequest
 from mkw_airflow_provider.client.flows.start import create as create_build
-from mkw_airflow_provider.client.flows.wait import look, wait
+from mkw_airflow_provider.client.flows.wait import read_build, wait
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
 from mkw_airflow_provider.client.validation import optional_seconds, seconds, whole_number
-from mkw_airflow_provider.exceptions import MetaKraftwerkError
+from mkw_airflow_provider.exceptions import MetaKraftwerkError, QueryError
 from mkw_airflow_provider.hooks.cached import cached_property
 from mkw_airflow_provider.hooks.connection import mask, settings_of, user_agent
+from mkw_airflow_provider.hooks.endpoint import endpoint
+from mkw_airflow_provider.selection import InstanceSelector, Selection
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.transports.sync import Client
@@ -44,10 +58,11 @@ T = TypeVar("T")
 
 
 class MetaKraftwerkHook(BaseHook):
-    """Talks to MetaKraftwerk over one connection: login, retry, time-outs.
+    """Sends requests to MetaKraftwerk over one connection: login, retry, timeouts.
 
-    Every method raises :class:`~mkw_airflow_provider.exceptions.ApiError` with the server's own words if it says no,
-    and :class:`~mkw_airflow_provider.exceptions.ConnectionFailedError` if it is not heard for ``outage_tolerance``.
+    Every method raises :class:`~mkw_airflow_provider.exceptions.ApiError` with the server's message for an error
+    response, and :class:`~mkw_airflow_provider.exceptions.ConnectionFailedError` if there is no response within
+    ``outage_tolerance``.
 
     :param metakraftwerk_conn_id: id of the Airflow connection.
     """
@@ -112,39 +127,62 @@ class MetaKraftwerkHook(BaseHook):
         """Run a flow of :mod:`mkw_airflow_provider.client.flows` to its end."""
         return self.get_conn().run(flow)
 
-    def find_builds(
+    find_builds = endpoint(builds.find_builds)
+    find_build_deployments = endpoint(build_deployments.find_build_deployments)
+    get_build_deployment = endpoint(build_deployments.get_build_deployment)
+    find_projects = endpoint(projects.find_projects)
+    find_patterns = endpoint(patterns.find_patterns)
+    find_releases = endpoint(releases.find_releases)
+    find_release_groups = endpoint(releases.find_release_groups)
+    find_deployments = endpoint(deployments.find_deployments)
+    find_agents = endpoint(agents.find_agents)
+    find_agent_groups = endpoint(agents.find_agent_groups)
+    find_instance_folders = endpoint(instance_folders.find_instance_folders, default_project=True)
+    find_instances = endpoint(instances.find_instances, default_project=True)
+    find_deliveries = endpoint(metadata.find_deliveries, default_project=True)
+
+    def query_metadata(
+        self, statement: str, *, project: str | None = None, project_id: int | None = None
+    ) -> QueryResult:
+        """Run one SQL statement on a project's metadata (``POST /metadata``). It may change data, so it is sent once.
+
+        :param project: name; without it and ``project_id`` the connection's.
+        :raises QueryError: if the statement failed, or if there was no response: whether it was run is unknown then.
+        """
+        # Here and not above: only a request that changes state needs it.
+        from mkw_airflow_provider.client.recovery import send_without_recovery
+
+        project, project_id = self.project_or_default(project, project_id)
+        request = metadata.query_metadata(statement, project=project, project_id=project_id)
+        return self.run(send_without_recovery(self.session, request, uncertain=QueryError))
+
+    def select_instances(
         self,
+        selector: InstanceSelector | Mapping[str, Any],
         *,
         project: str | None = None,
         project_id: int | None = None,
-        user: str | None = None,
-        user_id: int | None = None,
-        pattern: str | None = None,
-        pattern_id: int | None = None,
-        releases: Mapping[str, str] | None = None,
-    ) -> list[Build]:
-        """List builds (``GET /builds``). All filters are optional; name and id of the same thing exclude each other.
+    ) -> Selection:
+        """Find the instances that match a selector (``GET /patterns``, ``/instance_folders`` and ``/instances``).
 
-        :param user: name of the user who started the build.
-        :param releases: release group name to release name.
+        :param selector: a selector or its dict form.
+        :param project: name; without it and ``project_id`` the connection's.
+        :raises SelectionError: if it names a pattern or a folder that does not exist, or selects too many instances.
         """
-        request = builds.find_builds(
-            project=project,
-            project_id=project_id,
-            user=user,
-            user_id=user_id,
-            pattern=pattern,
-            pattern_id=pattern_id,
-            releases=releases,
-        )
-        return self.run(self.session.request(request))
+        # Here and not above: few tasks select.
+        from mkw_airflow_provider.client.flows.select import select
+
+        if isinstance(selector, Mapping):
+            selector = InstanceSelector.from_dict(selector)
+        project, project_id = self.project_or_default(project, project_id)
+        return self.run(select(self.session, selector, project=project, project_id=project_id))
 
     def get_build(self, build_id: int) -> Build:
         """Read one build (``GET /builds/:id``).
 
         :raises NotFoundError: if there is none.
         """
-        return self._with_names(self.run(look(self.session, build_id)))
+        return self._with_names(self.run(read_build(self.session, build_id)))
 
     def _with_names(self, build: Build) -> Build:
         """Remember what a build's files are called: else :meth:`download` would have to list all that there are."""
@@ -164,14 +202,14 @@ class MetaKraftwerkHook(BaseHook):
     ) -> CreatedBuild:
         """Start a build (``POST /builds``). Each one commits its instances, so it is never sent twice.
 
-        :param project: name; without it and ``project_id`` the connection's own.
+        :param project: name; without it and ``project_id`` the connection's.
         :param instances: each ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}``.
         :param releases: release group name to release name.
         :param description: free text, shown in the web application.
-        :param wait: answer only when the build has ended; after more than the read time-out, the answer is lost.
+        :param wait: respond only when the build has ended; a response that takes longer than ``read_timeout`` is lost.
         :param restore: restore deleted instances first.
         :raises ConfigurationError: for arguments that the API rules out; nothing is sent.
-        :raises BuildStartUncertainError: if the answer was lost: whether a build was started is unknown.
+        :raises BuildStartUncertainError: if the response was lost: whether a build was started is unknown.
         """
         order = BuildRequest(
             *self.project_or_default(project, project_id), instances, releases, description, wait, restore
@@ -187,18 +225,18 @@ class MetaKraftwerkHook(BaseHook):
     def wait_for_build(
         self, build_id: int, *, poll_interval: float | timedelta = 30.0, timeout: float | timedelta | None = None
     ) -> Build:
-        """Look at a build until it is FINISHED.
+        """Wait until a build is FINISHED.
 
-        :param poll_interval: the longest pause between two looks, in seconds.
+        :param poll_interval: the longest pause between two polls, in seconds.
         :param timeout: seconds to wait; None: as long as it takes.
         :raises BuildFailedError: if it ended FAILED.
         :raises BuildCanceledError: if it was CANCELED.
-        :raises BuildTimeoutError: if the time is over; the build goes on.
+        :raises BuildTimeoutError: if the time is over; the build is still running.
         """
         poll_interval, timeout = seconds("poll_interval", poll_interval), optional_seconds("timeout", timeout)
         deadline = None if timeout is None else time.time() + timeout
-        build = self.run(wait(self.session, build_id, poll_interval=poll_interval, deadline=deadline))
-        return self._with_names(build.require_finished())
+        result = self.run(wait(self.session, build_id, poll_interval=poll_interval, deadline=deadline))
+        return self._with_names(result.require_ended().require_finished())
 
     def find_downloads(
         self, *, build_id: int | None = None, pattern: str | None = None, pattern_id: int | None = None
@@ -234,32 +272,6 @@ class MetaKraftwerkHook(BaseHook):
         checksums = download_into(self.get_conn(), self.session, number, folder, name)
         return DownloadedFile(folder.shown(name), checksums.size, checksums.sha256)
 
-    def find_build_deployments(
-        self,
-        *,
-        build_id: int | None = None,
-        pattern: str | None = None,
-        pattern_id: int | None = None,
-        deployment: str | None = None,
-        deployment_id: int | None = None,
-    ) -> list[BuildDeployment]:
-        """List build deployments (``GET /build_deployments``). All filters are optional."""
-        request = deployments.find_build_deployments(
-            build_id=build_id,
-            pattern=pattern,
-            pattern_id=pattern_id,
-            deployment=deployment,
-            deployment_id=deployment_id,
-        )
-        return self.run(self.session.request(request))
-
-    def get_build_deployment(self, build_deployment_id: int) -> BuildDeployment:
-        """Read one build deployment (``GET /build_deployments/:id``).
-
-        :raises NotFoundError: if there is none.
-        """
-        return self.run(self.session.request(deployments.get_build_deployment(build_deployment_id)))
-
     def create_build_deployment(
         self,
         *,
@@ -279,7 +291,7 @@ class MetaKraftwerkHook(BaseHook):
         name an agent or a group; with none of those the server's default executes it.
 
         :raises ConfigurationError: for arguments that the API rules out; nothing is sent.
-        :raises DeploymentUncertainError: if the answer was lost: whether it was deployed is unknown.
+        :raises DeploymentUncertainError: if the response was lost: whether it was deployed is unknown.
         """
         from mkw_airflow_provider.client.flows.deploy import DeploymentRequest, create
 
@@ -289,19 +301,17 @@ class MetaKraftwerkHook(BaseHook):
         return self.run(create(self.session, order))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Log in anew and read the projects; behind the button of the connection form.
+        """Log in and read the projects; behind the button of the connection form.
 
         :return: whether it works, and a sentence for the user.
         """
-        from mkw_airflow_provider.client.api.projects import find_projects
-
         try:
-            # The button must answer while somebody looks at it, and must not be content with a token of before.
+            # Someone is waiting for the answer, and an older token would say nothing about the login.
             patience = replace(self.settings, outage_tolerance=0.0)
             session = ApiSession(patience, TokenCache(), log=self.log)
-            projects = self.run(session.request(find_projects()))
+            visible = self.run(session.request(projects.find_projects()))
         except MetaKraftwerkError as error:
             # Airflow tests a connection under an id that it makes up.
             return False, str(error).replace(f"connection {self.metakraftwerk_conn_id!r}", "the connection")
-        names = ", ".join(sorted(str(project.name) for project in projects)[:10])
-        return True, f"Logged in at {self.settings.base_url}; {len(projects)} projects are visible: {names}"
+        names = ", ".join(sorted(str(project.name) for project in visible)[:10])
+        return True, f"Logged in at {self.settings.base_url}; {len(visible)} projects are visible: {names}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
@@ -21,19 +21,20 @@ from mkw_airflow_provider.client.validation import (
     seconds,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError
+from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError, NotFoundError
 from mkw_airflow_provider.operators.attempt import Attempt
-from mkw_airflow_provider.operators.build_wait import BuildWaitOperator
+from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
 from mkw_airflow_provider.operators.template_checks import check_literal, check_required
 from mkw_airflow_provider.safe_values import safe_value
-from mkw_airflow_provider.version_compat import TaskStateStore
+from mkw_airflow_provider.version_compat import FAILED_DEFERRAL, TaskStateStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
-    from mkw_airflow_provider.client.api.builds import Build, CreatedBuild
+    from mkw_airflow_provider.client.api.builds import CreatedBuild
     from mkw_airflow_provider.client.flows.start import BuildRequest
+    from mkw_airflow_provider.client.flows.wait_result import WaitResult
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
 
@@ -56,7 +57,7 @@ class StartBuildOperator(BuildWaitOperator):
     :param restore: restore deleted instances first.
     :param wait_for_completion: wait until the build has ended, and fail if it is not FINISHED.
     :param deferrable: wait in the triggerer instead of in a worker.
-    :param poll_interval: the longest pause between two looks at the build, in seconds.
+    :param poll_interval: the longest pause between two polls of the build, in seconds.
     :param timeout: seconds to wait; None: as long as it takes.
     :param reattach: let a retry look for the build of an earlier attempt. Without it each attempt starts one, and the
         description has no marker.
@@ -78,7 +79,6 @@ class StartBuildOperator(BuildWaitOperator):
         "metakraftwerk_conn_id",
     )
     template_fields_renderers = {"instances": "json", "releases": "json"}  # noqa: RUF012  # Airflow declares it so
-    returns = "build_id"
     ui_color = "#e3f0fb"
 
     def __init__(
@@ -132,41 +132,44 @@ class StartBuildOperator(BuildWaitOperator):
 
     @property
     def longest_pause(self) -> float:
-        """The longest pause between two looks."""
+        """The longest pause between two polls, in seconds."""
         return self.poll_interval
-
-    def after_timeout(self, source: str) -> str:
-        """Return what a retry does."""
-        return "A retry goes on waiting for it." if self.reattach else "A retry starts another build."
 
     def execute(self, context: Any) -> int:
         """Start the build or adopt an earlier one; wait if asked to.
 
         :return: the build's id.
         """
-        created = self._start(context)
-        build_id = self._build_id = created.build.id
+        with self.final_errors():
+            created = self._start(context)
+        build_id = created.build.id
+        # From here on `on_kill` says that the build is running.
+        self._build_wait = BuildWait(self, build_id, None, own=True)
         self._push(context, build_id=build_id, return_value=build_id, warnings=created.warnings)
         for warning in created.warnings:
             self.log.warning("MetaKraftwerk warns: %s", warning)
         if not flag("wait_for_completion", self.wait_for_completion):
             self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
             return self._done(context, build_id)
-        return self._done(context, self.wait_for(build_id, self.limit(context)))
+        return self._done(context, self.wait_for(build_id, context, own=True))
 
-    def execute_complete(self, context: Any, event: dict[str, Any] | None = None, limited_by: str | None = None) -> int:
-        """Resume in a worker after the wait in the triggerer.
-
-        :return: the build's id.
-        """
-        return self._done(context, super().execute_complete(context, event, limited_by))
-
-    def trigger_timed_out(self, context: Any) -> int:
-        """Check the build once more after Airflow gave up the deferral.
+    def execute_complete(
+        self, context: Any, event: Any = None, limited_by: str | None = None, **of_other_versions: Any
+    ) -> int:
+        """Finish the task in a worker after the wait in the triggerer.
 
         :return: the build's id.
         """
-        return self._done(context, super().trigger_timed_out(context))
+        return self._done(context, super().execute_complete(context, event, limited_by, **of_other_versions))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> int:
+        """Resume after a deferral, also after one that Airflow failed.
+
+        :return: the build's id.
+        """
+        build_id: int = super().resume_execution(next_method, next_kwargs, context)
+        # After any other deferral `execute_complete` has recorded it.
+        return self._done(context, build_id) if next_method == FAILED_DEFERRAL else build_id
 
     def _start(self, context: Any) -> CreatedBuild:
         from mkw_airflow_provider.client.flows.start import create
@@ -210,24 +213,34 @@ class StartBuildOperator(BuildWaitOperator):
             for key, value in values.items():
                 task_instance.xcom_push(key=key, value=safe_value(value))
 
-    def concluded(self, build: Build) -> int:
-        """Return the build's id.
+    def _finish(self, result: WaitResult) -> int:
+        """Return the build's id, or raise what the end of the wait means.
 
-        :raises BuildFailedError: if it ended FAILED: a retry builds again.
-        :raises BuildCanceledError: if it was CANCELED, likewise.
+        :raises BuildFailedError: if the build ended FAILED; a retry builds again.
+        :raises BuildCanceledError: if it was CANCELED; likewise.
+        :raises BuildTimeoutError: if ``timeout`` is over; a retry waits on.
+        :raises AirflowTaskTimeout: if ``execution_timeout`` is over; likewise.
         """
-        self.log_end(build)
-        return build.require_finished().id
+        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed
 
-    def timed_out(self, error: BuildTimeoutError | AirflowTaskTimeout) -> NoReturn:
-        """Raise a time-out as it is: a retry goes on waiting.
+        if isinstance(result, Ended):
+            self.log_end(result)
+            return result.build.require_finished().id
+        is_gone = isinstance(result, Failed) and isinstance(result.error, NotFoundError)
+        attaches = self.reattach and not is_gone
+        text = f"{result.message()} A retry {'attaches to the build' if attaches else 'starts another build'}."
+        if isinstance(result, Failed):
+            if is_gone:
+                # Somebody deleted the build that this task started: a retry can fix that.
+                self.log.error("%s", text)
+                raise result.error
+            self.raise_failed(result, text)
+        self.log.error("%s", text)
+        if result.limit == "execution_timeout":
+            raise AirflowTaskTimeout(text)
+        raise BuildTimeoutError(result.build_id, text)
 
-        :raises BuildTimeoutError: for ``timeout``.
-        :raises AirflowTaskTimeout: for ``execution_timeout``.
-        """
-        raise error
-
-    def watched_build_id(self, context: Any) -> int:
+    def awaited_build_id(self, context: Any) -> int:
         """Return the id that this task pushed before it waited."""
         task_instance = context["ti"]
         value = task_instance.xcom_pull(task_ids=self.task_id, key="build_id", map_indexes=task_instance.map_index)

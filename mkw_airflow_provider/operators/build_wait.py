@@ -1,59 +1,32 @@
-"""What the operator and the sensor share: a wait for a build, deferred or not, that ends alike in both."""
+"""A task's wait for a build: in the worker, in the triggerer, and with one end for every way in which it can end."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from mkw_airflow_provider.client.validation import whole_number
 from mkw_airflow_provider.exceptions import (
     ApiError,
-    BuildTimeoutError,
+    ConfigurationError,
     ConnectionFailedError,
     MetaKraftwerkError,
     ProtocolError,
+    WaitInterruptedError,
     is_final,
 )
-from mkw_airflow_provider.operators.without_worker import can_end
+from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
+from mkw_airflow_provider.version_compat import FAILED_DEFERRAL, TRIGGER_TIMEOUT
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.api.builds import Build
-    from mkw_airflow_provider.client.flows.wait import PollHistory
-    from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+    from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, WaitResult
 
-#: What Airflow calls instead of the method that a deferred task named, when the deferral failed.
-FAILED_DEFERRAL = "__fail__"
-TRIGGER_TIMEOUT = "Trigger timeout"
-
-
-class MetaKraftwerkOperator(BaseOperator):
-    """An operator with a hook and ids that may come from other tasks."""
-
-    metakraftwerk_conn_id: str
-
-    @cached_property
-    def hook(self) -> MetaKraftwerkHook:
-        """The hook of this task."""
-        from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
-
-        return MetaKraftwerkHook(self.metakraftwerk_conn_id)
-
-    def read_build_id(self, value: Any) -> int:
-        """Return a build id that came from another task as int.
-
-        :raises ConfigurationError: saying which tasks to look at.
-        """
-        tasks = ", ".join(sorted(self.upstream_task_ids)) if self.upstream_task_ids else ""
-        hint = (
-            f"look at the upstream task{'s' if ',' in tasks else ''} {tasks}" if tasks else "look where it comes from"
-        )
-        if value is None or value == "None":
-            hint = f"it was not pushed, perhaps because its task was skipped: {hint}"
-        return whole_number("build_id", value, hint)
+__all__ = ["BuildWait", "BuildWaitOperator", "Limit", "MetaKraftwerkOperator"]
 
 
 class Limit(NamedTuple):
@@ -67,13 +40,171 @@ class Limit(NamedTuple):
     deadline: float
 
 
+class BuildWait:
+    """One task's wait for one build.
+
+    :param task: the operator that waits.
+    :param build_id: the build.
+    :param limit: when the wait must end; None: never.
+    :param own: this task started the build, so it exists even if the server does not show it yet.
+    """
+
+    def __init__(self, task: BuildWaitOperator, build_id: int, limit: Limit | None, *, own: bool = False) -> None:
+        self.task = task
+        self.build_id = build_id
+        self.limit = limit
+        self.own = own
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time for waiting is over."""
+        return self.limit is not None and time.time() >= self.limit.deadline
+
+    def run(self) -> WaitResult:
+        """Poll once, for the build may have ended already; then wait, in the triggerer if the task is deferrable.
+
+        :raises TaskDeferred: to wait in the triggerer.
+        """
+        from mkw_airflow_provider.client.flows.polling import FLOOR
+        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, TimedOut
+
+        try:
+            build = self._first_poll()
+        except AirflowTaskTimeout:
+            return TimedOut(self.build_id, "execution_timeout", None)
+        except MetaKraftwerkError as error:
+            return Failed(self.build_id, error)
+        if build is not None and build.has_ended:
+            return Ended(build)
+        return self._wait(min(FLOOR, self.task.longest_pause), exists=self.own or build is not None)
+
+    def run_again(self) -> WaitResult:
+        """Wait on after a poll that failed."""
+        return self._wait(self.task.longest_pause, exists=self.own)
+
+    def _first_poll(self) -> Build | None:
+        """Return the build; None if the server cannot show it now, which is for the wait to sit out within its time."""
+        from mkw_airflow_provider.client.flows.wait import poll_build
+
+        try:
+            return self.task.hook.run(poll_build(self.task.hook.session, self.build_id, until=time.time())).build
+        except (ApiError, ConnectionFailedError, ProtocolError) as error:
+            if is_final(error) and not (self.own and isinstance(error, ApiError) and error.status == 404):
+                raise
+            self.task.log.info("Build %s cannot be read yet: %s", self.build_id, error)
+        return None
+
+    def _wait(self, first_pause: float, *, exists: bool) -> WaitResult:
+        from mkw_airflow_provider.client.flows.wait import PollHistory, wait
+        from mkw_airflow_provider.client.flows.wait_result import Failed, TimedOut
+
+        history = PollHistory()
+        try:
+            if self.task.deferrable:
+                self._defer()
+            flow = wait(
+                self.task.hook.session,
+                self.build_id,
+                poll_interval=self.task.longest_pause,
+                deadline=None if self.limit is None else self.limit.deadline,
+                limit=None if self.limit is None else self.limit.source,
+                first_pause=first_pause,
+                exists=exists,
+                history=history,
+            )
+            return self.task.hook.run(flow)
+        except AirflowTaskTimeout:
+            return TimedOut(self.build_id, "execution_timeout", history.last_seen())
+        except MetaKraftwerkError as error:
+            return Failed(self.build_id, error)
+
+    def _defer(self) -> NoReturn:
+        # Here and not above: a DAG file that only names the operator must not load the trigger.
+        from mkw_airflow_provider.triggers.build import BuildTrigger
+
+        settings, timeout = self.task.hook.settings, None
+        if self.limit is not None:
+            # The trigger keeps the deadline. Airflow's own timeout comes later than the trigger's longest last poll.
+            grace = settings.outage_tolerance + settings.connect_timeout + settings.read_timeout + 60.0
+            timeout = timedelta(seconds=max(0.0, self.limit.deadline - time.time()) + grace)
+        self.task.log.info("Waiting for build %s in the triggerer.", self.build_id)
+        trigger = BuildTrigger(
+            metakraftwerk_conn_id=self.task.metakraftwerk_conn_id,
+            build_id=self.build_id,
+            poll_interval=self.task.longest_pause,
+            deadline=None if self.limit is None else self.limit.deadline,
+            limit=None if self.limit is None else self.limit.source,
+            outage_tolerance=settings.outage_tolerance,
+            end_from_trigger=self.task.end_from_trigger,
+        )
+        self.task.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
+
+    def conclude(self, event: Any, limited_by: str | None) -> WaitResult:
+        """Return what the event of a trigger says. If it says nothing about the build, read the build.
+
+        :param limited_by: the argument that limits the wait, where the event does not say.
+        """
+        from mkw_airflow_provider.client.flows.wait import PollHistory
+        from mkw_airflow_provider.client.flows.wait_result import Failed, TimedOut, from_dict
+
+        if isinstance(event, Mapping) and "history" in event:
+            self.task.log.info("%s", PollHistory.describe(self.build_id, event["history"]))
+        result = from_dict(event, self.build_id)
+        if isinstance(result, TimedOut) and result.limit is None:
+            return TimedOut(self.build_id, limited_by, result.last_seen, result.cause)
+        if isinstance(result, Failed) and isinstance(result.error, WaitInterruptedError):
+            return self.after_interruption(str(result.error))
+        return result
+
+    def after_interruption(self, reason: str) -> WaitResult:
+        """Read the build after the wait ended for a reason that has nothing to do with it.
+
+        :return: ``Ended`` if the build has ended; else ``Failed`` with an error that says how the build is.
+        """
+        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, describe_status
+
+        build, problem = self._read_now()
+        if build is not None and build.has_ended:
+            self.task.log.warning("The wait for build %s was interrupted: %s", self.build_id, reason)
+            return Ended(build)
+        if build is None:
+            state = f"The state of build {self.build_id} is unknown, because it could not be read now: {problem}"
+        else:
+            status = describe_status(str(build.status), build.progress)
+            state = f"Build {self.build_id} is still running ({status}), because the API cannot cancel builds"
+        return Failed(self.build_id, WaitInterruptedError(f"{reason.rstrip('.')}. {state}"))
+
+    def after_trigger_timeout(self, limited_by: str) -> WaitResult:
+        """Read the build after Airflow's own timeout of the deferral: status first, deadline second."""
+        from mkw_airflow_provider.client.flows.wait_result import Ended, TimedOut, describe_status
+
+        self.task.log.warning("Airflow ended the deferral because no trigger sent an event in time.")
+        build, problem = self._read_now()
+        if build is None:
+            return TimedOut(self.build_id, limited_by, None, problem)
+        if build.has_ended:
+            return Ended(build)
+        return TimedOut(self.build_id, limited_by, describe_status(str(build.status), build.progress))
+
+    def _read_now(self) -> tuple[Build | None, str]:
+        """Read the build with one request. Whatever goes wrong is returned as text: another error comes first here."""
+        from mkw_airflow_provider.client.flows.wait import poll_build
+
+        try:
+            return self.task.hook.run(poll_build(self.task.hook.session, self.build_id, until=time.time())).build, ""
+        except AirflowTaskTimeout:
+            return None, "`execution_timeout` was over before the server responded"
+        except Exception as error:
+            return None, str(error)
+
+
 class BuildWaitOperator(MetaKraftwerkOperator):
-    """An operator that waits for a build. Subclasses say what an end and a time-out mean to them."""
+    """An operator that waits for a build. Subclasses say in :meth:`_finish` what each end means to them."""
 
     deferrable: bool
-    #: What the task returns, in the words of :class:`~mkw_airflow_provider.triggers.without_worker.EndingTrigger`.
-    returns: str
-    _build_id: int | None = None
+    #: Whether the triggerer ends the task itself once the build is FINISHED.
+    end_from_trigger = False
+    _build_wait: BuildWait | None = None
 
     @property
     def wait_timeout(self) -> float | None:
@@ -82,29 +213,88 @@ class BuildWaitOperator(MetaKraftwerkOperator):
 
     @property
     def longest_pause(self) -> float:
-        """The longest pause between two looks, in seconds."""
+        """The longest pause between two polls, in seconds."""
         raise NotImplementedError
 
-    def after_timeout(self, source: str) -> str:
-        """Return what comes after a time-out, as a sentence.
+    def awaited_build_id(self, context: Any) -> int:
+        """Return the id of the build that a deferred task waits for."""
+        raise NotImplementedError
 
-        :param source: ``timeout`` or ``execution_timeout``.
+    def _finish(self, result: WaitResult) -> Any:
+        """Turn the end of a wait into the task's result, or raise what it means. Every wait ends here."""
+        raise NotImplementedError
+
+    def log_end(self, result: Ended) -> None:
+        """Log how the build ended: the last line of the task on every path."""
+        log = self.log.info if result.build.status == "FINISHED" else self.log.error
+        log("%s", result.message())
+
+    def raise_failed(self, result: Failed, text: str) -> NoReturn:
+        """Raise the error of a wait that failed, without a retry if no retry can fix it.
+
+        :param text: the last line of the log otherwise.
         """
-        raise NotImplementedError
+        failure = self.final_failure(result.error)
+        self.log.error("%s", failure or text)
+        if failure is None:
+            raise result.error
+        raise failure from result.error
 
-    def concluded(self, build: Build) -> Any:
-        """Return the task's result for a build that has ended, or raise what its end means.
+    def wait_for(self, build_id: int, context: Any, *, own: bool = False) -> Any:
+        """Wait for a build and finish the task.
 
-        :raises BuildFailedError: or what the subclass makes of it.
+        :param own: see :class:`BuildWait`.
         """
-        raise NotImplementedError
+        self._build_wait = BuildWait(self, build_id, self._limit(context), own=own)
+        return self._finish(self._build_wait.run())
 
-    def timed_out(self, error: BuildTimeoutError | AirflowTaskTimeout) -> NoReturn:
-        """Raise what the end of ``timeout`` or ``execution_timeout`` means."""
-        raise NotImplementedError
+    def execute_complete(
+        self, context: Any, event: Any = None, limited_by: str | None = None, **_of_other_versions: Any
+    ) -> Any:
+        """Finish the task in a worker after the wait in the triggerer.
 
-    def limit(self, context: Any) -> Limit | None:
-        """Return the earlier one of the wait's own time-out and ``execution_timeout``; None without either.
+        :param event: the payload of :class:`~mkw_airflow_provider.triggers.build.BuildTrigger`.
+        :param limited_by: the argument that limits the wait; rows of version 0.1 have it.
+        """
+        limited_by = limited_by or self._shorter_limit()
+        wait = self._resume(context, event, limited_by)
+        return self._finish(wait.conclude(event, limited_by))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Resume after a deferral. A deferral that Airflow failed ends as every other wait does."""
+        kwargs = {str(name): value for name, value in (next_kwargs or {}).items()}
+        if next_method != FAILED_DEFERRAL:
+            # Another version may have named a method that this one does not have.
+            return getattr(self, next_method, self.execute_complete)(context, **kwargs)
+        reason = str(kwargs.get("error") or "Trigger failure")
+        wait = self._resume(context, None, self._shorter_limit())
+        if reason == TRIGGER_TIMEOUT:
+            return self._finish(wait.after_trigger_timeout(self._shorter_limit()))
+        lines = [line.strip() for line in kwargs.get("traceback") or () if str(line).strip()]
+        if lines:
+            self.log.warning("Airflow failed the deferral:\n%s", "\n".join(map(str, kwargs["traceback"])))
+            reason = f"{reason}: {lines[-1]}"
+        return self._finish(wait.after_interruption(f"Airflow failed the deferral ({reason})"))
+
+    def _resume(self, context: Any, event: Any, limited_by: str) -> BuildWait:
+        found = event if isinstance(event, Mapping) else {}
+        build_id, deadline = found.get("build_id"), found.get("deadline")
+        if not isinstance(build_id, int) or isinstance(build_id, bool) or build_id < 1:
+            try:
+                build_id = self.awaited_build_id(context)
+            except ConfigurationError as error:
+                raise WaitInterruptedError(
+                    f"the wait was interrupted, and the id of its build is not known here: {error}. "
+                    "The build is still running if it has not ended"
+                ) from error
+        limit = None
+        if isinstance(deadline, (int, float)) and not isinstance(deadline, bool):
+            limit = Limit(str(found.get("limit") or limited_by), float(deadline))
+        self._build_wait = BuildWait(self, build_id, limit, own=True)
+        return self._build_wait
+
+    def _limit(self, context: Any) -> Limit | None:
+        """Return the earlier one of the wait's own timeout and ``execution_timeout``; None without either.
 
         Airflow 3 does not enforce ``execution_timeout`` while a task is deferred, so the trigger does.
         """
@@ -118,167 +308,16 @@ class BuildWaitOperator(MetaKraftwerkOperator):
             limits.append(Limit("timeout", now + self.wait_timeout))
         return min(limits, key=lambda limit: limit.deadline, default=None)
 
-    def wait_for(self, build_id: int, limit: Limit | None, pause: float | None = None) -> Any:
-        """Wait for a build, in the triggerer or here.
-
-        :param pause: seconds to wait before the first look; None: look at once, for it may have ended already.
-        :return: what :meth:`concluded` makes of its end.
-        """
-        from mkw_airflow_provider.client.flows.polling import FLOOR
-        from mkw_airflow_provider.client.flows.wait import PollHistory, wait
-
-        history = PollHistory()
-        try:
-            build = self._first_look(build_id) if pause is None else None
-            if build is None or not build.has_ended:
-                if self.deferrable:
-                    self.put_away(build_id, limit)
-                flow = wait(
-                    self.hook.session,
-                    build_id,
-                    poll_interval=self.longest_pause,
-                    deadline=None if limit is None else limit.deadline,
-                    first_pause=min(FLOOR, self.longest_pause) if pause is None else pause,
-                    history=history,
-                )
-                build = self.hook.run(flow)
-        except AirflowTaskTimeout:
-            self.say_time_out(_overdue(build_id, history), "execution_timeout")
-        except MetaKraftwerkError as error:
-            self._break_off(error, "timeout" if limit is None else limit.source)
-        return self.concluded(build)
-
-    def _first_look(self, build_id: int) -> Build | None:
-        """Return the build; None if the server is out of reach, which is for the wait to sit out, within its time."""
-        from mkw_airflow_provider.client.api.builds import get_build
-
-        try:
-            return self.hook.run(self.hook.session.request(get_build(build_id), until=time.time()))
-        except (ApiError, ConnectionFailedError, ProtocolError) as error:
-            if is_final(error):
-                raise
-            self.log.info("Build %s cannot be looked at yet: %s", build_id, error)
-        return None
-
-    @property
-    def ends_with(self) -> str:
-        """What the triggerer ends this task with, where no worker has to end it."""
-        return self.returns if self.do_xcom_push else "nothing"
-
-    def put_away(self, build_id: int, limit: Limit | None) -> NoReturn:
-        """Defer: leave the worker, and wait in the triggerer."""
-        # Here and not above: a DAG file that only names the operator must not pay for it.
-        from mkw_airflow_provider.triggers.build import BuildTrigger
-        from mkw_airflow_provider.triggers.without_worker import EndingTrigger
-
-        backstop = None
-        if limit is not None:
-            settings = self.hook.settings
-            # The trigger keeps the deadline. Airflow's own time-out comes later than the trigger's longest last look.
-            grace = settings.outage_tolerance + settings.connect_timeout + settings.read_timeout + 60.0
-            backstop = timedelta(seconds=max(0.0, limit.deadline - time.time()) + grace)
-        self.log.info("Waiting for build %s in the triggerer.", build_id)
-        arguments: dict[str, Any] = {
-            "metakraftwerk_conn_id": self.metakraftwerk_conn_id,
-            "build_id": build_id,
-            "poll_interval": self.longest_pause,
-            "deadline": None if limit is None else limit.deadline,
-        }
-        self.defer(
-            trigger=EndingTrigger(**arguments, ends_with=self.ends_with)
-            if can_end(self)
-            else BuildTrigger(**arguments),
-            method_name="execute_complete",
-            kwargs={"limited_by": None if limit is None else limit.source},
-            timeout=backstop,
-        )
-
-    def execute_complete(self, context: Any, event: dict[str, Any] | None = None, limited_by: str | None = None) -> Any:
-        """Go on in a worker after the wait in the triggerer.
-
-        :param event: the payload of :class:`~mkw_airflow_provider.triggers.build.BuildTrigger`.
-        :param limited_by: which time-out was the earlier one.
-        :raises ProtocolError: for an event that is none of its, which never passes for success.
-        """
-        from mkw_airflow_provider.client.api.builds import Build
-        from mkw_airflow_provider.client.flows.wait import PollHistory
-
-        outcome = event.get("outcome") if isinstance(event, dict) else None
-        if not isinstance(event, dict) or outcome not in ("ended", "timeout", "error"):
-            raise ProtocolError(
-                f"the triggerer sent an unknown event, {event!r:.200}: how the build ended is not known. "
-                "It goes on at the server if it has not ended"
-            )
-        self._build_id = event.get("build_id")
-        self.log.info("%s", PollHistory.describe(event.get("build_id", 0), event.get("history") or {}))
-        if outcome != "ended":
-            self._break_off(MetaKraftwerkError.from_dict(event.get("error") or {}), limited_by or self._shorter())
-        return self.concluded(Build.from_json(event.get("build")))
-
-    def _break_off(self, error: MetaKraftwerkError, source: str) -> NoReturn:
-        """Log why the wait ends before the build does, and raise it."""
-        if isinstance(error, BuildTimeoutError):
-            self.say_time_out(error, source)
-        self.log.warning("The wait for build %s broke off: %s", self._build_id, error)
-        raise error
-
-    def _shorter(self) -> str:
-        """Return which time-out is the shorter one, for where Airflow lost the deferral's arguments."""
+    def _shorter_limit(self) -> str:
+        """Return which timeout is the shorter one, for where Airflow lost what the trigger knew."""
         execution = self.execution_timeout.total_seconds() if self.execution_timeout is not None else float("inf")
         return "timeout" if self.wait_timeout is not None and self.wait_timeout <= execution else "execution_timeout"
 
-    def say_time_out(self, error: BuildTimeoutError, source: str) -> NoReturn:
-        """Log that the build goes on, and raise what a time-out means."""
-        text = f"{str(error)[:1].upper()}{str(error)[1:]} {self.after_timeout(source)}"
-        self.log.warning("%s", text)
-        if source == "execution_timeout":
-            self.timed_out(AirflowTaskTimeout(f"execution_timeout: {text}"))
-        self.timed_out(BuildTimeoutError(error.build_id, text))
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Go on after a deferral; a time-out of Airflow's own must still say what goes on at the server."""
-        if next_method == FAILED_DEFERRAL and (next_kwargs or {}).get("error") == TRIGGER_TIMEOUT:
-            next_method, next_kwargs = "trigger_timed_out", {}
-        return super().resume_execution(next_method, next_kwargs, context)
-
-    def trigger_timed_out(self, context: Any) -> Any:
-        """Look at the build once more after the framework gave the trigger up, e.g. because no triggerer ran.
-
-        Status first, deadline second: a build that has ended in the meantime is not reported as timed out.
-        """
-        from mkw_airflow_provider.client.api.builds import get_build
-
-        build_id = self._build_id = self.watched_build_id(context)
-        text = f"Airflow gave up waiting for build {build_id}, and no triggerer has said how it is"
-        try:
-            build = self.hook.run(self.hook.session.request(get_build(build_id), until=time.time()))
-        except MetaKraftwerkError as error:
-            text = f"{text}; it could not be asked now either: {error}"
-        else:
-            if build.has_ended:
-                return self.concluded(build)
-            text = f"{text}; now it is {build.status}"
-        goes_on = "It goes on at the server, if it has not ended, for the API has no cancel."
-        return self.say_time_out(BuildTimeoutError(build_id, f"{text}. {goes_on}"), self._shorter())
-
-    def watched_build_id(self, context: Any) -> int:
-        """Return the id of the build that a deferred task waited for."""
-        raise NotImplementedError
-
-    def log_end(self, build: Build) -> None:
-        """Log how a build ended: the last line of the task, deferred or not."""
-        from mkw_airflow_provider.client.flows.wait import ending
-
-        self.log.info("%s", ending(build))
-
     def on_kill(self) -> None:
-        """Say what goes on: the API has no cancel."""
-        if self._build_id is not None:
-            self.log.warning("Killed. Build %s goes on at the server: the API has no cancel.", self._build_id)
-
-
-def _overdue(build_id: int, history: PollHistory) -> BuildTimeoutError:
-    """Return the time-out of a wait that Airflow's alarm cut short, in the words of one that ended by itself."""
-    from mkw_airflow_provider.client.flows.wait import timeout_message
-
-    return BuildTimeoutError(build_id, timeout_message(build_id, history.last_seen() or "not seen once"))
+        """Log that the build is still running. Reads no connection and takes no lock; there is nothing to stop."""
+        with suppress(Exception):
+            if self._build_wait is not None:
+                self.log.warning(
+                    "Killed. Build %s is still running, because the API cannot cancel builds.",
+                    self._build_wait.build_id,
+                )

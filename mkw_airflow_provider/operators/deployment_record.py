@@ -112,7 +112,8 @@ def _save(
         max_tries=attempt.max_tries,
         clear_number=attempt.clear_number,
         digest=digest_of(order),
-        known=known,
+        # Airflow stores lists, not tuples.
+        known=list(known),
         deployment_id=deployment_id,
     ).save(store)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
@@ -17,59 +17,84 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from mkw_airflow_provider.client.validation import whole_number
-from mkw_airflow_provider.exceptions import BuildError, BuildTimeoutError, ProtocolError
-from mkw_airflow_provider.operators.build_wait import BuildWaitOperator, Limit
+from mkw_airflow_provider.client.validation import seconds, whole_number
+from mkw_airflow_provider.exceptions import BuildError, MetaKraftwerkError, is_final
+from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator, Limit
 from mkw_airflow_provider.operators.template_checks import check_literal
-from mkw_airflow_provider.operators.without_worker import OfEachTask
 from mkw_airflow_provider.safe_values import safe_value
-from mkw_airflow_provider.sensors.start import start_trigger_args, starts_in_triggerer
+from mkw_airflow_provider.sensors.start import PerTask, start_from_trigger, start_trigger_args
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
     from mkw_airflow_provider.client.api.builds import Build
+    from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, WaitResult
 
 __all__ = ["BuildSensor"]
+
+#: As in Airflow's own sensors.
+DEFAULT_TIMEOUT = conf.getfloat("sensors", "default_timeout", fallback=604_800.0)
 
 
 class BuildSensor(BuildWaitOperator, BaseSensorOperator):
     """Wait until a build is FINISHED. Returns the build as a dict.
 
-    A FAILED or CANCELED build fails the task without retry, for it cannot change any more; with ``soft_fail`` it skips.
+    A FAILED or CANCELED build fails the task without retry, because it cannot change any more; with ``soft_fail`` the
+    task is skipped.
 
     :param build_id: id of the build; text of digits is accepted.
-    :param deferrable: wait in the triggerer instead of in a worker.
+    :param deferrable: wait in the triggerer instead of in a worker. Takes precedence over ``mode``.
+    :param start_from_trigger: of a deferrable sensor: start in the triggerer, without a worker (Airflow 3.3 and later).
+    :param end_from_trigger: of a deferrable sensor: if the build is FINISHED, end in the triggerer, without a worker
+        (Airflow 3.3 and later).
+    :param poke_interval: the longest pause between two polls, in seconds or as ``timedelta``; the sensor polls more
+        often at the beginning and near the end, except in ``mode="reschedule"``.
+    :param timeout: how long to wait, in seconds or as ``timedelta``.
+    :param mode: ``poke`` or ``reschedule``.
+    :param soft_fail: skip the task after a timeout and for a FAILED or CANCELED build. If the state of the build is
+        unknown, the task fails.
     :param metakraftwerk_conn_id: id of the Airflow connection.
-    :param poke_interval: the longest pause between two looks, in seconds; the sensor looks more often at the beginning
-        and near the end, except in ``mode="reschedule"``.
-    :param timeout: seconds to wait.
-    :raises ConfigurationError: for a build id that is no number; when the DAG is read, if it is literal.
+    :raises ConfigurationError: for arguments that are wrong or cannot work together.
     """
 
     template_fields: Sequence[str] = ("build_id", "metakraftwerk_conn_id")
     ui_color = "#e3f0fb"
-    returns = "build"
-    start_from_trigger = OfEachTask(False, starts_in_triggerer)
-    start_trigger_args = OfEachTask(None, start_trigger_args)
-    # Asked for before they are set, by the base class.
+    start_from_trigger = PerTask(False, start_from_trigger)
+    start_trigger_args = PerTask(None, start_trigger_args)
+    # Airflow asks for these before they are set.
     build_id: int | str | XComArg | None = None
     deferrable = False
+    starts_in_triggerer = False
 
     def __init__(
         self,
         *,
         build_id: int | str | XComArg,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        start_from_trigger: bool = conf.getboolean("metakraftwerk", "start_from_trigger", fallback=False),
+        end_from_trigger: bool = conf.getboolean("metakraftwerk", "end_from_trigger", fallback=False),
+        poke_interval: float | timedelta = 30.0,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        mode: str = "poke",
+        soft_fail: bool = False,
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        check_literal(whole_number, build_id=build_id)
+        super().__init__(
+            poke_interval=seconds("poke_interval", poke_interval),
+            timeout=seconds("timeout", timeout),
+            mode=mode,
+            soft_fail=soft_fail,
+            **kwargs,
+        )
         self.build_id = build_id
         self.deferrable = deferrable
+        self.starts_in_triggerer = deferrable and start_from_trigger
+        self.end_from_trigger = deferrable and end_from_trigger
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
+        self._result: WaitResult | None = None
         self._seen: Build | None = None
-        check_literal(whole_number, build_id=build_id)
 
     @property
     def wait_timeout(self) -> float:
@@ -78,150 +103,147 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
 
     @property
     def longest_pause(self) -> float:
-        """The longest pause between two looks; with ``exponential_backoff`` pauses grow up to ``max_wait``."""
+        """The longest pause between two polls; with ``exponential_backoff`` pauses grow up to ``max_wait``."""
         if self.exponential_backoff and self.max_wait is not None:
             return max(self.poke_interval, self.max_wait.total_seconds())
         return float(self.poke_interval)
 
-    def after_timeout(self, source: str) -> str:
-        """Return what waits on: Airflow retries after ``execution_timeout``, but not after a sensor's ``timeout``."""
-        return "Clear this task to wait on." if source == "timeout" else "A retry or a cleared task waits on."
+    def awaited_build_id(self, context: Any) -> int:
+        """Return the id of the build that this sensor waits for."""
+        return self.read_build_id(self.build_id)
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Wait for the build.
 
         :return: the finished build.
         :raises AirflowFailException: if it ended FAILED or CANCELED.
-        :raises AirflowSensorTimeout: if the time is over; the build goes on.
+        :raises AirflowSensorTimeout: if the time is over; the build is still running.
         :raises AirflowSkipException: in either case with ``soft_fail``.
         """
-        return self._begin(context)
-
-    def _begin(self, context: Any) -> dict[str, Any]:
-        build_id = self._build_id = self.read_build_id(self.build_id)
+        with self.final_errors():
+            build_id = self.read_build_id(self.build_id)
         if self.reschedule and not self.deferrable:
-            return self._wait_rescheduled(context)
-        limit = self.limit(context)
-        build: dict[str, Any] = self._as_a_sensor(lambda: self.wait_for(build_id, limit), limit)
+            return self._wait_rescheduled(build_id, context)
+        build: dict[str, Any] = self.wait_for(build_id, context)
         return build
 
-    def _wait_rescheduled(self, context: Any) -> dict[str, Any]:
-        """Look once; if the build goes on, leave the worker until the next look. Airflow's own loop does that."""
+    def _wait_rescheduled(self, build_id: int, context: Any) -> dict[str, Any]:
+        """Poll once; if the build is still running, leave the worker until the next poll. Airflow's loop does that."""
+        from mkw_airflow_provider.client.flows.wait_result import TimedOut
+
+        first = getattr(context["ti"], "get_first_reschedule_date", None)
+        began = first(context) if first is not None else None
+        # An earlier poll, in another worker, found the build.
+        limit = Limit("timeout", (time.time() if began is None else began.timestamp()) + self.wait_timeout)
+        self._build_wait = BuildWait(self, build_id, limit, own=began is not None)
+        source = "timeout"
         try:
             super().execute(context)
-        except AirflowSensorTimeout:
-            self.say_time_out(self._overdue(), "timeout")
         except AirflowTaskTimeout:
-            self.say_time_out(self._overdue(), "execution_timeout")
-        except AirflowSkipException as error:
-            # The base class skips without a cause only where the time is over; what goes on must be said then, too.
-            if error.__cause__ is None:
-                self.say_time_out(self._overdue(), "timeout")
-            self._skip_or_raise(error.__cause__)
-        return self.concluded(self._seen)
+            source = "execution_timeout"
+        except (AirflowSensorTimeout, AirflowSkipException):
+            # The base class raises them only after a poll, for `timeout`.
+            pass
+        else:
+            assert self._result is not None  # noqa: S101  # the loop ends with a poll that was the last one
+            return self._finish(self._result)
+        return self._finish(TimedOut(build_id, source, self._last_seen()))
 
     def poke(self, context: Any) -> PokeReturnValue:
-        """Look at the build once.
+        """Poll the build once. How the wait ended is for :meth:`_finish`."""
+        from mkw_airflow_provider.client.flows.wait import age, poll_build, unknown_status
+        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, TimedOut, describe_progress
 
-        :raises AirflowFailException: if it ended FAILED or CANCELED.
-        """
-        from mkw_airflow_provider.client.flows.wait import age, standing
-
-        build = self._seen = self.hook.get_build(self._build_id or self.read_build_id(self.build_id))
-        self.log.info("%s", standing(build, age(build, time.time())))
-        # A build with an end goes on no more, whatever the server calls that. What is FINISHED, `execute` concludes.
-        if build.status not in ("BUILDING", "FINISHED") and (build.has_ended or build.build_end is not None):
-            self.concluded(build)
-        return PokeReturnValue(build.has_ended, safe_value(build.to_dict()))
-
-    def execute_complete(self, context: Any, event: dict[str, Any] | None = None, limited_by: str | None = None) -> Any:
-        """Go on in a worker after the wait in the triggerer; ends as a sensor that was not deferred does."""
-        if isinstance(event, dict) and event.get("outcome") == "not started":
-            return self._begin(context)
-        limited_by = limited_by or self._shorter()
-        deadline = event.get("deadline") if isinstance(event, dict) else None
-        limit = None if deadline is None else Limit(limited_by, deadline)
-        resume = super().execute_complete
-        return self._as_a_sensor(lambda: resume(context, event, limited_by), limit)
-
-    def trigger_timed_out(self, context: Any) -> Any:
-        """Look at the build once more after the framework gave the trigger up; ends as any look does."""
-        look = super().trigger_timed_out
-        return self._as_a_sensor(lambda: look(context), None)
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Go on after a deferral; a skip says why, which Airflow 3 would hide in another one."""
+        wait = self._build_wait or BuildWait(self, self.read_build_id(self.build_id), None)
+        build_id, limit = wait.build_id, wait.limit
+        until = None
+        if limit is not None:
+            until = max(limit.deadline, time.time() + self.hook.settings.connect_timeout)
         try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowSkipException as error:
-            if isinstance(error.__cause__, AirflowSkipException):
-                raise error.__cause__ from error.__cause__.__cause__
-            raise
+            poll = self.hook.run(poll_build(self.hook.session, build_id, until=until, exists=wait.own))
+            self._seen = poll.build
+            if poll.build.build_end is not None and not poll.build.has_ended:
+                raise unknown_status(poll.build)  # handled as any other failed poll
+        except MetaKraftwerkError as error:
+            failed = Failed(build_id, error)
+            self._result = failed
+            if wait.is_over and not is_final(error):
+                self._result = TimedOut(build_id, "timeout", self._last_seen(), str(error))
+            elif self._waits_on(failed):
+                self.log.warning("%s With silent_fail the sensor waits on.", failed.message())
+                return PokeReturnValue(False)
+            return PokeReturnValue(True)
+        build = poll.build
+        self.log.info("%s", describe_progress(build, age(build, time.time() if poll.date is None else poll.date)))
+        self._result = Ended(build)
+        return PokeReturnValue(build.has_ended)
 
-    def _as_a_sensor(self, step: Callable[[], Any], limit: Limit | None) -> Any:
-        """Wait, and take a failure as Airflow takes that of a poke."""
-        while True:
-            try:
-                return step()
-            except AirflowSkipException:  # noqa: PERF203  # a turn takes as long as a wait
-                raise
-            except (AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout) as error:
-                self._skip_or_raise(error)
-            except Exception as error:
-                if not self.silent_fail or self._build_id is None:
-                    if self.never_fail:
-                        self._skip_or_raise(error)
-                    raise
-                self.log.exception("The look at build %s failed; with silent_fail the wait goes on.", self._build_id)
-                step = partial(self._wait_on, self._build_id, limit, str(error))
+    def _last_seen(self) -> str | None:
+        from mkw_airflow_provider.client.flows.wait_result import describe_status
 
-    def _wait_on(self, build_id: int, limit: Limit | None, failure: str) -> dict[str, Any]:
-        if limit is not None and time.time() >= limit.deadline:
-            text = (
-                f"the time for waiting is over, and the last look at build {build_id} failed: {failure}. "
-                "If it has not ended, it goes on at the server, for the API has no cancel."
-            )
-            self.say_time_out(BuildTimeoutError(build_id, text), limit.source)
-        build: dict[str, Any] = self.wait_for(build_id, limit, self.longest_pause)
-        return build
+        return None if self._seen is None else describe_status(str(self._seen.status), self._seen.progress)
 
-    def _skip_or_raise(self, error: BaseException) -> NoReturn:
-        option = "soft_fail" if self.soft_fail else "never_fail" if self.never_fail else None
-        if option is None:
-            raise error
-        raise AirflowSkipException(f"Skipping due to {option} is set to True. {error}") from error
+    def _waits_on(self, result: Failed) -> bool:
+        """Whether ``silent_fail`` waits on after a failure that a later poll may not meet again."""
+        return bool(self.silent_fail) and not is_final(result.error)
 
-    def concluded(self, build: Build | None) -> dict[str, Any]:
-        """Return the finished build as a dict.
+    def _finish(self, result: WaitResult) -> dict[str, Any]:
+        """Return the finished build as a dict, or raise what the end of the wait means to a sensor.
 
-        :raises AirflowFailException: if it ended FAILED or CANCELED.
+        :raises AirflowFailException: if the build ended FAILED or CANCELED, or no retry can fix the failure.
+        :raises AirflowSensorTimeout: if ``timeout`` is over; Airflow does not retry it.
+        :raises AirflowTaskTimeout: if ``execution_timeout`` is over.
+        :raises AirflowSkipException: instead, with ``soft_fail`` or ``never_fail``.
         """
-        if build is None:
-            raise ProtocolError("the sensor ended without having seen the build")
-        self._seen = build
-        self.log_end(build)
+        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, TimedOut
+
+        while isinstance(result, Failed) and self._waits_on(result) and self._build_wait is not None:
+            if self._build_wait.is_over:
+                limit = self._build_wait.limit
+                result = TimedOut(result.build_id, limit.source if limit else None, None, str(result.error))
+            else:
+                self.log.warning("%s With silent_fail the sensor waits on.", result.message())
+                result = self._build_wait.run_again()
+        if isinstance(result, Ended):
+            return self._finish_ended(result)
+        if isinstance(result, Failed):
+            if self.never_fail:
+                self._skip("never_fail", result.message(), result.error)
+            self.raise_failed(result, f"{result.message()} A retry waits on.")
+        execution = result.limit == "execution_timeout"
+        # Airflow retries after `execution_timeout`, but not after a sensor's `timeout`.
+        text = f"{result.message()} {'A retry waits on.' if execution else 'Clear this task to wait on.'}"
+        error = AirflowTaskTimeout(text) if execution else AirflowSensorTimeout(text)
+        return self._skip_or_raise(text, error)
+
+    def _finish_ended(self, result: Ended) -> dict[str, Any]:
+        self.log_end(result)
         try:
-            return dict(safe_value(build.require_finished().to_dict()))
+            return dict(safe_value(result.build.require_finished().to_dict()))
         except BuildError as error:
             text = f"{str(error).rstrip('.')}. A retry cannot change that: start another build"
-            raise AirflowFailException(text) from error
+            failure = AirflowFailException(text)
+            failure.__cause__ = error
+            return self._skip_or_raise(None, failure)
 
-    def timed_out(self, error: BuildTimeoutError | AirflowTaskTimeout) -> NoReturn:
-        """Raise a time-out as Airflow's own; that of the sensor is not retried.
+    def _skip_or_raise(self, line: str | None, error: BaseException) -> NoReturn:
+        option = "soft_fail" if self.soft_fail else "never_fail" if self.never_fail else None
+        if option is not None:
+            self._skip(option, str(error), error)
+        if line is not None:
+            self.log.error("%s", line)
+        raise error
 
-        :raises AirflowSensorTimeout: for ``timeout``, unless the sensor skips instead of failing.
-        :raises AirflowTaskTimeout: for ``execution_timeout``, likewise.
-        """
-        self._skip_or_raise(AirflowSensorTimeout(str(error)) if isinstance(error, BuildTimeoutError) else error)
+    def _skip(self, option: str, text: str, cause: BaseException) -> NoReturn:
+        self.log.warning("%s", text)
+        raise AirflowSkipException(f"Skipping because {option} is set: {text}") from cause
 
-    def watched_build_id(self, context: Any) -> int:
-        """Return the id of the build that this sensor waits for."""
-        return self.read_build_id(self.build_id)
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Resume after a deferral, past the base class, which would skip with ``soft_fail`` whatever happened."""
+        return BuildWaitOperator.resume_execution(self, next_method, next_kwargs, context)
 
-    def _overdue(self) -> BuildTimeoutError:
-        from mkw_airflow_provider.client.flows.wait import last_seen, timeout_message
-
-        build_id = self._build_id or 0
-        # Earlier looks, in other workers, may have seen it.
-        state = "not seen" if self._seen is None else last_seen(self._seen.status, self._seen.progress)
-        return BuildTimeoutError(build_id, timeout_message(build_id, state))
+    def execute_complete(self, context: Any, event: Any = None, limited_by: str | None = None, **others: Any) -> Any:
+        """Finish the task in a worker after the wait in the triggerer, or start it there if the triggerer could not."""
+        if isinstance(event, dict) and event.get("outcome") == "not started":
+            return self.execute(context)
+        return super().execute_complete(context, event, limited_by, **others)

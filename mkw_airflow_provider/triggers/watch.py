@@ -1,25 +1,32 @@
-"""What a trigger does on the event loop; loaded when the first one runs, not by reading a DAG file."""
+"""What a trigger does on the event loop; loaded when the first one runs, not when a DAG file is read."""
 
 from __future__ import annotations
 
+import asyncio
+import math
+import random
+import time
 from typing import Any
 
 from airflow.providers.common.compat.connection import get_async_connection
 
 from mkw_airflow_provider.client.flows import ApiSession
-from mkw_airflow_provider.client.flows.polling import FLOOR
 from mkw_airflow_provider.client.flows.wait import PollHistory, wait
+from mkw_airflow_provider.client.flows.wait_result import TimedOut
 from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.text import foreign_text, quote_value
 from mkw_airflow_provider.client.token_cache import token_cache_for
 from mkw_airflow_provider.client.transports.aio import shared_client
-from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError
+from mkw_airflow_provider.exceptions import MetaKraftwerkError, WaitInterruptedError
 from mkw_airflow_provider.hooks.connection import mask_in_triggerer, settings_of, user_agent
+from mkw_airflow_provider.triggers.build import SIGNALS
 
-#: A worker has just looked at the build, and an event of the first 5 s would have to wait: the first look comes after
-#: so many of the shortest pauses.
-FIRST_LOOK = 4.0
-#: Where no worker has looked yet, the first looks of a nightly fan-out are spread over so many seconds.
+#: A worker has just polled the build, and an event before this many seconds would have to wait.
+FIRST_POLL = 5.0
+#: Polls of a nightly fan-out are spread over this many seconds.
 SPREAD = 1.0
+#: The pauses between two attempts to read the Airflow connection double up to this many seconds.
+LONGEST_CONNECTION_PAUSE = 30.0
 
 
 async def watch(trigger: Any) -> dict[str, Any]:
@@ -28,32 +35,85 @@ async def watch(trigger: Any) -> dict[str, Any]:
     :param trigger: a :class:`~mkw_airflow_provider.triggers.build.BuildTrigger`.
     """
     history = PollHistory()
-    payload: dict[str, Any] = {"build_id": trigger.build_id, "deadline": trigger.deadline}
     try:
-        settings = settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
-        for secret in settings.secrets:
-            await mask_in_triggerer(secret)
-
-        async def read_connection() -> Settings:
-            return settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
-
-        session = ApiSession(settings, token_cache_for(settings), log=trigger.log, reload_settings=read_connection)
-        first_pause = SPREAD * session.random()
-        if trigger.has_looked:
-            first_pause = min(FIRST_LOOK * FLOOR, trigger.poll_interval) * (1 + 0.5 * session.random())
-        flow = wait(
-            session,
-            trigger.build_id,
-            poll_interval=trigger.poll_interval,
-            deadline=trigger.deadline,
-            first_pause=first_pause,
-            history=history,
-        )
-        async with shared_client(settings, user_agent(), mask_in_triggerer) as client:
-            build = await client.run(flow)
-        payload.update(outcome="ended", build=build.to_dict())
-    except BuildTimeoutError as error:
-        payload.update(outcome="timeout", error=error.to_dict())
+        result = await _wait(trigger, history)
     except MetaKraftwerkError as error:
-        payload.update(outcome="error", error=error.to_dict())
-    return {**payload, "history": history.to_dict()}
+        outcome = {"outcome": "error", "build_id": trigger.build_id, "error": error.to_dict()}
+    else:
+        outcome = result.to_dict()
+    return {**outcome, "deadline": trigger.deadline, "limit": trigger.limit, "history": history.to_dict()}
+
+
+async def _wait(trigger: Any, history: PollHistory) -> Any:
+    poll_interval = _number("poll_interval", trigger.poll_interval, least=0.001)
+    deadline = None if trigger.deadline is None else _number("deadline", trigger.deadline)
+    try:
+        settings = await _read_settings(trigger, deadline)
+    except TimeoutError as error:
+        return TimedOut(trigger.build_id, trigger.limit, None, str(error))
+    await _mask(settings)
+
+    async def reload_settings() -> Settings:
+        rotated = settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
+        await _mask(rotated)
+        return rotated
+
+    session = ApiSession(settings, token_cache_for(settings), log=trigger.log, reload_settings=reload_settings)
+    first_pause = SPREAD * session.random()
+    if trigger.has_polled:
+        first_pause += min(FIRST_POLL, poll_interval)
+    flow = wait(
+        session,
+        trigger.build_id,
+        poll_interval=poll_interval,
+        deadline=deadline,
+        limit=trigger.limit,
+        first_pause=first_pause,
+        exists=trigger.has_polled,
+        history=history,
+    )
+    async with shared_client(settings, user_agent(), mask_in_triggerer) as client:
+        return await client.run(flow)
+
+
+async def _mask(settings: Settings) -> None:
+    for secret in settings.secrets:
+        await mask_in_triggerer(secret)
+
+
+def _number(name: str, value: Any, least: float = -math.inf) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= least:
+        return float(value)
+    raise WaitInterruptedError(f"the trigger's argument `{name}` is {quote_value(value)}, which is not a valid number")
+
+
+async def _read_settings(trigger: Any, deadline: float | None) -> Settings:
+    """Read the Airflow connection, again while that fails: a secrets backend may be down for a moment.
+
+    :raises ConfigurationError: for a connection with malformed fields.
+    :raises WaitInterruptedError: if it could not be read within the tolerance.
+    :raises TimeoutError: if the deadline is over before.
+    """
+    tolerance = _number("outage_tolerance", trigger.outage_tolerance)
+    began, pause = time.monotonic(), 0.5
+    while True:
+        try:
+            return settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
+        except (*SIGNALS, MetaKraftwerkError):
+            raise
+        except BaseException as error:  # Airflow's DeadlockImminentError is not an Exception
+            reason = (
+                f"the triggerer could not read the connection {quote_value(trigger.metakraftwerk_conn_id)}: "
+                f"{type(error).__name__}: {foreign_text(str(error), 500)}"
+            )
+        left = began + tolerance - time.monotonic()
+        if left <= 0:
+            raise WaitInterruptedError(reason)
+        if deadline is not None:
+            left = min(left, deadline - time.time())
+            if left <= 0:
+                raise TimeoutError(reason)
+        seconds = min(pause * (0.5 + 0.5 * random.random()), left)  # noqa: S311  # jitter needs no secrecy
+        trigger.log.warning("Build %s: %s; retrying in %.1f s", trigger.build_id, reason, seconds)
+        await asyncio.sleep(seconds)
+        pause = min(2 * pause, LONGEST_CONNECTION_PAUSE)

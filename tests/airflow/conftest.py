@@ -83,12 +83,12 @@ class _Once(logging.Filter):
 def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
     """The log of operators, hook and trigger: Airflow's own goes through structlog or logging, by version."""
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
-    from mkw_airflow_provider.operators import base, build_wait
+    from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
     from mkw_airflow_provider.triggers.build import BuildTrigger
 
     logger = logging.getLogger("metakraftwerk.tests")
     logger.setLevel(logging.DEBUG)
-    for kind in (base.MetaKraftwerkOperator, build_wait.MetaKraftwerkOperator, MetaKraftwerkHook, BuildTrigger):
+    for kind in (MetaKraftwerkOperator, MetaKraftwerkHook, BuildTrigger):
         monkeypatch.setattr(kind, "log", logger)
     yield Log(caplog, logger)
     for item in list(logger.filters):
@@ -97,8 +97,11 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triggers look, and send their event, as soon as they can."""
+    """Triggers poll, and send their event, as soon as they can; a missing build is given up soon."""
+    from mkw_airflow_provider.client.flows import wait
     from mkw_airflow_provider.triggers import build, watch
 
     monkeypatch.setattr(build, "EARLIEST_EVENT", 0.0)
     monkeypatch.setattr(watch, "SPREAD", 0.0)
+    monkeypatch.setattr(wait, "NOT_FOUND_TOLERANCE", 0.3)
+    monkeypatch.setattr(wait, "NOT_FOUND_PAUSE", 0.1)

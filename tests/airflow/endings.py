@@ -14,7 +14,6 @@ from mkw_airflow_provider.exceptions import (
     BuildFailedError,
     BuildTimeoutError,
     ConnectionFailedError,
-    NotAuthenticatedError,
     NotFoundError,
     ProtocolError,
     ServerError,
@@ -36,7 +35,8 @@ class Case:
     :param last: what the last line in the log says.
     :param prepare: what happens there before; the first look, that of the task itself, must succeed.
     :param after_a_look: whether it begins after a look that a worker takes before the wait.
-    :param of_look: whether a look at the build went wrong, not the wait: what ``silent_fail`` waits out.
+    :param of_look: whether a poll failed: what ``silent_fail`` waits out.
+    :param final: whether no retry can fix the failure: then not even ``silent_fail`` waits on.
     """
 
     strike: Callable[[Emulator], Any] | None
@@ -48,6 +48,7 @@ class Case:
     arguments: dict[str, Any] = field(default_factory=dict)
     after_a_look: bool = False
     of_look: bool = False
+    final: bool = False
     prepare: Callable[[Emulator], Any] = bool
 
 
@@ -61,7 +62,7 @@ def _outage(action: str, **arguments: Any) -> Callable[[Emulator], Any]:
 
 SHORT = {"outage_tolerance": 0.2}
 HALF = {"timeout": 0.5}
-GOES_ON = "t goes on at the server"
+STILL_RUNNING = "still running: the API cannot cancel builds"
 
 CASES = {
     "finished": Case(lambda e: e.end_build(BUILD, "FINISHED"), None, None, last=f"Build {BUILD} ended FINISHED"),
@@ -79,13 +80,13 @@ CASES = {
         "was CANCELED in the web application",
         f"Build {BUILD} ended CANCELED",
     ),
-    "timeout": Case(None, BuildTimeoutError, AirflowSensorTimeout, "last seen BUILDING", GOES_ON, arguments=HALF),
+    "timeout": Case(None, BuildTimeoutError, AirflowSensorTimeout, "last seen BUILDING", STILL_RUNNING, arguments=HALF),
     "timeout-in-an-outage": Case(
         None,
         BuildTimeoutError,
         AirflowSensorTimeout,
-        "The server could not be asked at the end",
-        GOES_ON,
+        "t could not be read",
+        STILL_RUNNING,
         extra={"outage_tolerance": 60, "connect_timeout": 0.3},
         arguments=HALF,
         prepare=_outage("status", status=503, skip=1),
@@ -95,8 +96,8 @@ CASES = {
         None,
         BuildTimeoutError,
         AirflowSensorTimeout,
-        "The server could not be asked at the end",
-        GOES_ON,
+        "t could not be read",
+        STILL_RUNNING,
         extra={"outage_tolerance": 60, "connect_timeout": 0.3},
         arguments=HALF,
         prepare=_outage("status", status=503),
@@ -104,9 +105,9 @@ CASES = {
     "vanished": Case(
         lambda e: e.delete_build(BUILD),
         NotFoundError,
-        NotFoundError,
+        AirflowFailException,
         f"answered with 404: No record found for id '{BUILD}'",
-        of_look=True,
+        final=True,
     ),
     "outage-503": Case(
         _outage("status", status=503), ServerError, ServerError, "Service Unavailable", extra=SHORT, of_look=True
@@ -150,7 +151,7 @@ CASES = {
         extra=SHORT,
         of_look=True,
     ),
-    "401-for-ever": Case(
-        _outage("expired"), NotAuthenticatedError, NotAuthenticatedError, "Not authenticated", of_look=True
+    "401-forever": Case(
+        _outage("expired"), AirflowFailException, AirflowFailException, "Not authenticated", final=True
     ),
 }

@@ -1,9 +1,10 @@
-"""What a deferred task hands to Airflow, and what it does when it comes back."""
+"""What a deferred task gives to Airflow, and how it resumes: also after a failed deferral and with odd events."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -17,22 +18,23 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from mkw_airflow_provider.emulator import Emulator
-from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError, ProtocolError
+from mkw_airflow_provider.exceptions import BuildFailedError, BuildTimeoutError, NotFoundError, WaitInterruptedError
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from mkw_airflow_provider.triggers.build import BuildTrigger
 from tests.airflow.conftest import AIRPLANE, Connect, Log
-from tests.kit.tasks import TaskDeferralError, TaskInstance, context_of, deferral
+from tests.kit.tasks import TaskInstance, context_of, deferral
 
 BUILD = 5139
+PATH = f"/api/v1/builds/{BUILD}"
 PATIENCE = {"connect_timeout": 2, "read_timeout": 3, "outage_tolerance": 100}
-#: How much later than its own deadline the framework may give a wait up: the longest last look and a minute.
+#: How much later than its own deadline the framework may end a wait: the longest last poll and a minute.
 GRACE = 2 + 3 + 100 + 60
 
 
 @pytest.fixture(autouse=True)
 def _a_build_that_lasts(emulator: Emulator, connect: Connect) -> None:
-    emulator.set(build_seconds=60)
+    emulator.set(build_seconds=600)
     connect(**PATIENCE)
 
 
@@ -59,6 +61,14 @@ def make(request: pytest.FixtureRequest, emulator: Emulator) -> Any:
     return request.param
 
 
+def _deferred(make: Any, **arguments: Any) -> dict[str, Any]:
+    """Return the context of a task that has deferred: the build is started, its id is pushed."""
+    task = make(**arguments)
+    context = context_of(task)
+    deferral(task, context)
+    return context
+
+
 def _deadline(deferred: TaskDeferred) -> float:
     assert isinstance(deferred.trigger, BuildTrigger)
     assert deferred.trigger.deadline is not None
@@ -66,13 +76,12 @@ def _deadline(deferred: TaskDeferred) -> float:
 
 
 class TestBeforeItDefers:
-    def test_it_looks_once(self, make: Any, emulator: Emulator, log: Log) -> None:
-        task = make()
-        deferral(task, context_of(task))
-        assert len(emulator.requests("GET", f"/api/v1/builds/{BUILD}")) == 1
+    def test_it_polls_once(self, make: Any, emulator: Emulator, log: Log) -> None:
+        _deferred(make)
+        assert len(emulator.requests("GET", PATH)) == 1
         assert log.lines[-1] == f"Waiting for build {BUILD} in the triggerer."
 
-    def test_a_build_that_has_ended_needs_no_triggerer(self, make: Any, emulator: Emulator) -> None:
+    def test_ended_build_needs_no_triggerer(self, make: Any, emulator: Emulator) -> None:
         emulator.reset()
         emulator.set(build_seconds=0)
         if make is _sensor:
@@ -80,12 +89,16 @@ class TestBeforeItDefers:
         task = make()
         result = task.execute(context_of(task))
         assert (result if make is _operator else result["id"]) == BUILD
-        assert len(emulator.requests("GET", f"/api/v1/builds/{BUILD}")) == 1
+        assert len(emulator.requests("GET", PATH)) == 1
+
+    def test_own_build_may_not_be_visible_yet(self, emulator: Emulator) -> None:
+        emulator.fault("status", status=404, body={"message": "No record"}, method="GET", path=PATH)
+        _deferred(_operator)
 
 
-class TestTheTrigger:
+class TestTrigger:
     def test_gets_ids_and_numbers_only(self, make: Any) -> None:
-        task = make(timeout=600)
+        task = make(timeout=timedelta(minutes=10))
         deferred = deferral(task, context_of(task))
         path, arguments = deferred.trigger.serialize()
         assert path == "mkw_airflow_provider.triggers.build.BuildTrigger"
@@ -94,17 +107,18 @@ class TestTheTrigger:
         assert arguments == {
             "metakraftwerk_conn_id": "metakraftwerk_default",
             "build_id": BUILD,
-            "poll_interval": 30.0 if make is _operator else 60.0,
+            "poll_interval": 30.0,
+            "limit": "timeout",
+            "outage_tolerance": 100.0,
         }
 
-    def test_the_operator_without_a_timeout_waits_for_as_long_as_it_takes(self) -> None:
+    def test_operator_without_timeout_has_no_deadline(self) -> None:
         task = _operator()
         deferred = deferral(task, context_of(task))
         assert isinstance(deferred.trigger, BuildTrigger)
-        assert deferred.trigger.deadline is None
-        assert deferred.timeout is None
+        assert (deferred.trigger.deadline, deferred.timeout) == (None, None)
 
-    def test_the_longest_pause_of_a_sensor_with_backoff_is_its_max_wait(self, emulator: Emulator) -> None:
+    def test_poll_interval_of_backoff_is_max_wait(self, emulator: Emulator) -> None:
         emulator.start_build()
         task = _sensor(poke_interval=10, exponential_backoff=True, max_wait=timedelta(minutes=5))
         trigger = deferral(task, context_of(task)).trigger
@@ -112,190 +126,202 @@ class TestTheTrigger:
         assert trigger.poll_interval == 300.0
 
 
-class TestTheDeadline:
-    def test_the_timeout_counts_from_now(self, make: Any) -> None:
-        task = make(timeout=600)
+class TestDeadline:
+    def test_timeout_counts_from_now(self, make: Any) -> None:
+        task = make(timeout=600, execution_timeout=timedelta(hours=1))
         before = time.time()
         deferred = deferral(task, context_of(task))
         assert before + 600 <= _deadline(deferred) <= time.time() + 600
-        assert deferred.kwargs == {"limited_by": "timeout"}
+        assert deferred.trigger.limit == "timeout"
+        assert isinstance(deferred.timeout, timedelta)
+        assert deferred.timeout.total_seconds() == pytest.approx(600 + GRACE, abs=60)
 
-    def test_execution_timeout_counts_from_the_start_of_the_task(self, make: Any) -> None:
+    def test_execution_timeout_counts_from_the_start(self, make: Any) -> None:
         task = make(timeout=7200, execution_timeout=timedelta(hours=1))
         began = datetime.now(timezone.utc) - timedelta(minutes=10)
         deferred = deferral(task, context_of(task, start_date=began))
         assert _deadline(deferred) == began.timestamp() + 3600
-        assert deferred.kwargs == {"limited_by": "execution_timeout"}
+        assert deferred.trigger.limit == "execution_timeout"
 
-    def test_the_earlier_of_the_two_counts(self, make: Any) -> None:
-        task = make(timeout=60, execution_timeout=timedelta(hours=1))
-        deferred = deferral(task, context_of(task))
-        assert _deadline(deferred) <= time.time() + 60
-        assert deferred.kwargs == {"limited_by": "timeout"}
-
-    def test_airflows_own_comes_later_than_the_longest_last_look(self, make: Any) -> None:
-        task = make(timeout=600)
-        deferred = deferral(task, context_of(task))
-        assert isinstance(deferred.timeout, timedelta)
-        assert deferred.timeout.total_seconds() == pytest.approx(600 + GRACE, abs=60)
+    def test_without_a_start_it_counts_from_now(self) -> None:
+        task = _operator(execution_timeout=timedelta(hours=1))
+        deferred = deferral(task, {"ti": TaskInstance("start", start_date=None)})
+        assert _deadline(deferred) == pytest.approx(time.time() + 3600, abs=60)
 
 
-#: Airflow gave the trigger up, e.g. because no triggerer ran; that is all that it says.
-GIVEN_UP: tuple[str, dict[str, Any]] = ("__fail__", {"error": "Trigger timeout"})
-STILL = (
-    f"Airflow gave up waiting for build {BUILD}, and no triggerer has said how it is; now it is BUILDING. "
-    "It goes on at the server"
-)
-
-
-class TestTheFrameworkGivesUp:
-    def test_a_timeout_still_says_what_goes_on_and_what_a_retry_does(self, log: Log) -> None:
-        context = context_of(_operator())
-        deferral(_operator(timeout=60), context)
-        with pytest.raises(BuildTimeoutError, match=f"^{STILL}.* A retry goes on waiting for it.$") as raised:
-            _operator(timeout=60).resume_execution(*GIVEN_UP, context)
-        assert raised.value.build_id == BUILD
-        assert log.warnings[-1] == str(raised.value)
-
-    def test_without_reattach_a_retry_starts_another_build(self) -> None:
-        context = context_of(_operator())
-        deferral(_operator(timeout=60), context)
-        with pytest.raises(BuildTimeoutError, match=r"A retry starts another build\.$"):
-            _operator(timeout=60, reattach=False).resume_execution(*GIVEN_UP, context)
-
-    def test_execution_timeout_is_called_by_its_name(self, make: Any) -> None:
-        limits = {"timeout": 7200, "execution_timeout": timedelta(hours=1)}
-        context = context_of(make(**limits))
-        deferral(make(**limits), context)
-        with pytest.raises(AirflowTaskTimeout, match=f"^execution_timeout: {STILL}"):
-            make(**limits).resume_execution(*GIVEN_UP, context)
-
-    def test_a_sensor_ends_as_any_sensor_that_is_out_of_time(self, emulator: Emulator, log: Log) -> None:
-        emulator.start_build()
-        with pytest.raises(AirflowSensorTimeout, match=STILL):
-            _sensor().resume_execution(*GIVEN_UP, context_of(_sensor()))
-        assert log.warnings[-1].startswith(STILL)
-
-    @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
-    @pytest.mark.parametrize("limits", [{}, {"execution_timeout": timedelta(seconds=1)}])
-    def test_a_sensor_that_skips_says_why(self, emulator: Emulator, option: str, limits: dict[str, Any]) -> None:
-        emulator.start_build()
-        task = _sensor(**{option: True}, **limits)
-        with pytest.raises(AirflowSkipException, match=f"^Skipping due to {option} is set to True. .*{STILL}"):
-            task.resume_execution(*GIVEN_UP, context_of(task))
-
-    def test_a_build_that_has_ended_in_the_meantime_is_not_reported_as_timed_out(self, emulator: Emulator) -> None:
-        emulator.start_build()
-        emulator.end_build(BUILD, "FINISHED")
-        assert _sensor().resume_execution(*GIVEN_UP, context_of(_sensor()))["status"] == "FINISHED"
-
-    @pytest.mark.parametrize(
-        ("option", "kind"),
-        [
-            ({}, AirflowFailException),
-            ({"soft_fail": True}, AirflowSkipException),
-            ({"never_fail": True}, AirflowSkipException),
-        ],
-    )
-    def test_a_build_that_has_failed_in_the_meantime_ends_as_it_does_otherwise(
-        self, emulator: Emulator, option: dict[str, bool], kind: type[Exception]
-    ) -> None:
-        emulator.start_build()
-        emulator.end_build(BUILD, "FAILED", "the reason")
-        with pytest.raises(kind, match=r"FAILED\. The server says: the reason"):
-            _sensor(**option).resume_execution(*GIVEN_UP, context_of(_sensor()))
-
-    def test_a_server_out_of_reach_is_asked_once_and_no_more(self, emulator: Emulator) -> None:
-        emulator.start_build()
-        emulator.fault("status", method="GET", path="/api/v1/builds/*", times=None, status=502)
-        with pytest.raises(AirflowSensorTimeout, match=r"it could not be asked now either: .* 502"):
-            _sensor().resume_execution(*GIVEN_UP, context_of(_sensor()))
-        assert len(emulator.requests("GET", f"/api/v1/builds/{BUILD}")) == 1
-
-    def test_a_mapped_task_finds_its_own_build(self) -> None:
-        context = context_of(_operator(), map_index=3)
-        deferral(_operator(timeout=60), context)
-        with pytest.raises(BuildTimeoutError, match=f"build {BUILD}"):
-            _operator(timeout=60).resume_execution(*GIVEN_UP, context)
-
-    def test_a_trigger_that_failed_fails_the_task_so_that_a_retry_takes_the_build_up(self, make: Any) -> None:
-        task = make()
-        failed = {"error": "Trigger failure", "traceback": ["the triggerer's own"]}
-        with pytest.raises(TaskDeferralError, match="Trigger failure"):
-            task.resume_execution("__fail__", failed, context_of(task))
-
-
-NO_EVENTS: list[Any] = [
+#: How Airflow says that a deferral failed: the reason is all that is left.
+TIMEOUT = {"error": "Trigger timeout"}
+FAILURES: dict[str, dict[str, Any]] = {
+    "trigger raised": {"error": "Trigger failure", "traceback": ["Traceback ...", "KeyError: 'x'\n"]},
+    "trigger could not be loaded": {"error": "Trigger failure", "traceback": ["TypeError: unexpected argument\n"]},
+    "without a reason": {},
+}
+#: What else says nothing about the build: events of another version, or of a trigger that lost its connection.
+EVENTS: list[Any] = [
     None,
     {},
     "FINISHED",
-    [],
     {"status": "FINISHED", "build_id": BUILD},
     {"outcome": "success", "build_id": BUILD},
-    {"outcome": None},
+    {"outcome": "ended", "build_id": BUILD, "build": {"id": BUILD}},
+    {"outcome": "ended", "build_id": BUILD, "build": {"id": BUILD, "status": "BUILDING"}},
+    {"outcome": "error", "build_id": BUILD, "error": {"class": "os"}},
+    {"outcome": "error", "build_id": BUILD, "error": WaitInterruptedError("no connection").to_dict()},
 ]
+Resume = Callable[[Any, Any], Any]
 
 
-class TestAnEvent:
-    @pytest.mark.parametrize("event", NO_EVENTS, ids=repr)
-    def test_that_is_none_of_the_triggers_never_passes_for_success(self, make: Any, event: Any) -> None:
-        task = make()
+def _failed(reason: str) -> Resume:
+    return lambda task, context: task.resume_execution("__fail__", FAILURES[reason], context)
+
+
+def _event(event: Any) -> Resume:
+    return lambda task, context: task.resume_execution("execute_complete", {"event": event, "of_2031": 1}, context)
+
+
+INTERRUPTIONS = [*(pytest.param(_failed(reason), id=reason) for reason in FAILURES)]
+INTERRUPTIONS += [pytest.param(_event(event), id=f"event {event!r:.60}") for event in EVENTS]
+
+
+@pytest.mark.parametrize("resume", INTERRUPTIONS)
+class TestInterruption:
+    """A deferral that failed for a reason that has nothing to do with the build: the build is read first."""
+
+    def test_build_that_is_running_is_named(self, make: Any, resume: Resume, log: Log) -> None:
+        context = _deferred(make)
+        with pytest.raises(WaitInterruptedError, match=f"Build {BUILD} is still running \\(BUILDING"):
+            resume(make(), context)
+        assert f"Waiting for build {BUILD} failed" in log.lines[-1]
+
+    @pytest.mark.parametrize("status", ["FINISHED", "FAILED"])
+    def test_build_that_has_ended_ends_the_task(
+        self, make: Any, resume: Resume, emulator: Emulator, log: Log, status: str
+    ) -> None:
+        context = _deferred(make)
+        emulator.end_build(BUILD, status)
+        if status == "FINISHED":
+            result = resume(make(), context)
+            assert (result if make is _operator else result["id"]) == BUILD
+        else:
+            with pytest.raises(BuildFailedError if make is _operator else AirflowFailException):
+                resume(make(), context)
+        assert log.lines[-1].startswith(f"Build {BUILD} ended {status}")
+
+    def test_sensor_never_skips_an_unknown_state(self, resume: Resume, emulator: Emulator) -> None:
+        emulator.start_build()
+        with pytest.raises(WaitInterruptedError):
+            resume(_sensor(soft_fail=True), context_of(_sensor()))
+
+
+class TestFailedDeferral:
+    def test_says_why_and_for_which_build(self, make: Any) -> None:
+        context = _deferred(make)
+        with pytest.raises(WaitInterruptedError, match=r"\(Trigger failure: KeyError: 'x'\)"):
+            _failed("trigger raised")(make(), context)
+
+    def test_unreachable_server_is_asked_once(self, make: Any, emulator: Emulator) -> None:
+        context = _deferred(make)
+        before = len(emulator.requests("GET", PATH))
+        emulator.fault("status", method="GET", path="/api/v1/builds/*", times=None, status=502)
+        with pytest.raises(WaitInterruptedError, match=f"state of build {BUILD} is unknown, because .* 502"):
+            _failed("trigger raised")(make(), context)
+        assert len(emulator.requests("GET", PATH)) == before + 1
+
+    def test_method_of_another_version_is_resumed(self, make: Any, emulator: Emulator) -> None:
+        context = _deferred(make)
+        emulator.end_build(BUILD, "FINISHED")
+        assert make().resume_execution("resume_of_2031", {"event": {}}, context)
+
+    def test_mapped_task_finds_its_own_build(self) -> None:
+        context = context_of(_operator(), map_index=3)
+        deferral(_operator(timeout=60), context)
+        with pytest.raises(BuildTimeoutError, match=f"Build {BUILD}"):
+            _operator(timeout=60).resume_execution("__fail__", TIMEOUT, context)
+
+    def test_never_fail_skips(self, emulator: Emulator) -> None:
+        emulator.start_build()
+        task = _sensor(never_fail=True)
+        with pytest.raises(AirflowSkipException, match="Skipping because never_fail is set"):
+            _failed("trigger raised")(task, context_of(task))
+
+
+class TestTimeoutOfAirflow:
+    """Airflow ended the deferral, for example because no triggerer ran: status first, deadline second."""
+
+    @pytest.mark.parametrize(("reattach", "advice"), [(True, "attaches to the build"), (False, "starts another build")])
+    def test_operator_says_what_a_retry_does(self, log: Log, reattach: bool, advice: str) -> None:
+        context = _deferred(_operator, timeout=60)
+        task = _operator(timeout=60, reattach=reattach)
         with pytest.raises(
-            ProtocolError, match=r"the triggerer sent an unknown event.*how the build ended is not known"
-        ):
-            task.resume_execution("execute_complete", {"event": event}, context_of(task))
+            BuildTimeoutError, match=rf"^Build {BUILD} did not end within .* A retry {advice}\.$"
+        ) as raised:
+            task.resume_execution("__fail__", TIMEOUT, context)
+        assert log.lines[-1] == str(raised.value)
 
-    @pytest.mark.parametrize("build", [None, {}, {"id": BUILD}, {"id": BUILD, "status": None}, "FINISHED"])
-    def test_without_a_whole_build_never_passes_for_success(self, make: Any, build: Any) -> None:
-        task = make()
-        event = {"outcome": "ended", "build_id": BUILD, "deadline": None, "history": {}, "build": build}
-        with pytest.raises(ProtocolError):
-            task.execute_complete(context_of(task), event)
-
-    @pytest.mark.parametrize("status", ["BUILDING", "ARCHIVED"])
-    def test_with_a_build_that_has_not_ended_never_passes_for_success(self, make: Any, status: str) -> None:
-        task = make()
-        event = {"outcome": "ended", "build_id": BUILD, "history": {}, "build": {"id": BUILD, "status": status}}
-        with pytest.raises(ProtocolError, match=f"build {BUILD} is {status}, which is not the end of a build"):
-            task.execute_complete(context_of(task), event)
-
-    @pytest.mark.parametrize("error", [None, {}, {"class": "SystemExit", "arguments": []}, {"class": "os"}])
-    def test_with_an_error_of_an_unknown_form_fails(self, make: Any, error: Any) -> None:
-        task = make()
-        event = {"outcome": "error", "build_id": BUILD, "history": {}, "error": error}
-        with pytest.raises(MetaKraftwerkError, match="an error of an unknown form came out of the triggerer"):
-            task.execute_complete(context_of(task), event)
-
-    def test_is_summed_up_in_one_line(self, make: Any, log: Log) -> None:
-        task = make()
-        history = {"seconds": 95.2, "polls": 7, "changes": [[0.1, "BUILDING", 3], [95.2, "FINISHED", 100]]}
-        build = {"id": BUILD, "status": "FINISHED"}
-        event = {"outcome": "ended", "build_id": BUILD, "history": history, "build": build}
-        task.execute_complete(context_of(task), event)
-        assert log.lines[-2:] == [
-            f"Build {BUILD} was watched for 95 s in 7 polls: BUILDING 3 % at 0 s, FINISHED 100 % at 95 s.",
-            f"Build {BUILD} ended FINISHED.",
-        ]
-
-    def test_tells_the_source_of_a_timeout_even_without_the_arguments_of_the_deferral(self) -> None:
-        """``dag.test()`` loses them."""
-        error = BuildTimeoutError(BUILD, "the time is over.").to_dict()
-        event = {"outcome": "timeout", "build_id": BUILD, "deadline": 1.0, "history": {}, "error": error}
+    def test_execution_timeout_is_named(self, make: Any) -> None:
         limits = {"timeout": 7200, "execution_timeout": timedelta(hours=1)}
-        with pytest.raises(AirflowTaskTimeout, match=r"^execution_timeout: The time is over. A retry goes on"):
-            _operator(**limits).execute_complete(context_of(_operator()), event)
+        context = _deferred(make, **limits)
+        with pytest.raises(AirflowTaskTimeout, match="within `execution_timeout`"):
+            make(**limits).resume_execution("__fail__", TIMEOUT, context)
+
+    def test_sensor_ends_as_out_of_time(self, emulator: Emulator) -> None:
+        emulator.start_build()
+        with pytest.raises(AirflowSensorTimeout, match=r"last seen BUILDING.* still running"):
+            _sensor().resume_execution("__fail__", TIMEOUT, context_of(_sensor()))
+
+    @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
+    @pytest.mark.parametrize("status", [None, "FAILED"])
+    def test_sensor_skips_if_told_to(self, emulator: Emulator, option: str, status: str | None) -> None:
+        emulator.start_build()
+        if status:
+            emulator.end_build(BUILD, status)
+        with pytest.raises(AirflowSkipException, match=f"^Skipping because {option} is set"):
+            _sensor(**{option: True}).resume_execution("__fail__", TIMEOUT, context_of(_sensor()))
+
+    def test_ended_build_is_not_a_timeout(self, emulator: Emulator) -> None:
+        emulator.start_build()
+        emulator.end_build(BUILD, "FINISHED")
+        assert _sensor().resume_execution("__fail__", TIMEOUT, context_of(_sensor()))["status"] == "FINISHED"
 
 
-def test_killing_a_task_that_came_back_says_that_the_build_goes_on(make: Any, log: Log) -> None:
+def test_event_is_summed_up_in_one_line(make: Any, log: Log) -> None:
+    history = {"seconds": 95.2, "polls": 7, "changes": [[0.1, "BUILDING", 3], [95.2, "FINISHED", 100]]}
+    build = {"id": BUILD, "status": "FINISHED"}
+    event = {"outcome": "ended", "build_id": BUILD, "history": history, "build": build}
     task = make()
-    event = {"outcome": "error", "build_id": BUILD, "history": {}, "error": ProtocolError("nonsense").to_dict()}
-    with pytest.raises(ProtocolError):
-        task.execute_complete(context_of(task), event)
+    task.execute_complete(context_of(task), event)
+    assert log.lines[-2:] == [
+        f"Build {BUILD}: polled 7 times in 1 min 35 s: BUILDING, 3 % at 0 s; FINISHED, 100 % at 95 s.",
+        f"Build {BUILD} ended FINISHED.",
+    ]
+
+
+def test_event_of_version_0_1_is_understood() -> None:
+    error = BuildTimeoutError(BUILD, "the time is over.").to_dict()
+    event = {"outcome": "timeout", "build_id": BUILD, "deadline": 1.0, "history": {}, "error": error}
+    limits = {"timeout": 7200, "execution_timeout": timedelta(hours=1)}
+    for arguments in ({}, {"limited_by": "execution_timeout"}):
+        with pytest.raises(AirflowTaskTimeout, match="within `execution_timeout`"):
+            _operator(**limits).execute_complete(context_of(_operator()), event, **arguments)
+
+
+def test_deleted_own_build_is_built_again_by_a_retry(log: Log) -> None:
+    error = NotFoundError(404, "No record", "GET", PATH).to_dict()
+    event = {"outcome": "error", "build_id": BUILD, "history": {}, "error": error}
+    with pytest.raises(NotFoundError):
+        _operator().execute_complete(context_of(_operator()), event)
+    assert log.lines[-1].endswith("A retry starts another build.")
+    with pytest.raises(AirflowFailException):
+        _sensor().execute_complete(context_of(_sensor()), event)
+
+
+def test_killed_task_says_that_the_build_is_running(make: Any, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a connection: nothing is read when a task is killed."""
+    context = _deferred(make)
+    task = make()
+    with pytest.raises(WaitInterruptedError):
+        _event({})(task, context)
+    monkeypatch.delenv("AIRFLOW_CONN_METAKRAFTWERK_DEFAULT")
     task.on_kill()
-    assert log.warnings[-1] == f"Killed. Build {BUILD} goes on at the server: the API has no cancel."
-
-
-def test_a_task_instance_without_a_start_counts_from_now(emulator: Emulator) -> None:
-    task = _operator(execution_timeout=timedelta(hours=1))
-    deferred = deferral(task, {"ti": TaskInstance("start", start_date=None)})
-    assert _deadline(deferred) == pytest.approx(time.time() + 3600, abs=60)
+    assert log.warnings[-1] == f"Killed. Build {BUILD} is still running, because the API cannot cancel builds."
+    make().on_kill()

@@ -153,7 +153,7 @@ class TestWaitForBuild:
     def test_times_out(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
         emulator.set(build_seconds=60)
         build_id = emulator.start_build()["id"]
-        with pytest.raises(BuildTimeoutError, match=f"build {build_id} has not ended .*goes on at the server"):
+        with pytest.raises(BuildTimeoutError, match=f"Build {build_id} did not end within .*still running"):
             hook.wait_for_build(build_id, poll_interval=0.05, timeout=0.2)
 
 

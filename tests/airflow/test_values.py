@@ -32,7 +32,7 @@ class Answered(BuildTrigger):
         super().__init__(metakraftwerk_conn_id="any", build_id=1, poll_interval=2.0)
         self._answer = answer
 
-    async def _watch(self) -> dict[str, Any]:
+    async def _wait(self) -> dict[str, Any]:
         if isinstance(self._answer, BaseException):
             raise self._answer
         try:

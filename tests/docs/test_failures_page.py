@@ -1,4 +1,4 @@
-"""The page that is opened at seven in the morning: what it quotes is what the code says."""
+"""The page about failures quotes the messages that the code writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = 6
 
 
 def _quotations() -> list[str]:
-    """What stands as code in the first column of the tables of six columns."""
+    """Return the code in the first column of the tables of six columns."""
     page = Page(DOCS / "when_something_fails.md")
     rows = [row for _, table in page.tables() for row in table if len(row) == COLUMNS]
     return list(dict.fromkeys(code for row in rows for code in codes(row[0])))
@@ -35,7 +35,7 @@ CLASSES = [quotation for quotation in _quotations() if _is_class(quotation)]
 
 @cache
 def _texts() -> tuple[str, ...]:
-    """Every text in the package, with an ellipsis where a value is put in; and messages that are put together."""
+    """Return every text in the package, with an ellipsis for each value, and messages that are composed."""
     texts = []
     for file in (ROOT / "mkw_airflow_provider").rglob("*.py"):
         if "emulator" in file.parts:
@@ -63,7 +63,7 @@ def test_quoted_message_is_in_the_package(quotation: str) -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_quoted_class_exists(name: str) -> None:
     kind = getattr(exceptions, name, None) or getattr(sdk, name)
-    # Airflow's time-out of a task is no Exception, so that tasks do not catch it by accident.
+    # Airflow's task timeout is not an Exception, so that tasks do not catch it by accident.
     assert issubclass(kind, BaseException)
 
 

@@ -19,7 +19,7 @@ from mkw_airflow_provider.exceptions import TEMPORARY_STATUSES
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
 from tests.docs.pages import DOCS, ROOT, Page, plain
 
-BEHAVIOUR = Page(DOCS / "behavior.md")
+BEHAVIOR = Page(DOCS / "behavior.md")
 AIRFLOW = version("apache-airflow")
 
 MEBIBYTE = 1024 * 1024
@@ -34,7 +34,7 @@ LIMITS = {
     "connections of one triggerer to MetaKraftwerk": f"{network.POOL}",
     "a file name": f"{file_names.MAX_NAME} bytes",
     "pauses after a failure": (f"{retry.SHORTEST_PAUSE} to {retry.LONGEST_PAUSE:.0f} s, at random"),
-    "pauses when a lost answer is looked up": f"up to {recovery.SEARCH_INTERVAL:.0f} s",
+    "pauses when a lost response is looked up": f"up to {recovery.SEARCH_INTERVAL:.0f} s",
     "a token is renewed": (
         f"{authentication.RENEW_AHEAD:.0f} s before it ends; "
         f"one that lives for less than {authentication.RENEW_AHEAD * 10 / 60:.0f} minutes after nine tenths of its life"
@@ -43,7 +43,7 @@ LIMITS = {
 
 
 def test_the_table_of_limits() -> None:
-    assert {plain(what): plain(limit) for what, limit in BEHAVIOUR.table("Limits")} == LIMITS
+    assert {plain(what): plain(limit) for what, limit in BEHAVIOR.table("Limits")} == LIMITS
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_table_of_limits() -> None:
     ],
 )
 def test_a_number_in_a_sentence(words: str, value: bool) -> None:
-    assert words in " ".join(BEHAVIOUR.text.split())
+    assert words in " ".join(BEHAVIOR.text.split())
     assert value
 
 
@@ -66,7 +66,7 @@ def test_progress_is_logged_every_ten_percent() -> None:
 
 def test_the_versions_that_are_asked_for() -> None:
     (airflow,) = (line for line in requires("mkw-airflow-provider") or () if line.startswith("apache-airflow>"))
-    declared = {plain(what): plain(asked) for what, asked, _ in BEHAVIOUR.table("Versions")}
+    declared = {plain(what): plain(asked) for what, asked, _ in BEHAVIOR.table("Versions")}
     assert declared["Airflow"] == f"{airflow.removeprefix('apache-airflow>=').removesuffix('.0')} or later"
     assert declared["Python"] == f"{metadata('mkw-airflow-provider')['Requires-Python'].removeprefix('>=')} or later"
 

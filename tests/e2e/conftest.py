@@ -12,13 +12,13 @@ from dev.stack.emulator import EmulatorProgram
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Longer than the tasks around the wait need to start, so that the wait has to defer.
+# Longer than the other tasks need to start, so that the wait defers.
 BUILD_SECONDS = 10.0
 
 
 @pytest.fixture(scope="session")
 def metakraftwerk_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProgram]:
-    """A MetaKraftwerk of its own process."""
+    """An emulator in its own process."""
     program = EmulatorProgram(tmp_path_factory.mktemp("metakraftwerk"), build_seconds=BUILD_SECONDS)
     try:
         program.start()
@@ -29,7 +29,7 @@ def metakraftwerk_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="session")
 def airflow(metakraftwerk_program: EmulatorProgram, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
-    """A real Airflow with the example DAGs, connected to that MetaKraftwerk."""
+    """A real Airflow with the example DAGs, connected to that emulator."""
     with AirflowStack(
         tmp_path_factory.mktemp("airflow"),
         dags=ROOT / "example_dags",

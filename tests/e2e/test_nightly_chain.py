@@ -25,7 +25,7 @@ REASON = "AIRPLANE: source column IATA_CODE is missing"
 
 @dataclass(frozen=True)
 class Night:
-    """One run of the chain, and what MetaKraftwerk saw of it."""
+    """One run of the chain, and the requests and records on the server."""
 
     run: Finished
     requests: list[dict[str, Any]] = field(repr=False)
@@ -55,7 +55,7 @@ def _night(run: Finished, control: Control) -> Night:
 
 @pytest.fixture(scope="module")
 def good(airflow: AirflowStack, metakraftwerk_program: EmulatorProgram) -> Night:
-    """A night that nothing disturbs."""
+    """A run without faults."""
     control = metakraftwerk_program.control
     control.reset()
     return _night(chain.run(airflow.client, control, DAG_ID, _quiet), control)
@@ -63,7 +63,7 @@ def good(airflow: AirflowStack, metakraftwerk_program: EmulatorProgram) -> Night
 
 @pytest.fixture(scope="module")
 def bad(airflow: AirflowStack, metakraftwerk_program: EmulatorProgram) -> Night:
-    """A night whose build fails while the triggerer waits for it."""
+    """A run whose build fails while the triggerer waits for it."""
     client, control = airflow.client, metakraftwerk_program.control
     control.reset()
     client.wait_for_dag(DAG_ID)
@@ -113,7 +113,7 @@ class TestChain:
         (log,) = (airflow.home / "logs" / folder).iterdir()
         assert ".log.trigger." in log.name
         shown = airflow.client.log(DAG_ID, good.run.run_id, "wait_for_build")
-        assert f"Build {good.build['id']} was watched for" in shown
+        assert f"Build {good.build['id']}: polled" in shown
         assert f"Build {good.build['id']} ended FINISHED after" in shown
 
     def test_the_wait_takes_as_long_as_the_build(self, good: Night) -> None:

@@ -1,4 +1,4 @@
-"""No password and no token in anything that a full run leaves behind, with debug logging on."""
+"""A full run with debug logging leaves no password and no token anywhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHAIN = "metakraftwerk_nightly"
 ONE_TASK = "metakraftwerk_start_and_wait"
 REFUSED = "refused"
-# Longer than a loaded machine needs for the tasks around the wait, so that the triggerer has something to log.
+# Longer than the other tasks take on a busy machine, so that the triggerer logs something.
 BUILD_SECONDS = 20.0
 
 pytestmark = pytest.mark.timeout(600)
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What the runs have left behind, and the secrets that they used."""
+    """What the runs left behind, and the secrets that they used."""
 
     airflow: AirflowStack
     states: dict[str, str]
@@ -63,7 +63,7 @@ class Aftermath:
 
 @pytest.fixture(scope="module")
 def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
-    """Two good nights through failures, a failed build, and three tasks that are refused for their secrets."""
+    """Two successful runs with faults, one with a failed build, and three tasks with a wrong secret."""
     folder = tmp_path_factory.mktemp("secrets")
     shutil.copytree(ROOT / "example_dags", folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).parent / "dags" / "refused.py", folder / "dags")
@@ -101,7 +101,7 @@ def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
 
 
 def _refused_connections(good: dict[str, Any], wrong: dict[str, str]) -> dict[str, str]:
-    """Connections to the same server, each with one secret that does not fit."""
+    """Connections to the same server, each with one wrong secret."""
     impatient = {"outage_tolerance": 1, "connect_timeout": 1}
     proxy = f"http://somebody:{wrong['proxy']}@{good['host']}:9"
     connections = {
@@ -141,14 +141,14 @@ def _unpacked(value: object) -> bytes:
 
 
 def _found(needle: str, haystack: Iterator[tuple[str, bytes]]) -> list[str]:
-    """Return where a text stands, as it is or coded as requests and URLs code it."""
+    """Return where a text occurs, as it is or encoded as in requests and URLs."""
     raw = needle.encode()
     forms = {raw, quote(needle, safe="").encode(), base64.b64encode(raw), raw.hex().encode()}
     return sorted({name for name, content in haystack if any(form in content for form in forms)})
 
 
 class TestTheSearch:
-    """The search would find a secret: it finds what is no secret in the same places."""
+    """The search would find a secret: it finds other texts in the same places."""
 
     def test_runs_ended_as_planned(self, aftermath: Aftermath) -> None:
         assert aftermath.states == {
@@ -188,7 +188,7 @@ class TestNothingIsFound:
         assert {name: found for name, found in places.items() if found} == {}
 
     def test_not_in_the_server_log(self, aftermath: Aftermath) -> None:
-        # Its start hands out the connection, password and all, for whoever wants to use it.
+        # At its start the server prints the connection with the password, for whoever wants to use it.
         log = "\n".join(line for line in aftermath.server_log.splitlines() if not line.startswith("AIRFLOW_CONN_"))
         kept = [("log", log.encode()), ("requests", json.dumps(aftermath.requests).encode())]
         places = {name: _found(secret, iter(kept)) for name, secret in aftermath.secrets.items()}

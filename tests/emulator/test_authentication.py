@@ -8,7 +8,7 @@ import pytest
 LOGIN = {"strategy": "local", "email": "demo@example.com", "password": "demo-password"}
 
 
-def test_login_answers_201_with_the_token_twice_and_the_user(nobody):
+def test_login_returns_token_and_user(nobody):
     answer = nobody.call("POST", "/authentication", LOGIN)
     token = answer.json["accessToken"]
     assert answer.status == 201
@@ -19,7 +19,7 @@ def test_login_answers_201_with_the_token_twice_and_the_user(nobody):
     }
 
 
-def test_the_token_is_a_jwt_of_type_access_valid_for_token_seconds(emulator, nobody):
+def test_token_is_a_jwt_of_type_access(emulator, nobody):
     emulator.set(token_seconds=3600)
     tokens = [nobody.call("POST", "/authentication", LOGIN).json["accessToken"] for _ in range(2)]
     header, claims, _ = (base64.urlsafe_b64decode(part + "==") for part in tokens[0].split("."))
@@ -42,18 +42,18 @@ def test_the_token_is_a_jwt_of_type_access_valid_for_token_seconds(emulator, nob
         ({"remember": True}, 400, "Unknown field 'remember'"),
     ],
 )
-def test_a_login_that_cannot_be(nobody, change, status, message):
+def test_invalid_logins(nobody, change, status, message):
     body = {name: value for name, value in (LOGIN | change).items() if value is not None}
     answer = nobody.call("POST", "/authentication", body)
     assert (answer.status, answer.message) == (status, message)
 
 
-def test_a_login_without_a_body_lacks_the_email(nobody):
+def test_login_without_a_body(nobody):
     answer = nobody.call("POST", "/authentication")
     assert (answer.status, answer.message) == (400, "'email' is required")
 
 
-def test_a_body_that_is_no_json_is_a_bad_request(nobody):
+def test_body_that_is_not_json(nobody):
     answer = nobody.call("POST", "/authentication", b"{not json")
     assert (answer.status, answer.json["name"]) == (400, "BadRequest")
 
@@ -64,12 +64,12 @@ def test_other_calls_need_a_valid_token(nobody, token):
     assert (answer.status, answer.message) == (401, "Not authenticated")
 
 
-def test_another_scheme_than_bearer_is_no_authentication(nobody):
+def test_other_schemes_are_refused(nobody):
     assert nobody.get("/builds", headers={"Authorization": "Basic ZGVtbzpkZW1v"}).status == 401
 
 
 @pytest.mark.parametrize("message", ["Not authenticated", "jwt expired"])
-def test_an_expired_token_is_refused_in_the_words_of_the_switch(emulator, demo, message):
+def test_message_for_an_expired_token(emulator, demo, message):
     emulator.set(expired_message=message)
     assert demo.get("/projects").status == 200
     emulator.expire_tokens()
@@ -77,7 +77,7 @@ def test_an_expired_token_is_refused_in_the_words_of_the_switch(emulator, demo, 
     assert (answer.status, answer.message) == (401, message)
 
 
-def test_tokens_expire_by_the_clock(emulator, nobody):
+def test_tokens_expire_with_the_clock(emulator, nobody):
     emulator.set(token_seconds=0)
     assert nobody.log_in("demo@example.com").get("/projects").status == 401
 
@@ -87,6 +87,6 @@ def test_a_new_login_after_expiry_works(emulator, demo):
     assert demo.log_in("demo@example.com").get("/projects").status == 200
 
 
-def test_a_path_without_a_page(demo):
+def test_unknown_path(demo):
     answer = demo.get("/nothing")
     assert (answer.status, answer.message) == (404, "Page not found")

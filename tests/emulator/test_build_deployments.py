@@ -25,7 +25,7 @@ DOCUMENTED = {
         ({"pattern": None, "pattern_id": 808, "deployment": None, "deployment_id": 2}, {"deployment_id": 2}),
     ],
 )
-def test_a_deployment_answers_the_documented_fields(demo, finished, change, expected):
+def test_deployment_has_the_documented_fields(demo, finished, change, expected):
     body = {name: value for name, value in (DEPLOYMENT | change).items() if value is not None}
     answer = demo.post("/build_deployments", body)
     assert (answer.status, answer.json) == (201, DOCUMENTED | expected)
@@ -58,7 +58,7 @@ def test_a_deployment_answers_the_documented_fields(demo, finished, change, expe
         ({"when": "now"}, 400, "Unknown field 'when'"),
     ],
 )
-def test_a_deployment_that_cannot_be(emulator, demo, finished, change, status, message):
+def test_invalid_deployments_are_refused(emulator, demo, finished, change, status, message):
     body = {name: value for name, value in (DEPLOYMENT | change).items() if value is not None}
     answer = demo.post("/build_deployments", body)
     assert (answer.status, answer.message) == (status, message)
@@ -66,7 +66,7 @@ def test_a_deployment_that_cannot_be(emulator, demo, finished, change, status, m
 
 
 @pytest.mark.parametrize(("switch", "status"), [("reject", 400), ("accept", 201)])
-def test_deploying_an_unfinished_build_is_a_switch(emulator, demo, switch, status):
+def test_deploying_an_unfinished_build(emulator, demo, switch, status):
     emulator.set(build_seconds=1000, deploy_unfinished_build=switch)
     demo.build()
     answer = demo.post("/build_deployments", DEPLOYMENT)
@@ -94,14 +94,14 @@ def test_find_by_each_filter(demo, finished, query, ids):
     assert [row["id"] for row in demo.get(f"/build_deployments?{query}").json] == ids
 
 
-def test_find_by_names_that_do_not_exist(emulator, demo):
+def test_filters_with_unknown_names(emulator, demo):
     answer = demo.get("/build_deployments?deployment=X")
     assert (answer.status, answer.message) == (404, "A deployment with the name 'X' does not exist!")
     emulator.set(unknown_filter="empty")
     assert demo.get("/build_deployments?deployment=X").json == []
 
 
-def test_a_deployment_that_does_not_exist(demo):
+def test_missing_deployment_is_not_found(demo):
     answer = demo.get("/build_deployments/7")
     assert (answer.status, answer.message) == (404, "No record found for id '7'")
 
@@ -111,19 +111,19 @@ def test_a_deployment_that_does_not_exist(demo):
     [("FINISHED", None), ("FAILED", "Deployment failed: ENOENT: no such file or directory")],
 )
 @pytest.mark.parametrize("waits", [True, False])
-def test_status_and_message_where_the_switch_adds_them(emulator, demo, finished, outcome, message, waits):
+def test_status_and_message_of_a_deployment(emulator, demo, finished, outcome, message, waits):
     emulator.set(deployment_status="present", deployment_outcome=outcome, deployment_waits=waits)
     assert demo.post("/build_deployments", DEPLOYMENT).json == DOCUMENTED | {"status": outcome, "message": message}
 
 
-def test_a_deployment_that_takes_time_is_deploying(emulator, demo, finished):
+def test_running_deployment_is_deploying(emulator, demo, finished):
     emulator.set(deployment_status="present", deployment_seconds=1000)
     assert demo.post("/build_deployments", DEPLOYMENT).json["status"] == "DEPLOYING"
     emulator.set(deployment_seconds=0.02, deployment_waits=True)
     assert demo.post("/build_deployments", DEPLOYMENT).json["status"] == "FINISHED"
 
 
-def test_automatic_deployments_appear_when_the_build_is_finished(emulator, demo):
+def test_automatic_deployment_after_the_build(emulator, demo):
     emulator.set(build_seconds=1000, automatic_deployments=True)
     demo.build()
     assert demo.get("/build_deployments").json == []
@@ -134,7 +134,7 @@ def test_automatic_deployments_appear_when_the_build_is_finished(emulator, demo)
     assert (row["automatic"], row["status"], row["user_id"]) == (True, "FINISHED", 1)
 
 
-def test_a_failed_build_deploys_nothing_by_itself(emulator, demo):
+def test_no_automatic_deployment_after_failure(emulator, demo):
     emulator.set(build_seconds=1000, automatic_deployments=True)
     demo.build()
     emulator.end_build(5139, status="FAILED")

@@ -16,13 +16,13 @@ ROW = {"starts": 0, "ends": 1000, "outcome": "FINISHED", "progress": None}
         ("absent", [0, 25, 50, 75, 99, 100]),
     ],
 )
-def test_progress_over_the_time_of_a_build(shape, expected):
+def test_progress_over_time(shape, expected):
     moments = [0, 250, 500, 750, 999, 1000]
     assert [builds.progress(ROW, moment, shape) for moment in moments] == expected
 
 
 @pytest.mark.parametrize("shape", ["linear", "uneven"])
-def test_progress_never_falls_and_reaches_100_at_the_end_only(shape):
+def test_progress_rises_and_ends_at_100(shape):
     values = [builds.progress(ROW, moment, shape) for moment in range(1000)]
     assert values == sorted(values)
     assert max(values) < 100
@@ -36,7 +36,7 @@ def test_status_follows_the_clock():
     assert [builds.status(ROW, moment) for moment in (1, 999, 1000, 5000)] == ["BUILDING"] * 2 + ["FINISHED"] * 2
 
 
-def test_a_running_build_has_no_end_and_no_downloads(emulator, demo):
+def test_running_build_has_no_end(emulator, demo):
     emulator.set(build_seconds=1000)
     build = demo.build()
     assert (build["status"], build["build_end"], build["downloads"]) == ("BUILDING", None, [])
@@ -46,12 +46,12 @@ def test_a_running_build_has_no_end_and_no_downloads(emulator, demo):
     assert demo.get("/downloads").json == []
 
 
-def test_absent_progress_is_no_field_at_all(emulator, demo):
+def test_absent_progress_is_no_field(emulator, demo):
     emulator.set(progress="absent")
     assert "progress" not in demo.build()
 
 
-def test_a_build_takes_as_long_as_its_slowest_instance(emulator, demo):
+def test_slowest_instance_decides_the_duration(emulator, demo):
     emulator.set_instance(1001, build_seconds=500)
     emulator.set_instance(1002, build_seconds=3)
     demo.build({"id": 1001}, {"id": 1002})
@@ -61,20 +61,20 @@ def test_a_build_takes_as_long_as_its_slowest_instance(emulator, demo):
     assert [build["seconds"] for build in emulator.builds()] == [500, 3, 0.2]
 
 
-def test_an_instance_decides_how_its_builds_end(emulator, demo):
+def test_instance_decides_the_outcome(emulator, demo):
     emulator.set(build_seconds=0)
     emulator.set_instance(1001, outcome="CANCELED")
     build = demo.build({"id": 1001})
     assert (build["status"], build["message"]) == ("CANCELED", "Build canceled by user demo")
 
 
-def test_a_build_that_takes_its_time_finishes_by_itself(emulator, demo):
+def test_build_finishes_with_the_clock(emulator, demo):
     emulator.set(build_seconds=0.05)
     build = demo.ended(demo.build()["id"])
     assert (build["status"], build["progress"], len(build["downloads"])) == ("FINISHED", 100, 1)
 
 
-def test_who_waits_for_a_build_that_vanishes_learns_of_it(emulator, demo):
+def test_waiting_request_sees_a_deleted_build(emulator, demo):
     emulator.set(build_seconds=1000)
     connection = demo.connect()
     body = b'{"project_id": 402, "instances": [{"id": 1001}], "wait": true}'
@@ -88,7 +88,7 @@ def test_who_waits_for_a_build_that_vanishes_learns_of_it(emulator, demo):
     connection.close()
 
 
-def test_a_persons_verdict_counts_at_once_and_wakes_who_waits(emulator, demo):
+def test_waiting_request_sees_an_ended_build(emulator, demo):
     emulator.set(build_seconds=1000)
     connection = demo.connect()
     body = b'{"project_id": 402, "instances": [{"id": 1001}], "wait": true}'

@@ -12,7 +12,7 @@ BROKEN_VIEW = AIRPLANE | {"name": "BROKEN_VIEW"}
 R1 = {"DWH_GROUP": "R1"}
 
 
-def test_a_build_with_wait_answers_like_the_documented_example(emulator, demo):
+def test_wait_returns_the_documented_example(emulator, demo):
     emulator.set(build_seconds=0)
     answer = demo.post(
         "/builds",
@@ -58,7 +58,7 @@ def test_a_build_with_wait_answers_like_the_documented_example(emulator, demo):
     }
 
 
-def test_a_build_without_wait_answers_id_and_status_only(demo):
+def test_create_returns_id_and_status(demo):
     answer = demo.post("/builds", {"project_id": 402, "instances": [{"id": AIRPLANE_ID}], "releases": R1})
     assert (answer.status, answer.json) == (201, {"build": {"id": 5139, "status": "BUILDING"}, "warnings": []})
 
@@ -69,13 +69,13 @@ def test_wait_blocks_until_the_build_has_ended(emulator, demo):
     assert answer.json["build"]["status"] == "FINISHED"
 
 
-def test_a_release_group_that_is_left_open_gets_its_default_release_and_a_warning(demo):
+def test_default_release_gives_a_warning(demo):
     answer = demo.post("/builds", {"project": "DEMO_PROJECT", "instances": [AIRPLANE]})
     assert answer.json["warnings"] == ["No release given for release group 'DWH_GROUP', 'Default Release' is used."]
     assert demo.get("/builds/5139").json["releases"] == [20]
 
 
-def test_a_build_of_several_patterns_has_a_download_for_each(emulator, demo):
+def test_each_pattern_has_a_download(emulator, demo):
     emulator.set(build_seconds=0)
     staging = {"pattern": "STAGE_LOAD", "folder": "/STAGING", "name": "STG_AIRPLANE"}
     build = demo.build(AIRPLANE, staging, AIRPLANE)
@@ -133,20 +133,20 @@ def test_a_build_of_several_patterns_has_a_download_for_each(emulator, demo):
         ([], 400, "The body must be a JSON object"),
     ],
 )
-def test_a_build_that_cannot_be_started(demo, emulator, body, status, message):
+def test_invalid_builds_are_refused(demo, emulator, body, status, message):
     answer = demo.post("/builds", body)
     assert (answer.status, answer.message) == (status, message)
     assert emulator.builds() == []
 
 
-def test_restore_brings_a_deleted_instance_back(demo):
+def test_restore_recovers_deleted_instances(demo):
     assert demo.get("/instances?project_id=402&deleted=true").json[0]["name"] == "OLD_ROUTE"
     assert demo.build(OLD_ROUTE, restore=True)["instances"] == 1
     assert demo.get("/instances?project_id=402&deleted=true").json == []
     assert demo.build(OLD_ROUTE)["id"] == 5140
 
 
-def test_a_broken_instance_fails_the_build_and_says_why(emulator, demo):
+def test_failed_build_has_the_reason(emulator, demo):
     emulator.set(build_seconds=0)
     build = demo.build(AIRPLANE, BROKEN_VIEW)
     assert (build["status"], build["downloads"]) == ("FAILED", [])
@@ -155,7 +155,7 @@ def test_a_broken_instance_fails_the_build_and_says_why(emulator, demo):
 
 
 @pytest.mark.parametrize(("failed_wait", "status"), [("build", 201), ("error", 400)])
-def test_a_failed_build_with_wait_answers_as_the_switch_says(emulator, demo, failed_wait, status):
+def test_failed_build_with_wait(emulator, demo, failed_wait, status):
     emulator.set(build_seconds=0, failed_wait=failed_wait)
     answer = demo.post("/builds", {"project_id": 402, "instances": [BROKEN_VIEW], "wait": True})
     assert answer.status == status
@@ -163,7 +163,7 @@ def test_a_failed_build_with_wait_answers_as_the_switch_says(emulator, demo, fai
     assert build["message"] == "Instance BROKEN_VIEW: source object SRC_BROKEN_VIEW does not exist"
 
 
-def test_find_builds_returns_a_plain_array_of_whole_builds(demo):
+def test_list_returns_complete_builds(demo):
     build = demo.build(releases=R1)
     found = demo.get("/builds").json
     assert [one["id"] for one in found] == [5139]
@@ -188,7 +188,7 @@ def test_find_builds_returns_a_plain_array_of_whole_builds(demo):
         ("releases%5BDWH_GROUP%5D=Default%20Release", [5140, 5141]),
     ],
 )
-def test_find_builds_by_each_filter(demo, query, ids):
+def test_builds_by_each_filter(demo, query, ids):
     demo.build(releases=R1)
     demo.build({"pattern": "STAGE_LOAD", "folder": "/STAGING", "name": "STG_AIRPLANE"})
     demo.build(project="SALES_DWH")
@@ -209,12 +209,12 @@ def test_find_builds_by_each_filter(demo, query, ids):
         ("project[x]=y", 400, "Unknown query parameter 'project[x]'"),
     ],
 )
-def test_a_find_that_cannot_be(demo, query, status, message):
+def test_invalid_filters_are_refused(demo, query, status, message):
     answer = demo.get(f"/builds?{query}")
     assert (answer.status, answer.message) == (status, message)
 
 
-def test_unknown_names_in_filters_find_nothing_where_the_switch_says_so(emulator, demo):
+def test_unknown_filters_may_give_an_empty_list(emulator, demo):
     demo.build()
     emulator.set(unknown_filter="empty")
     for query in ("pattern=X", "user=X", "releases[X]=R1"):
@@ -222,13 +222,13 @@ def test_unknown_names_in_filters_find_nothing_where_the_switch_says_so(emulator
     assert demo.get("/builds?project=X").status == 404
 
 
-def test_unknown_query_parameters_are_ignored_where_the_switch_says_so(emulator, demo):
+def test_unknown_query_may_be_ignored(emulator, demo):
     emulator.set(unknown_query="ignore")
     assert demo.get("/builds?status=BUILDING").json == []
 
 
 @pytest.mark.parametrize("record_id", ["99", "abc", "99999999999999999999", "-1"])
-def test_a_build_that_does_not_exist(demo, record_id):
+def test_missing_build_is_not_found(demo, record_id):
     answer = demo.get(f"/builds/{record_id}")
     assert (answer.status, answer.message) == (404, f"No record found for id '{record_id}'")
 
@@ -236,7 +236,7 @@ def test_a_build_that_does_not_exist(demo, record_id):
 @pytest.mark.parametrize("code", [405, 501])
 @pytest.mark.parametrize("resource", ["builds", "build_deployments"])
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-def test_changing_calls_are_not_implemented(emulator, demo, nobody, method, resource, code):
+def test_changes_are_not_implemented(emulator, demo, nobody, method, resource, code):
     emulator.set(not_implemented_status=code)
     for path in (f"/{resource}", f"/{resource}/5139"):
         answer = demo.call(method, f"/api/v1{path}", {})

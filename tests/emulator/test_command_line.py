@@ -35,7 +35,7 @@ def run():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_prints_where_it_is_and_ends_at_a_signal(run, number):
+def test_it_prints_its_url_and_ends_on_signals(run, number):
     process, url, connection = run()
     control = Control(url)
     assert connection == control.connection
@@ -59,7 +59,7 @@ def test_requests_are_written_to_stderr(run, client):
     assert lines == ["POST /authentication -> 201", "GET /api/v1/builds/7 -> 404"]
 
 
-def test_the_state_survives_the_end_of_the_process(run, tmp_path):
+def test_state_survives_a_killed_process(run, tmp_path):
     file = str(tmp_path / "state.db")
     process, url, _ = run("--database", file)
     Control(url).start_build()
@@ -111,7 +111,7 @@ def test_a_failed_start_is_one_sentence(emulator, tmp_path, arguments, reason):
     assert re.fullmatch("The emulator could not start: " + reason.format(**places) + "\n", result.stderr)
 
 
-def test_it_runs_on_when_nobody_reads_its_output(run):
+def test_closed_stdout_does_not_stop_it(run):
     process = subprocess.Popen([*COMMAND, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     url = process.stdout.readline().split()[-1]
     process.stdout.close()

@@ -11,7 +11,7 @@ from mkw_airflow_provider.emulator.state.users import USERS
 BUILD = {"project": "DEMO_PROJECT", "instances": [{"id": 1001}]}
 
 
-def test_an_emulator_is_a_control_and_a_control_works_from_elsewhere(emulator, demo):
+def test_control_works_from_another_process(emulator, demo):
     control = Control(emulator.url)
     assert isinstance(emulator, Control)
     assert (control.url, control.port, control.connection) == (emulator.url, emulator.port, emulator.connection)
@@ -20,7 +20,7 @@ def test_an_emulator_is_a_control_and_a_control_works_from_elsewhere(emulator, d
     assert control.builds() == emulator.builds()
 
 
-def test_the_connection_is_what_airflow_reads(emulator):
+def test_connection_is_what_airflow_reads(emulator):
     assert emulator.connection == {
         "conn_type": "metakraftwerk",
         "host": "127.0.0.1",
@@ -33,18 +33,18 @@ def test_the_connection_is_what_airflow_reads(emulator):
 
 
 @pytest.mark.parametrize("user", USERS, ids=lambda user: user.name)
-def test_each_seeded_user_can_log_in_with_its_connection(emulator, nobody, user):
+def test_each_seeded_user_can_log_in(emulator, nobody, user):
     connection = emulator.connection_for(user.email)
     token = nobody.log_in(connection["login"], connection["password"]).token
     assert [row["user_id"] for row in emulator.tokens() if row["token"] == token] == [user.id]
 
 
-def test_there_is_no_connection_for_a_stranger(emulator):
+def test_no_connection_for_unknown_users(emulator):
     with pytest.raises(ValueError, match=r"demo@example.com, viewer@example.com, outsider@example.com"):
         emulator.connection_for("x@example.com")
 
 
-def test_the_log_has_what_arrived_and_what_was_answered(emulator, demo):
+def test_log_has_request_and_status(emulator, demo):
     emulator.clear_requests()
     demo.post("/builds?x=1&x=2&releases[A]=B", BUILD, headers={"User-Agent": "me"})
     (entry,) = emulator.requests()
@@ -57,7 +57,7 @@ def test_the_log_has_what_arrived_and_what_was_answered(emulator, demo):
     assert "authorization" not in entry["headers"]
 
 
-def test_the_log_can_be_narrowed_and_cleared(emulator, demo, nobody):
+def test_log_can_be_filtered_and_cleared(emulator, demo, nobody):
     demo.get("/builds/1")
     demo.get("/builds")
     nobody.get("/builds")
@@ -68,12 +68,12 @@ def test_the_log_can_be_narrowed_and_cleared(emulator, demo, nobody):
     assert emulator.requests() == []
 
 
-def test_paths_are_logged_as_they_came(emulator, demo):
+def test_paths_are_logged_unchanged(emulator, demo):
     demo.get("/builds/%2e%2e%2Fx")
     assert emulator.requests()[-1]["path"] == "/api/v1/builds/%2e%2e%2Fx"
 
 
-def test_neither_passwords_nor_tokens_reach_the_log(emulator, demo, nobody):
+def test_no_secret_in_the_request_log(emulator, demo, nobody):
     nobody.call("POST", "/authentication", {"password": {"password": "hunter2"}, "x": [{"token": "hunter2"}]})
     nobody.call("POST", "/authentication", b'{"password": "hunter2"')
     nobody.get("/builds?access_token=hunter2")
@@ -87,12 +87,12 @@ def test_neither_passwords_nor_tokens_reach_the_log(emulator, demo, nobody):
 @pytest.mark.parametrize(
     "body", [b"[" * 100_000, b'{"a": NaN}', b'"\\ud800"', b"\xff\xfe", b'{"a":' * 900 + b"1" + b"}" * 900]
 )
-def test_odd_bodies_are_refused_and_do_not_break_the_log(emulator, demo, body):
+def test_odd_bodies_are_refused_and_logged(emulator, demo, body):
     assert demo.post("/builds", body).status == 400
     assert len(emulator.requests(method="POST", path="/api/v1/builds")) == 1
 
 
-def test_reset_returns_to_the_seed_and_to_the_first_switches(emulator, demo):
+def test_reset_restores_seed_and_switches(emulator, demo):
     emulator.set(progress="stuck")
     emulator.fault("reset", times=None)
     emulator.start_build()
@@ -122,7 +122,7 @@ def test_reset_keeps_tokens_valid(emulator, demo):
     ],
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/tokens"), ("POST", "/reset"), ("PATCH", "/switches")])
-def test_web_pages_cannot_use_the_control_plane(emulator, nobody, demo, headers, method, path):
+def test_control_plane_refuses_web_pages(emulator, nobody, demo, headers, method, path):
     emulator.start_build()
     answer = nobody.call(method, f"/_emulator{path}", b"{}", {"Content-Type": "text/plain"} | headers)
     assert answer.status == 403
@@ -132,7 +132,7 @@ def test_web_pages_cannot_use_the_control_plane(emulator, nobody, demo, headers,
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST."])
-def test_this_machine_can_use_the_control_plane(emulator, nobody, host):
+def test_control_plane_serves_this_machine(emulator, nobody, host):
     own = f"{host}:{emulator.port}"
     headers = {"Host": own, "Origin": f"http://{own}", "Sec-Fetch-Site": "same-origin"}
     assert nobody.call("GET", "/_emulator/health", headers=headers).status == 200
@@ -156,7 +156,7 @@ def test_a_person_starts_a_build(emulator, demo):
         ({"user": "X"}, "'X' is not in users: demo, viewer, outsider"),
     ],
 )
-def test_a_build_that_nobody_can_start(emulator, order, message):
+def test_invalid_manual_builds(emulator, order, message):
     with pytest.raises(ControlError, match=message):
         emulator.start_build(**order)
 
@@ -180,7 +180,7 @@ def test_a_person_ends_a_build(emulator, demo, status, message):
         emulator.end_build(5139)
 
 
-def test_a_build_vanishes_with_all_that_belongs_to_it(emulator, demo, finished):
+def test_deleted_build_takes_its_rows_along(emulator, demo, finished):
     demo.post("/build_deployments", {"build_id": 5139, "pattern_id": 808, "deployment_id": 1})
     emulator.delete_build(5139)
     assert demo.get("/builds/5139").status == 404
@@ -201,12 +201,12 @@ def test_a_build_vanishes_with_all_that_belongs_to_it(emulator, demo, finished):
         lambda emulator: emulator.set_user("demo@example.com", name="x"),
     ],
 )
-def test_orders_that_make_no_sense_are_refused(emulator, order):
+def test_invalid_control_calls_are_refused(emulator, order):
     with pytest.raises(ControlError, match=r"No row 1 in|Input should be|Unknown field|Unknown user|Field required"):
         order(emulator)
 
 
-def test_connections_are_counted_without_those_of_the_control(emulator, demo):
+def test_only_client_connections_are_counted(emulator, demo):
     before = emulator.connections()
     connection = demo.connect()
     for _ in range(3):
@@ -221,7 +221,7 @@ def test_connections_are_counted_without_those_of_the_control(emulator, demo):
     assert emulator.connections() == {"accepted": before["accepted"] + 1, "open": before["open"]}
 
 
-def test_requests_can_be_written_to_a_logger_without_secrets(caplog, client):
+def test_log_lines_have_no_secrets(caplog, client):
     with caplog.at_level(logging.INFO, "mkw_airflow_provider.emulator"), Emulator(log_requests=True) as emulator:
         emulator.fault("status", skip=1, method="GET", status=503)
         demo = client(emulator.url).log_in("demo@example.com")

@@ -26,7 +26,7 @@ def section(page, title):
     return page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def test_the_table_of_switches_is_complete_and_true(page):
+def test_table_of_switches_is_complete(page):
     rows = [
         f"| `{name}` | `{default}` | {allowed} | {what} | {why} |" for name, default, allowed, what, why in describe()
     ]
@@ -34,7 +34,7 @@ def test_the_table_of_switches_is_complete_and_true(page):
     assert table == rows
 
 
-def test_the_table_of_faults_has_each_action_and_its_arguments(page):
+def test_table_of_faults_is_complete(page):
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", section(page, "Faults"), re.MULTILINE)
     described = {action: set(re.findall(r"`(\w+)`", arguments)) for action, arguments in rows}
     kinds = [actions.ReplaceResponse, *actions.Action.__subclasses__(), *actions.ReplaceResponse.__subclasses__()]
@@ -42,26 +42,26 @@ def test_the_table_of_faults_has_each_action_and_its_arguments(page):
     assert described == actual
 
 
-def test_the_table_of_control_calls_has_each_method(page):
+def test_table_of_control_calls_is_complete(page):
     rows = [line.split(" | ")[0] for line in section(page, "Control calls").splitlines() if line.startswith("| `")]
     described = set(re.findall(r"(\w+)\(", " ".join(rows)))
     public = {name for name, value in vars(Control).items() if callable(value) and not name.startswith("_")}
     assert described == public - {"connection_for"}
 
 
-def test_the_table_of_options_is_complete(page):
+def test_table_of_options_is_complete(page):
     described = set(re.findall(r"`(--[\w-]+)", section(page, "Start it")))
     actual = {option for action in _parser()._actions for option in action.option_strings if option.startswith("--")}
     assert described == actual - {"--help"}
 
 
-def test_the_example_of_a_seed_is_valid(page):
+def test_seed_of_the_page_is_valid(page):
     (text,) = re.findall(r"```json\n(.*?)```", section(page, "Your own warehouse"), re.DOTALL)
     with Emulator(seed=json.loads(text)) as emulator:
         assert emulator.start_build("DWH", ["CUSTOMER"])["instance_names"] == ["CUSTOMER"]
 
 
-def test_the_table_of_seed_keys_is_complete(page):
+def test_table_of_seed_keys_is_complete(page):
     table = re.findall(r"^\| ([a-z ]+) \| (`.*) \|$", section(page, "Your own warehouse"), re.MULTILINE)
     described = {name: set(re.findall(r"`(\w+)`", keys)) for name, keys in table}
     groups = seed_format.SEED["release_groups"][0]
@@ -78,13 +78,13 @@ def test_the_table_of_seed_keys_is_complete(page):
     assert described == {name: set(form) for name, form in forms.items()}
 
 
-def test_the_python_example_runs(page):
+def test_python_example_runs(page):
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "with Emulator" in block]
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert re.match(r"http://127\.0\.0\.1:\d+ \{", result.stdout)
 
 
-def test_the_test_of_a_dag_runs_as_it_stands_there(page, tmp_path):
+def test_dag_test_of_the_page_passes(page, tmp_path):
     files = re.findall(r"```\{code-block\} python\n:caption: (\S+)\n(.*?)```", page, re.DOTALL)
     assert [name for name, _ in files] == ["dags/nightly.py", "test_nightly.py"]
     for name, code in files:

@@ -18,7 +18,7 @@ def counter(emulator):
     return emulator.downloads()[0]["downloaded"]
 
 
-def test_the_list_has_the_documented_fields(demo, finished):
+def test_list_has_the_documented_fields(demo, finished):
     name = finished["downloads"][0]["name"]
     assert demo.get("/downloads?build_id=5139&pattern=CORE_DV_HLS").json == [
         {
@@ -40,7 +40,7 @@ def test_the_list_has_the_documented_fields(demo, finished):
 
 
 @pytest.mark.parametrize("query", ["build_id=1", "pattern=STAGE_LOAD", "pattern_id=809"])
-def test_filters_leave_out_other_downloads(demo, finished, query):
+def test_filters_exclude_other_downloads(demo, finished, query):
     assert demo.get(f"/downloads?{query}").json == []
 
 
@@ -49,7 +49,7 @@ def test_an_unknown_pattern_in_the_filter(demo):
     assert (answer.status, answer.message) == (404, "A pattern with the name 'X' does not exist!")
 
 
-def test_the_file_is_a_zip_with_ddl_for_each_instance_and_a_manifest(emulator, demo):
+def test_zip_has_ddl_per_instance_and_manifest(emulator, demo):
     emulator.set(build_seconds=0)
     demo.build({"id": 1001}, {"id": 1006})
     answer = demo.get(FILE)
@@ -74,11 +74,11 @@ def test_the_file_is_a_zip_with_ddl_for_each_instance_and_a_manifest(emulator, d
         ("MART_DIM", "DIM_CUSTOMER", ["DIM_CUSTOMER"]),
     ],
 )
-def test_each_pattern_makes_its_own_tables(pattern, instance, tables):
+def test_each_pattern_creates_its_own_tables(pattern, instance, tables):
     assert re.findall(r"CREATE TABLE (\w+)", make_ddl(pattern, instance)) == tables
 
 
-def test_builds_differ_in_one_line_unless_an_instance_changed(emulator, demo):
+def test_unchanged_builds_differ_in_one_line(emulator, demo):
     emulator.set(build_seconds=0)
     for change in ({}, {}, {"changed": True}):
         emulator.set_instance(1001, **change)
@@ -97,7 +97,7 @@ def test_the_same_build_gives_the_same_bytes(demo, finished):
     assert demo.get(FILE).body == demo.get(FILE).body
 
 
-def test_headers_of_a_whole_file(demo, finished):
+def test_headers_of_a_complete_file(demo, finished):
     answer = demo.get(FILE)
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/zip"
@@ -119,24 +119,24 @@ def test_a_range_is_answered_with_206(demo, finished, wanted, start, end):
     assert answer.headers["content-range"] == f"bytes {first}-{first + len(answer.body) - 1}/{len(whole)}"
 
 
-def test_a_range_behind_the_end_is_416(demo, finished):
+def test_range_beyond_the_end_is_416(demo, finished):
     size = len(demo.get(FILE).body)
     answer = demo.get(FILE, headers={"Range": f"bytes={size}-"})
     assert (answer.status, answer.headers["content-range"]) == (416, f"bytes */{size}")
 
 
 @pytest.mark.parametrize("wanted", ["bytes=0-1,5-6", "lines=1-2", "bytes=-", "bytes"])
-def test_other_ranges_are_answered_with_the_whole(demo, finished, wanted):
+def test_unsupported_ranges_get_the_complete_file(demo, finished, wanted):
     assert demo.get(FILE, headers={"Range": wanted}).status == 200
 
 
-def test_if_range_with_another_validator_gets_the_whole(demo, finished):
+def test_other_if_range_gets_the_complete_file(demo, finished):
     etag = demo.get(FILE).headers["etag"]
     assert demo.get(FILE, headers={"Range": "bytes=5-", "If-Range": etag}).status == 206
     assert demo.get(FILE, headers={"Range": "bytes=5-", "If-Range": '"other"'}).status == 200
 
 
-def test_the_validator_changes_with_the_content(emulator, demo, finished):
+def test_etag_changes_with_the_content(emulator, demo, finished):
     before = demo.get(FILE).headers["etag"]
     emulator.set_download(5442, size=500)
     assert demo.get(FILE).headers["etag"] != before
@@ -149,7 +149,7 @@ def test_without_ranges(emulator, demo, finished):
     assert {"accept-ranges", "etag", "content-range"}.isdisjoint(answer.headers)
 
 
-def test_without_content_length_the_body_is_chunked(emulator, demo, finished):
+def test_body_is_chunked_without_length(emulator, demo, finished):
     whole = demo.get(FILE).body
     emulator.set(content_length=False)
     answer = demo.get(FILE)
@@ -158,7 +158,7 @@ def test_without_content_length_the_body_is_chunked(emulator, demo, finished):
     assert "content-length" not in answer.headers
 
 
-def test_only_transfers_to_the_last_byte_are_counted(emulator, demo, finished):
+def test_only_complete_transfers_are_counted(emulator, demo, finished):
     size = len(demo.get(FILE).body)
     assert counter(emulator) == 1
     demo.get(FILE, headers={"Range": "bytes=0-3"})
@@ -172,7 +172,7 @@ def test_only_transfers_to_the_last_byte_are_counted(emulator, demo, finished):
     assert demo.get("/downloads").json[0]["downloaded"] == 2
 
 
-def test_a_redirect_to_the_same_host_leads_to_the_file_without_a_token(emulator, demo, nobody, finished):
+def test_redirect_target_needs_no_token(emulator, demo, nobody, finished):
     whole = demo.get(FILE).body
     emulator.set(download_redirect="same")
     answer = demo.get(FILE)
@@ -183,13 +183,13 @@ def test_a_redirect_to_the_same_host_leads_to_the_file_without_a_token(emulator,
     assert nobody.call("GET", location + "0").status == 404
 
 
-def test_a_redirect_to_another_host(emulator, demo, finished):
+def test_redirect_to_another_host(emulator, demo, finished):
     emulator.set(download_redirect=f"http://localhost:{emulator.port}/")
     location = demo.get(FILE).headers["location"]
     assert re.fullmatch(rf"http://localhost:{emulator.port}/files/results/[0-9a-f]{{32}}", location)
 
 
-def test_a_download_of_a_running_build_cannot_be_had(emulator, demo):
+def test_running_build_has_no_downloads(emulator, demo):
     emulator.set(build_seconds=1000)
     demo.build()
     answer = demo.get(FILE)
@@ -197,7 +197,7 @@ def test_a_download_of_a_running_build_cannot_be_had(emulator, demo):
 
 
 @pytest.mark.parametrize("size", [150, 5000, 3 * 1024 * 1024 + 17])
-def test_filler_of_any_size_is_a_valid_zip_where_the_name_says_so(emulator, demo, finished, size):
+def test_filler_is_a_valid_zip(emulator, demo, finished, size):
     emulator.set_download(5442, size=size)
     body = demo.get(FILE).body
     assert len(body) == size
@@ -207,7 +207,7 @@ def test_filler_of_any_size_is_a_valid_zip_where_the_name_says_so(emulator, demo
 
 
 @pytest.mark.parametrize(("name", "size"), [("a.json", 1000), ("a.zip", 3), ("a.zip", 0)])
-def test_other_filler_has_just_its_size(emulator, demo, finished, name, size):
+def test_other_filler_has_its_size(emulator, demo, finished, name, size):
     emulator.set_download(5442, name=name, size=size)
     assert len(demo.get(FILE).body) == size
 
@@ -220,14 +220,14 @@ def test_a_download_may_have_any_name(emulator, demo, finished):
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 30), (2, 28), (5, 12), (12, 13), (24, 30), (29, 30)])
-def test_any_part_of_a_content_is_the_part_of_the_whole(start, end):
+def test_content_can_be_read_from_any_offset(start, end):
     content = Content(b"0123456789", 10, b"abcdefghij")
     whole = b"".join(content.read(0, content.size))
     assert (len(whole), whole[:10], whole[20:]) == (30, b"0123456789", b"abcdefghij")
     assert b"".join(content.read(start, end)) == whole[start:end]
 
 
-def test_large_filler_comes_in_pieces_of_a_mebibyte_at_most():
+def test_large_filler_is_read_in_chunks():
     content = Content(b"head", 5 * 1024 * 1024, b"tail")
     chunks = list(content.read(0, content.size))
     assert max(map(len, chunks)) == 1024 * 1024

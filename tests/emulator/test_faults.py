@@ -1,4 +1,4 @@
-"""Each fault as a client sees it on the wire."""
+"""Each fault as a client receives it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def last(emulator) -> dict[str, Any]:
         if entry["seconds"] is not None:
             return entry
         time.sleep(0.01)
-    raise AssertionError("The request goes on")
+    raise AssertionError("The request is still running")
 
 
-def wire(api, method="GET", path=BUILDS, body=b"") -> tuple[bytes, bool]:
+def receive(api, method="GET", path=BUILDS, body=b"") -> tuple[bytes, bool]:
     """What a plain socket receives until the end, and whether that was a reset."""
     with socket.create_connection((api.connect().host, api.connect().port), timeout=10) as client:
         head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
@@ -45,7 +45,7 @@ def wire(api, method="GET", path=BUILDS, body=b"") -> tuple[bytes, bool]:
         return received, False
 
 
-def test_a_status_replaces_the_answer_once_by_default(emulator, demo):
+def test_status_replaces_one_response(emulator, demo):
     emulator.fault("status", status=502)
     answer = demo.get("/builds")
     assert (answer.status, answer.json) == (
@@ -56,7 +56,7 @@ def test_a_status_replaces_the_answer_once_by_default(emulator, demo):
     assert demo.get("/builds").status == 200
 
 
-def test_a_status_with_headers_and_a_body_of_any_kind(emulator, demo):
+def test_status_with_headers_and_body(emulator, demo):
     emulator.fault("status", status=503, headers={"Retry-After": "7"}, body="<h1>busy</h1>", content_type="text/html")
     answer = demo.get("/builds")
     assert (answer.status, answer.body, answer.headers["retry-after"]) == (503, b"<h1>busy</h1>", "7")
@@ -77,47 +77,47 @@ def test_a_gateway_sends_its_own_page(emulator, demo, arguments, status):
 
 @pytest.mark.parametrize(("work", "count"), [(False, 0), (True, 1)])
 @pytest.mark.parametrize("action", ["status", "reset", "close"])
-def test_the_work_is_done_or_not_before_the_answer_is_lost(emulator, demo, action, work, count):
+def test_work_is_done_or_not_before_the_loss(emulator, demo, action, work, count):
     arguments = {"status": 504} if action == "status" else {}
     emulator.fault(action, method="POST", path=BUILDS, work=work, **arguments)
     body = json.dumps(BUILD).encode()
     if action == "status":
         assert demo.post("/builds", BUILD).status == 504
     else:
-        assert wire(demo, "POST", BUILDS, body) == (b"", action == "reset")
+        assert receive(demo, "POST", BUILDS, body) == (b"", action == "reset")
     assert len(emulator.builds()) == count
     assert last(emulator)["body"] == BUILD
 
 
-def test_the_answer_is_lost_while_the_work_goes_on(emulator, demo):
+def test_response_is_lost_during_the_work(emulator, demo):
     emulator.set(build_seconds=1000)
     emulator.fault("status", method="POST", status=504, work=True, after=0.05)
     assert demo.post("/builds", BUILD | {"wait": True}).status == 504
     assert [build["status"] for build in emulator.builds()] == ["BUILDING"]
 
 
-def test_a_reset_is_a_reset_and_the_log_says_that_nothing_was_answered(emulator, demo):
+def test_reset_is_a_tcp_reset(emulator, demo):
     emulator.fault("reset")
-    assert wire(demo) == (b"", True)
+    assert receive(demo) == (b"", True)
     assert (last(emulator)["status"], last(emulator)["fault"]) == (None, "reset")
 
 
-def test_a_close_is_no_reset(emulator, demo):
+def test_close_is_not_a_reset(emulator, demo):
     emulator.fault("close")
-    assert wire(demo) == (b"", False)
+    assert receive(demo) == (b"", False)
     assert last(emulator)["status"] is None
 
 
-def test_a_delay_changes_nothing_but_the_time(emulator, demo):
+def test_delay_changes_only_the_time(emulator, demo):
     emulator.fault("delay", delay=0.05)
     assert demo.get("/builds").json == []
     assert last(emulator)["seconds"] >= 0.05
 
 
-def test_a_truncated_answer_promises_more_than_it_sends(emulator, demo):
+def test_truncated_response_is_too_short(emulator, demo):
     whole = demo.get("/projects").body
     emulator.fault("truncate", fraction=0.25)
-    received, reset = wire(demo, path="/api/v1/projects")
+    received, reset = receive(demo, path="/api/v1/projects")
     head, _, body = received.partition(b"\r\n\r\n")
     assert f"content-length: {len(whole)}".encode() in head.lower()
     assert (body, reset) == (whole[: len(whole) // 4], False)
@@ -126,7 +126,7 @@ def test_a_truncated_answer_promises_more_than_it_sends(emulator, demo):
         demo.get("/projects")
 
 
-def test_a_truncated_download_of_many_pieces(emulator, demo, finished):
+def test_truncated_download_of_many_chunks(emulator, demo, finished):
     emulator.set_download(5442, size=4_000_000)
     emulator.fault("truncate", path="/api/v1/downloads/*", fraction=0.5)
     with pytest.raises(http.client.IncompleteRead) as caught:
@@ -134,16 +134,16 @@ def test_a_truncated_download_of_many_pieces(emulator, demo, finished):
     assert len(caught.value.partial) == 2_000_000
 
 
-def test_a_truncated_chunked_download_lacks_its_last_chunk(emulator, demo, finished):
+def test_truncated_chunked_download(emulator, demo, finished):
     emulator.set(content_length=False)
     emulator.fault("truncate", path="/api/v1/downloads/*")
-    received, reset = wire(demo, path="/api/v1/downloads/5442")
+    received, reset = receive(demo, path="/api/v1/downloads/5442")
     assert b"transfer-encoding: chunked" in received.lower()
     assert not received.endswith(b"0\r\n\r\n")
     assert reset is False
 
 
-def test_a_trickle_sends_the_whole_in_small_pieces(emulator, demo):
+def test_trickle_sends_small_chunks(emulator, demo):
     whole = demo.get("/projects").body
     emulator.fault("trickle", bytes_per_second=2000)
     connection = demo.connect()
@@ -158,7 +158,7 @@ def test_a_trickle_sends_the_whole_in_small_pieces(emulator, demo):
     assert len(chunks) > 1
 
 
-def test_an_endless_answer_goes_on_until_the_client_leaves(emulator, demo):
+def test_endless_lasts_until_the_disconnect(emulator, demo):
     emulator.fault("endless")
     connection = demo.connect()
     connection.request("GET", BUILDS, headers={"Authorization": f"Bearer {demo.token}"})
@@ -170,7 +170,7 @@ def test_an_endless_answer_goes_on_until_the_client_leaves(emulator, demo):
     assert demo.get("/builds").json == []
 
 
-def test_nested_json_is_as_deep_as_asked(emulator, demo):
+def test_nested_json_is_as_deep_as_requested(emulator, demo):
     emulator.fault("nested", depth=200_000)
     body = demo.get("/builds").body
     assert body == b"[" * 200_000 + b"]" * 200_000
@@ -182,7 +182,7 @@ def test_a_redirect_to_anywhere(emulator, demo):
     assert (answer.status, answer.headers["location"]) == (307, "http://elsewhere.example.com/x")
 
 
-def test_expired_is_the_401_of_an_expired_token(emulator, demo):
+def test_expired_is_a_401(emulator, demo):
     emulator.set(expired_message="jwt expired")
     emulator.fault("expired")
     answer = demo.get("/builds")
@@ -195,7 +195,7 @@ def test_a_login_can_fail_too(emulator, nobody):
     assert nobody.call("POST", "/authentication", {}).status == 500
 
 
-def test_skip_and_times_count_matching_requests_only(emulator, demo):
+def test_only_matching_requests_count(emulator, demo):
     emulator.fault("status", method="GET", path="/api/v1/b*", skip=1, times=2, status=500)
     assert statuses(demo, 1, "/projects") == [200]
     assert statuses(demo, 5) == [200, 500, 500, 200, 200]
@@ -208,7 +208,7 @@ def test_times_none_has_no_limit(emulator, demo):
     assert statuses(demo, 5) == [500] * 5
 
 
-def test_seconds_run_from_the_first_hit(emulator, demo):
+def test_seconds_start_at_the_first_hit(emulator, demo):
     emulator.fault("status", seconds=1000, status=500)
     assert statuses(demo, 3) == [500] * 3
     emulator.clear_faults()
@@ -216,7 +216,7 @@ def test_seconds_run_from_the_first_hit(emulator, demo):
     assert statuses(demo, 3) == [500, 200, 200]
 
 
-def test_the_first_fault_that_fits_wins_and_then_the_next(emulator, demo):
+def test_first_matching_fault_wins(emulator, demo):
     emulator.fault("status", path=BUILDS, status=500)
     emulator.fault("status", path="/api/*", times=2, status=502)
     assert statuses(demo, 4) == [500, 502, 502, 200]
@@ -243,7 +243,7 @@ def test_the_control_plane_has_no_faults(emulator):
         ("truncate", {"fraction": 1}, "less than 1"),
     ],
 )
-def test_a_fault_that_cannot_be(emulator, action, arguments, part):
+def test_invalid_faults_are_refused(emulator, action, arguments, part):
     with pytest.raises(ControlError) as caught:
         emulator.fault(action, **arguments)
     assert part in str(caught.value)

@@ -47,7 +47,7 @@ def test_instances_and_commits_know_the_builds(emulator, query, finished):
     assert commit == {"TYPE": "Build", "STATUS": "FINISHED", "BUILD_ID": 5139}
 
 
-def test_deliveries_count_changes_since_the_last_build(emulator, demo, query):
+def test_deliveries_count_changes(emulator, demo, query):
     emulator.set(build_seconds=0)
     first = demo.build({"id": 1001}, {"id": 1002})["id"]
     emulator.set_instance(1001, outcome="FAILED")

@@ -12,7 +12,7 @@ def seen(answer):
     return answer.status, answer.message
 
 
-def test_without_access_to_a_project_its_builds_are_forbidden(outsider, viewer):
+def test_foreign_projects_are_forbidden(outsider, viewer):
     assert seen(outsider.get("/builds?project=DEMO_PROJECT")) == NO_ACCESS
     assert seen(outsider.post("/builds", BUILD)) == NO_ACCESS
     assert seen(viewer.get("/builds?project_id=403")) == NO_ACCESS
@@ -20,17 +20,17 @@ def test_without_access_to_a_project_its_builds_are_forbidden(outsider, viewer):
     assert seen(outsider.get("/instance_folders?project_id=402")) == NO_ACCESS
 
 
-def test_an_unknown_project_is_not_found_rather_than_forbidden(outsider):
+def test_unknown_project_is_not_found(outsider):
     assert outsider.post("/builds", BUILD | {"project": "NOPE"}).status == 404
 
 
-def test_who_may_view_may_not_build(viewer, finished):
+def test_viewers_cannot_build(viewer, finished):
     assert seen(viewer.post("/builds", BUILD)) == NO_BUILDS
     assert [build["id"] for build in viewer.get("/builds?project=DEMO_PROJECT").json] == [finished["id"]]
     assert viewer.get(f"/builds/{finished['id']}").status == 200
 
 
-def test_who_may_view_may_download(viewer, finished):
+def test_viewers_can_download(viewer, finished):
     assert viewer.get("/downloads/5442").body[:2] == b"PK"
 
 
@@ -43,7 +43,7 @@ def test_the_permission_to_deploy_is_a_switch(emulator, viewer, finished, permis
         assert answer.message == "You don't have permissions to deploy builds in this project!"
 
 
-def test_finds_leave_out_what_the_user_may_not_view(outsider, viewer, demo, finished):
+def test_lists_hide_foreign_projects(outsider, viewer, demo, finished):
     demo.post("/build_deployments", DEPLOYMENT)
     for resource in ("builds", "downloads", "build_deployments", "projects"):
         assert outsider.get(f"/{resource}").json == []
@@ -54,7 +54,7 @@ def test_finds_leave_out_what_the_user_may_not_view(outsider, viewer, demo, fini
 @pytest.mark.parametrize(
     "path", ["/builds/5139", "/downloads/5442", "/build_deployments/1", "/projects/402", "/instances/1001"]
 )
-def test_single_records_of_foreign_projects_are_hidden_or_forbidden(emulator, outsider, demo, finished, path):
+def test_foreign_records_are_hidden_or_forbidden(emulator, outsider, demo, finished, path):
     demo.post("/build_deployments", DEPLOYMENT)
     assert seen(outsider.get(path)) == (404, f"No record found for id '{path.rpartition('/')[2]}'")
     emulator.set(foreign_record=403)

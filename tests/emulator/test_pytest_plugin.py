@@ -8,7 +8,7 @@ import sys
 from mkw_airflow_provider.emulator import Emulator
 
 
-def test_the_fixture_is_the_tests_connection(metakraftwerk):
+def test_fixture_is_the_tests_connection(metakraftwerk):
     connection = json.loads(os.environ["AIRFLOW_CONN_METAKRAFTWERK_DEFAULT"])
     extra = connection.pop("extra")
     assert connection == metakraftwerk.connection
@@ -17,7 +17,7 @@ def test_the_fixture_is_the_tests_connection(metakraftwerk):
     assert isinstance(metakraftwerk, Emulator)
 
 
-def test_the_fixture_is_the_sessions_emulator(metakraftwerk, metakraftwerk_emulator):
+def test_fixture_is_the_sessions_emulator(metakraftwerk, metakraftwerk_emulator):
     assert metakraftwerk is metakraftwerk_emulator
 
 
@@ -27,7 +27,7 @@ def run(folder, code):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_each_test_starts_with_an_empty_token_cache(tmp_path):
+def test_each_test_starts_without_a_token(tmp_path):
     code = """
 import pytest
 
@@ -60,7 +60,7 @@ def test_second(metakraftwerk):
     assert "2 passed" in result.stdout, result.stdout
 
 
-def test_a_failure_of_the_emulator_itself_fails_the_test(tmp_path):
+def test_emulator_errors_fail_the_test(tmp_path):
     code = """
 import json
 from urllib.error import HTTPError
@@ -83,7 +83,7 @@ def test_it(metakraftwerk):
     assert "The emulator itself failed during GET /api/v1/agents" in result.stdout
 
 
-def test_a_500_that_a_fault_made_is_no_failure_of_the_emulator(tmp_path):
+def test_injected_500_does_not_fail_the_test(tmp_path):
     code = """
 from urllib.error import HTTPError
 from urllib.request import urlopen

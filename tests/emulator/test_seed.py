@@ -79,7 +79,7 @@ def test_reset_returns_to_the_own_seed(start):
         emulator.start_build("MORE", ["X"])
 
 
-def test_the_viewer_sees_the_first_project_only(start, client):
+def test_viewer_sees_the_first_project(start, client):
     url = start(json.dumps(SEED)).url
     seen = {name: client(url).log_in(f"{name}@example.com").get("/projects").json for name in ("viewer", "outsider")}
     assert [[row["name"] for row in rows] for rows in seen.values()] == [["DWH"], []]
@@ -111,7 +111,7 @@ def without(key: str) -> dict[str, str]:
         ([X | {"id": 1}, X | {"name": "Y", "id": 1}], "[1].id: the id 1 is used twice in instances"),
     ],
 )
-def test_an_invalid_instance_is_one_sentence_with_its_place(start, tmp_path, instances, message):
+def test_invalid_instance_is_one_sentence(start, tmp_path, instances, message):
     seed = {"patterns": [{"name": "HUB"}], "projects": [{"name": "P", "instances": instances}]}
     with pytest.raises(ValueError, match="warehouse") as caught:
         start(json.dumps(seed))
@@ -131,7 +131,7 @@ def test_an_invalid_instance_is_one_sentence_with_its_place(start, tmp_path, ins
         ("[]", "the seed: expected an object, got a list"),
     ],
 )
-def test_an_invalid_seed_is_one_sentence_with_its_place(start, tmp_path, text, message):
+def test_invalid_seed_is_one_sentence(start, tmp_path, text, message):
     with pytest.raises(ValueError, match="warehouse") as caught:
         start(text)
     assert str(caught.value) == f"{tmp_path}/warehouse.json: {message}"
@@ -182,7 +182,7 @@ def test_a_failed_addition_adds_nothing(emulator, demo, add, message):
     assert demo.get("/instance_folders?project_id=402").json == before
 
 
-def test_ten_thousand_instances_are_loaded_and_built(client):
+def test_ten_thousand_instances(client):
     instances = [
         {"pattern": f"P{number % 6}", "folder": f"/F{number % 25}/G{number % 500}", "name": f"I{number}"}
         for number in range(10_000)

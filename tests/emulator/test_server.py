@@ -28,7 +28,7 @@ def certificate(tmp_path):
     return paths
 
 
-def test_a_stopped_emulator_refuses_connections_and_comes_back_as_it_was(client):
+def test_restart_keeps_port_and_state(client):
     with Emulator(build_seconds=1000) as emulator:
         demo = client(emulator.url).log_in("demo@example.com")
         demo.post("/builds", BUILD)
@@ -47,7 +47,7 @@ def test_a_stopped_emulator_refuses_connections_and_comes_back_as_it_was(client)
         assert len(emulator.faults()) == 1
 
 
-def test_a_file_keeps_the_state_for_another_emulator_and_builds_go_on(tmp_path, client):
+def test_file_keeps_state_and_builds_continue(tmp_path, client):
     file = tmp_path / "emulator.db"
     with Emulator(file, build_seconds=0.3) as emulator:
         demo = client(emulator.url).log_in("demo@example.com")
@@ -60,7 +60,7 @@ def test_a_file_keeps_the_state_for_another_emulator_and_builds_go_on(tmp_path, 
         assert emulator.requests(method="POST")[-1]["body"] == BUILD
 
 
-def test_memory_is_gone_when_the_context_ends():
+def test_memory_is_lost_after_the_context():
     emulator = Emulator()
     with emulator:
         emulator.start_build()
@@ -79,7 +79,7 @@ def test_a_file_of_another_version_is_refused(tmp_path):
         Emulator(file).start()
 
 
-def test_stop_cuts_off_who_waits(client):
+def test_stop_aborts_waiting_requests(client):
     with Emulator(build_seconds=1000) as emulator:
         demo = client(emulator.url).log_in("demo@example.com")
         outcome: list[Exception] = []
@@ -103,7 +103,7 @@ def test_stop_cuts_off_who_waits(client):
         assert demo.post("/builds", BUILD | {"wait": True}).json["build"]["status"] == "FINISHED"
 
 
-def test_it_cannot_start_twice_and_stop_does_no_harm_when_stopped():
+def test_start_fails_twice_stop_does_not():
     with Emulator() as emulator:
         with pytest.raises(RuntimeError, match=emulator.url):
             emulator.start()
@@ -128,18 +128,18 @@ def test_an_empty_host_is_refused(host):
         Emulator(host=host)
 
 
-def test_a_port_that_is_taken():
+def test_port_in_use():
     with Emulator() as first, pytest.raises(OSError, match="Address already in use"):
         Emulator(port=first.port).start()
 
 
-def test_two_emulators_know_nothing_of_each_other():
+def test_two_emulators_are_independent():
     with Emulator() as first, Emulator() as second:
         first.start_build()
         assert (len(first.builds()), second.builds()) == (1, [])
 
 
-def test_hundreds_of_connections_are_open_at_once():
+def test_hundreds_of_open_connections():
     with Emulator() as emulator:
         clients = [socket.create_connection(("127.0.0.1", emulator.port), timeout=10) for _ in range(400)]
         for one in clients:
@@ -164,7 +164,7 @@ def test_accepted_connections_have_tcp_nodelay(client):
     assert options == {1}
 
 
-def test_tls_with_a_certificate_of_ones_own(certificate, client):
+def test_tls_with_an_own_certificate(certificate, client):
     cert, key, authority = certificate
     with Emulator(tls_cert=cert, tls_key=key) as emulator:
         assert emulator.connection["schema"] == "https"
@@ -177,7 +177,7 @@ def test_tls_with_a_certificate_of_ones_own(certificate, client):
 
 
 @pytest.mark.parametrize("action", ["reset", "close"])
-def test_connections_can_be_broken_under_tls(certificate, client, action):
+def test_connections_break_under_tls(certificate, client, action):
     with Emulator(tls_cert=certificate[0], tls_key=certificate[1]) as emulator:
         demo = client(emulator.url).log_in("demo@example.com")
         emulator.fault(action)
@@ -187,19 +187,32 @@ def test_connections_can_be_broken_under_tls(certificate, client, action):
         assert demo.get("/projects").status == 200
 
 
-def test_a_certificate_that_cannot_be_read(tmp_path):
+def test_unreadable_certificate(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         Emulator(tls_cert=tmp_path / "none.pem").start()
 
 
-def test_proxies_of_the_environment_are_not_asked(monkeypatch):
+def test_proxies_are_not_used(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert urllib.request.getproxies()["http"] == "http://127.0.0.1:9"
     with Emulator() as emulator:
         assert emulator.health()["status"] == "up"
 
 
-def test_importing_the_package_or_the_plugin_loads_no_server():
+def test_folders_import_in_one_direction(repository):
+    layers = ["state", "http", "faults", "api"]
+    package = repository / "mkw_airflow_provider" / "emulator"
+    upward = [
+        (path.name, other)
+        for number, layer in enumerate(layers)
+        for path in (package / layer).glob("*.py")
+        for other in layers[number + 1 :]
+        if f"mkw_airflow_provider.emulator.{other}" in path.read_text("utf-8")
+    ]
+    assert upward == []
+
+
+def test_import_loads_no_server():
     code = (
         "import sys, mkw_airflow_provider.emulator.pytest_plugin\n"
         "heavy = {'fastapi', 'starlette', 'uvicorn', 'pydantic', 'airflow', 'sqlite3', 'requests', 'aiohttp'}\n"
@@ -208,7 +221,7 @@ def test_importing_the_package_or_the_plugin_loads_no_server():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_a_running_emulator_needs_nothing_else_of_this_package():
+def test_emulator_needs_no_other_module():
     code = (
         "import sys\n"
         "from mkw_airflow_provider.emulator import Emulator\n"

@@ -68,6 +68,28 @@ def test_nulls_are_sent_or_left_out(emulator, demo, finished):
     assert "file_id" not in build["downloads"][0]
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({}, 201),
+        ({"errors": 1}, 400),
+        ({"invalid": True}, 400),
+        ({"build_disabled": True}, 400),
+        ({"folder": "/A/B"}, 400),
+    ],
+)
+def test_unbuildable_instances(emulator, demo, fields, status):
+    emulator.add_folder("/A", pattern="CORE_DV_HLS", build_disabled=True)
+    instance = emulator.add_instance("X", pattern="CORE_DV_HLS", **{"folder": "/B", **fields})
+    body = {"project_id": 402, "instances": [{"id": instance}]}
+    assert demo.post("/builds", body).status == 201
+    emulator.set(unbuildable_instances="reject")
+    answer = demo.post("/builds", body)
+    assert answer.status == status
+    if status == 400:
+        assert answer.message == "The instance 'X' cannot be built!"
+
+
 def test_closed_releases_may_be_accepted(emulator, demo):
     emulator.set(closed_release="accept")
     assert demo.build(releases={"DWH_GROUP": "R0"})["releases"] == [19]
@@ -89,7 +111,7 @@ def test_closed_releases_may_be_accepted(emulator, demo):
         ({"download_redirect": "ftp://x"}, r"Allowed: off, same, or the URL of a host"),
     ],
 )
-def test_unknown_names_and_values_are_refused_with_a_list(emulator, values, message):
+def test_invalid_switches_list_what_is_allowed(emulator, values, message):
     before = emulator.switches()
     with pytest.raises(ControlError, match=message):
         emulator.set(**({"token_seconds": 1} | values))
@@ -111,7 +133,7 @@ def test_unknown_names_and_values_are_refused_with_a_list(emulator, values, mess
         ("download_redirect", "https://files.example.com", "https://files.example.com"),
     ],
 )
-def test_switches_of_a_command_line(name, text, value):
+def test_switches_on_a_command_line(name, text, value):
     assert parse(name, text) == value
     assert type(parse(name, text)) is type(value)
 
@@ -120,12 +142,12 @@ def test_switches_of_a_command_line(name, text, value):
     ("name", "text"),
     [("ranges", "maybe"), ("list_limit", "-1"), ("list_limit", "1.5"), ("create_status", "x"), ("nope", "1")],
 )
-def test_what_a_command_line_cannot_set(name, text):
+def test_invalid_switches_on_a_command_line(name, text):
     with pytest.raises(ValueError, match=r"Allowed|Switches"):
         parse(name, text)
 
 
-def test_every_switch_says_what_it_does_and_why():
+def test_each_switch_has_meaning_and_reason():
     assert [name for name, *_ in describe()] == Switches.names()
     for _, default, allowed, what, why in describe():
         assert default
@@ -134,7 +156,7 @@ def test_every_switch_says_what_it_does_and_why():
         assert re.fullmatch(r"[A-Z0-9].*\.", why)
 
 
-def test_every_switch_is_read_somewhere(pytestconfig):
+def test_each_switch_is_used(pytestconfig):
     package = pytestconfig.rootpath / "mkw_airflow_provider" / "emulator"
     sources = "".join(path.read_text("utf-8") for path in package.rglob("*.py") if path.name != "switches.py")
     assert [name for name in Switches.names() if not re.search(rf"switches\.{name}\b", sources)] == []

@@ -43,7 +43,7 @@ def test_lists_are_delayed(emulator, demo, finished):
     assert len(demo.get("/builds").json) == 1
 
 
-def test_new_rows_are_not_found_for_a_while(emulator, demo, finished):
+def test_new_rows_are_not_found_at_first(emulator, demo, finished):
     demo.post("/build_deployments", {"build_id": 5139, "pattern_id": 808, "deployment_id": 1})
     emulator.set(read_delay_seconds=1000)
     answer = demo.get("/builds/5139")

@@ -60,9 +60,9 @@ class Reaper:
         """Make points of all that a worker does to the world outside; each is done as ever."""
         for owner, name in (
             (sync.Client, "send"),
-            (folder.Folder, "make"),
+            (folder.Folder, "create"),
             (folder.Folder, "open"),
-            (folder.Folder, "rename"),
+            (folder.Folder, "move"),
             (folder.Folder, "remove"),
             (incoming.DownloadSink, "write"),
         ):

@@ -14,6 +14,7 @@ from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_record import mark_done, start_once
 from tests.kit.simulation import USER_ID, World, build, ok, says_no
+from tests.kit.tasks import as_stored
 
 BUILD_REQUEST = BuildRequest("DEMO_PROJECT", None, [{"id": 1001}, {"id": 1002}], {"DWH_GROUP": "R1"}, "nightly build")
 
@@ -104,7 +105,7 @@ class Store:
         return json.loads(self.content[key]) if key in self.content else None
 
     def set(self, key: str, value: Any) -> None:
-        self.content[key] = json.dumps(value)
+        self.content[key] = as_stored(value)
 
     def delete(self, key: str) -> None:
         del self.content[key]

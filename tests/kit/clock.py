@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 import time
 from collections.abc import Callable, Coroutine
@@ -47,7 +48,8 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let time pass on both clocks."""
         assert seconds >= 0, f"a pause of {seconds} s"
-        self._advanced += seconds
+        # A pause that is too short for a float passes all the same.
+        self._advanced = max(self._advanced + seconds, math.nextafter(self._advanced, math.inf) if seconds else 0.0)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass as a pause of the client."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-#: PostgreSQL does not run as root; Debian's packages bring a user for it.
+#: PostgreSQL does not run as root; Debian's packages create a user for it.
 USER = "postgres" if os.geteuid() == 0 else None
 
 

@@ -71,7 +71,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Arrived:
-    """A request as it came over the wire."""
+    """A request as the server received it."""
 
     line: str
     headers: list[tuple[str, str]]

@@ -1,4 +1,4 @@
-"""A world without sockets and sleeping: a clock, a server that answers as it is told, a client that runs flows."""
+"""Flows without sockets and sleeping: a clock, a scripted server, and a client that runs flows."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
 
 @dataclass
 class Body:
-    """An answer whose body goes into the call's sink, piece by piece, as a transport brings it.
+    """A response whose body goes into the request's sink in pieces, as a transport delivers it.
 
     :param breaks: what happens after the last piece instead of the end.
     """

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import signal
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from pydantic import JsonValue, TypeAdapter
 
 from tests.kit.airflow_names import (
     AirflowRescheduleException,
@@ -85,6 +87,17 @@ class TaskInstance:
         return self.start_date
 
 
+_JSON: TypeAdapter[Any] = TypeAdapter(JsonValue)
+
+
+def as_stored(value: Any) -> str:
+    """Return a value in the form in which Airflow's task state store keeps it.
+
+    :raises pydantic.ValidationError: Airflow refuses the value, for example because it contains a tuple.
+    """
+    return json.dumps(_JSON.validate_python(value))
+
+
 class StateStore:
     """The task state store of Airflow 3.3: JSON by key, for all attempts of a task, cleared or not."""
 
@@ -97,7 +110,7 @@ class StateStore:
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         """Keep a value."""
-        self.content[key] = json.dumps(value)
+        self.content[key] = as_stored(value)
 
     def delete(self, key: str) -> None:
         """Forget a value."""
@@ -301,11 +314,21 @@ def play(make: Callable[[], Any], context: dict[str, Any], begin: Callable[[Any]
     :param begin: what is done first with the operator; None: execute it.
     """
     task = Task(make, context)
-    task.step(begin or (lambda operator: operator.execute(context)))
+    task.step(begin or (lambda operator: _execute(make, operator, context)))
     while task.deferred is not None:
         task.event = asyncio.run(only_event(task.trigger()))
         task.resume()
     return Ending(task.result, task.errors[-1] if task.errors else None, task.deferrals)
+
+
+def _execute(make: Callable[[], Any], operator: Any, context: dict[str, Any]) -> Any:
+    """Execute an operator, again in another process as often as it wants to be rescheduled."""
+    while True:
+        try:
+            return operator.execute(context)
+        except AirflowRescheduleException:
+            time.sleep(0.05)
+            operator = make()
 
 
 def _alarm(execution_timeout: Any) -> AbstractContextManager[Any]:

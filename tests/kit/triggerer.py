@@ -1,4 +1,4 @@
-"""Tasks that Airflow 3.3 starts in the triggerer: made of what stands in the serialised DAG, by Airflow's own code."""
+"""Tasks that Airflow 3.3 starts in the triggerer, made from the serialized DAG by Airflow's own code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ since_33 = pytest.mark.skipif(
 
 
 class Supervisor:
-    """What a trigger may ask of Airflow: an XCom of another task, and to keep one of its own."""
+    """What triggers use of Airflow's supervisor: XComs of tasks, and secrets to mask."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from airflow.sdk.execution_time import task_runner
@@ -62,7 +62,7 @@ def serialised(make: Callable[[], Any]) -> Any:
 def started(task: Any, *, start: datetime | None = None, try_number: int = 1) -> BaseTrigger:
     """Return the trigger that Airflow makes for a task when it starts.
 
-    :param task: serialised.
+    :param task: from the serialized DAG.
     """
     from airflow.models.trigger import Trigger
     from airflow.serialization.decoders import smart_decode_trigger_kwargs
@@ -90,7 +90,7 @@ async def only(trigger: BaseTrigger) -> TriggerEvent:
 
 
 def play_without_worker(make: Callable[[], Any], context: dict[str, Any], supervisor: Supervisor) -> Ending:
-    """Run a task to its end that starts in the triggerer; a worker comes in only where the trigger asks for one."""
+    """Run a task that starts in the triggerer to its end; a worker resumes it only if the trigger says so."""
     task_id, start = context["ti"].task_id, context["ti"].start_date.astimezone(timezone.utc)
     event = asyncio.run(only(started(serialised(make), start=start)))
     if isinstance(event, TaskSuccessEvent):

@@ -1,4 +1,4 @@
-"""The schedule of looks: its bounds, and what it costs and gains against looking every 15 seconds."""
+"""When a build is polled: the bounds, and delay and requests compared with a poll every 15 seconds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.flows.polling import FLOOR, JITTER, START, next_pause
-from mkw_airflow_provider.triggers.watch import FIRST_LOOK
+from mkw_airflow_provider.client.flows.polling import FLOOR, JITTER, next_pause
+from mkw_airflow_provider.triggers.watch import FIRST_POLL, SPREAD
 from tests.kit.simulation import PROPERTY
 
 ages = st.floats(0, 1e7)
@@ -23,72 +23,43 @@ chances = st.floats(0, 1)
 
 @PROPERTY
 @given(ages, progresses, intervals, chances)
-def test_a_pause_is_from_the_floor_to_poll_interval(elapsed, progress, poll_interval, chance):
-    pause = next_pause(elapsed=elapsed, progress=progress, poll_interval=poll_interval, chance=chance)
-    assert min(FLOOR, poll_interval) <= pause <= poll_interval
+def test_pause_has_bounds_and_little_jitter(elapsed, progress, poll_interval, chance):
+    def pause(chance: float) -> float:
+        return next_pause(elapsed=elapsed, progress=progress, poll_interval=poll_interval, chance=chance)
+
+    assert min(FLOOR, poll_interval) <= pause(chance) <= poll_interval
+    assert (1 - JITTER) * pause(0) - 1e-9 <= pause(chance) <= pause(0)
 
 
 @PROPERTY
 @given(ages, st.integers(1, 99), intervals, chances)
-def test_more_progress_never_makes_a_pause_longer(elapsed, progress, poll_interval, chance):
+def test_more_progress_never_lengthens_pause(elapsed, progress, poll_interval, chance):
     def pause(at: int) -> float:
         return next_pause(elapsed=elapsed, progress=at, poll_interval=poll_interval, chance=chance)
 
     assert pause(progress + 1) <= pause(progress) + 1e-9
 
 
-@PROPERTY
-@given(ages, st.sampled_from([None, 0, -1, 101]), intervals)
-def test_without_progress_a_pause_is_as_long_as_the_build_has_had(elapsed, progress, poll_interval):
-    pause = next_pause(elapsed=elapsed, progress=progress, poll_interval=poll_interval, chance=0.0)
-    assert pause == min(max(elapsed, START), poll_interval)
-
-
-@PROPERTY
-@given(ages, progresses, st.floats(3, 3_600))
-def test_chance_shortens_a_pause_by_no_more_than_the_jitter(elapsed, progress, poll_interval):
-    longest, shortest = (
-        next_pause(elapsed=elapsed, progress=progress, poll_interval=poll_interval, chance=chance) for chance in (0, 1)
-    )
-    assert (1 - JITTER) * longest - 1e-9 <= shortest <= longest
-
-
-def test_at_the_longest_pause_builds_of_one_night_are_not_looked_at_in_step():
-    pauses = {next_pause(elapsed=3_600, progress=10, poll_interval=30, chance=n / 10) for n in range(11)}
-    assert len(pauses) == 11
-
-
 @pytest.mark.parametrize(
-    ("elapsed", "progress", "pause"),
+    ("elapsed", "progress", "poll_interval", "pause"),
     [
-        (0, None, 5.0),
-        (0, 50, 2.0),
-        (1, 2, 5.0),
-        (6, 99, 2.0),
-        (10, 5, 40.0),
-        (30, 50, 30 / 0.54**0.65 - 30 + 7.5),
-        (1_000, 50, 1_000 / 0.54**0.65 - 1_000 + 14),
-        (1_000, 95, 1_000 / 0.99**0.65 - 1_000 + 14),
-    ],
-    ids=[
-        "no age yet",
-        "no age yet, but progress",
-        "young",
-        "never sooner than the floor",
-        "never later than four times the age",
-        "the earliest end and a quarter of the age",
-        "the earliest end and 14 s",
-        "close to the end",
+        (0, None, 30, 2),
+        (60, None, 30, 18),
+        (1_000, None, 30, 30),
+        (60, 0, 30, 18),
+        (60, 101, 30, 18),
+        (60, 50, 30, 30),
+        (60, 50, 300, 60),
+        (60, 76, 300, 60 / 0.8 - 60 + 18),
+        (1_000, 96, 30, 9),
+        (1_000, 100, 30, 9),
+        (10, 99, 30, 3),
+        (10, 2, 30, 10),
     ],
 )
-def test_a_pause_leads_a_little_beyond_the_earliest_end(elapsed, progress, pause):
-    found = next_pause(elapsed=elapsed, progress=progress, poll_interval=3_600, chance=0.0)
+def test_pause_can_be_checked_by_hand(elapsed, progress, poll_interval, pause):
+    found = next_pause(elapsed=elapsed, progress=progress, poll_interval=poll_interval, chance=0.0)
     assert found == pytest.approx(pause)
-
-
-@pytest.mark.parametrize("progress", [96, 99, 100])
-def test_near_its_end_a_build_is_looked_at_every_fourteen_seconds_at_the_latest(progress):
-    assert next_pause(elapsed=10_000, progress=progress, poll_interval=300, chance=0.0) == 14.0
 
 
 # What follows simulates 400 builds of each kind, as `make bench` does more of them.
@@ -96,10 +67,10 @@ def test_near_its_end_a_build_is_looked_at_every_fourteen_seconds_at_the_latest(
 
 @dataclass
 class Figures:
-    """How late ends were seen, in seconds, and how many looks a build took."""
+    """How late ends were noticed, in seconds, and how many requests a build took."""
 
     delays: list[float]
-    looks: float
+    requests: float
 
     @property
     def mean(self) -> float:
@@ -140,52 +111,56 @@ def absent(_: random.Random) -> Progress:
     return lambda share: None
 
 
-def watch(
-    median: float, progress: Callable[[random.Random], Progress], pause: Callable[..., float], first: float
+def poll(
+    duration: Callable[[random.Random], float],
+    progress: Callable[[random.Random], Progress],
+    pause: Callable[..., float],
+    *,
+    deferred: bool,
 ) -> Figures:
-    """Look at builds when they begin, ``first`` seconds later, or up to half as long again, and then by a schedule."""
+    """Poll 400 builds from their start on: at once, or for a deferred task first in the worker, then in the trigger."""
     durations = random.Random(4)
-    delays, looks = [], 0
+    delays, requests = [], 0
     for number in range(400):
-        seconds = durations.lognormvariate(math.log(median), 0.8)
+        seconds = duration(durations)
         dice = random.Random(number)
         shown = progress(dice)
-        now = first * (1 + 0.5 * dice.random())
-        looks += 2 if first else 1
+        now = FIRST_POLL + SPREAD * dice.random() if deferred else 0.0
+        requests += 2 if deferred else 1
         while now < seconds:
             now += pause(elapsed=now, progress=shown(now / seconds), poll_interval=30.0, chance=dice.random())
-            looks += 1
+            requests += 1
         delays.append(now - seconds)
-    return Figures(delays, looks / 400)
+    return Figures(delays, requests / 400)
 
 
 def every_15_seconds(**_: object) -> float:
     return 15.0
 
 
-TWENTY_SECONDS, FIVE_MINUTES, AN_HOUR = 20.0, 300.0, 3_600.0
+def around(median: float) -> Callable[[random.Random], float]:
+    return lambda dice: dice.lognormvariate(math.log(median), 0.8)
+
+
+def short(dice: random.Random) -> float:
+    return dice.uniform(5, 20)
 
 
 @pytest.mark.parametrize("progress", [linear, uneven, in_leaps, stuck])
-@pytest.mark.parametrize(
-    # A build of 20 s takes three fixed looks. Ours are the task's own, one for the progress and one for the end.
-    ("median", "share"),
-    [(TWENTY_SECONDS, 1.17), (FIVE_MINUTES, 0.6), (AN_HOUR, 0.6)],
-    ids=["20 s", "5 min", "1 h"],
-)
-def test_with_progress_ends_are_seen_no_later_than_every_15_seconds_at_fewer_looks(median, share, progress):
-    fixed, ours = (
-        watch(median, progress, every_15_seconds, 0.0),
-        watch(median, progress, next_pause, FIRST_LOOK * FLOOR),
-    )
-    assert ours.mean <= fixed.mean
-    assert ours.p95 <= fixed.p95
-    assert ours.looks <= share * fixed.looks
+@pytest.mark.parametrize("median", [300.0, 3_600.0], ids=["5 min", "1 h"])
+def test_long_builds_take_fewer_requests_and_no_delay(median, progress):
+    fixed = poll(around(median), progress, every_15_seconds, deferred=False)
+    ours = poll(around(median), progress, next_pause, deferred=True)
+    assert ours.mean <= 0.75 * fixed.mean
+    assert ours.requests <= 0.75 * fixed.requests
 
 
-@pytest.mark.parametrize("median", [TWENTY_SECONDS, FIVE_MINUTES, AN_HOUR], ids=["20 s", "5 min", "1 h"])
-def test_without_progress_ends_are_seen_within_poll_interval(median):
-    fixed, ours = watch(median, absent, every_15_seconds, 0.0), watch(median, absent, next_pause, FIRST_LOOK * FLOOR)
+@pytest.mark.parametrize("progress", [linear, uneven, in_leaps, stuck, absent])
+def test_short_builds_are_noticed_within_5_seconds(progress):
+    assert poll(short, progress, next_pause, deferred=True).p95 <= 5.0
+
+
+@pytest.mark.parametrize("median", [20.0, 300.0, 3_600.0], ids=["20 s", "5 min", "1 h"])
+def test_without_progress_delay_is_bounded(median):
+    ours = poll(around(median), absent, next_pause, deferred=True)
     assert max(ours.delays) <= 30.0
-    assert ours.mean <= 16.0
-    assert ours.looks <= 1.3 * fixed.looks

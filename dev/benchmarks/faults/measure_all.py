@@ -117,12 +117,26 @@ def main() -> None:
             for row in rows
         ],
     }
+    if options.row:
+        table = _with_rows(json.loads(options.output.read_text()), table)
     options.output.write_text(json.dumps(table, indent=2) + "\n")
+
+
+def _with_rows(table: dict[str, Any], added: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with newly measured rows, in the order of the catalog of faults.
+
+    :raises ValueError: the rest of the table was measured with other versions or times.
+    """
+    for key in ("python", "airflow", "tasks", "pace", "providers"):
+        if table[key] != added[key]:
+            raise ValueError(f"{key} of the table is {table[key]}, now it is {added[key]}: measure all rows again")
+    rows = {row["id"]: row for row in (*table["rows"], *added["rows"])}
+    return {**table, "rows": [rows[row.id] for row in ROWS if row.id in rows]}
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.benchmarks.faults", description=__doc__)
     parser.add_argument("--minute", type=float, default=60.0, help="seconds that stand for a minute")
-    parser.add_argument("--row", action="append", choices=[row.id for row in ROWS], help="only this one; repeatable")
+    parser.add_argument("--row", action="append", choices=[row.id for row in ROWS], help="only this row; repeatable")
     parser.add_argument("--output", type=Path, default=TABLE, help="where to write")
     return parser.parse_args()

@@ -66,7 +66,7 @@ def chain(dag_id: str, *, wait_for_completion: bool) -> DAG:
             task_id="deploy_to_agent",
             build_id=start_build.output,
             pattern="CORE_DV_HLS",
-            deployment="DEPLOY_TO_TEST",
+            deployment="DEPLOY_TO_DEV",
             agent="dev_md_agent",
             pool="chaos_deployments",
         )

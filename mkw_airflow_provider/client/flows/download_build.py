@@ -13,7 +13,7 @@ from mkw_airflow_provider.client.api.downloads import Download, find_downloads
 from mkw_airflow_provider.client.api.patterns import find_patterns
 from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.download import fetch
-from mkw_airflow_provider.client.flows.wait import look
+from mkw_airflow_provider.client.flows.wait import read_build
 from mkw_airflow_provider.client.storage.content_digest import (
     EVERYTHING_COUNTS,
     Checksums,
@@ -47,7 +47,7 @@ def build_with_downloads(session: ApiSession, build_id: int) -> Flow[Build]:
     :raises DownloadError: if it has not ended.
     :raises ProtocolError: if some of its downloads can be read neither from the build nor from their list.
     """
-    build: Build = yield from look(session, build_id)
+    build: Build = yield from read_build(session, build_id)
     if not build.has_ended:
         status = foreign_text(str(build.status), 50)
         raise DownloadError(f"build {build.id} is {status} and has no files before it is FINISHED; wait for it first")

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, get_build
 from mkw_airflow_provider.client.flows.polling import next_pause
+from mkw_airflow_provider.client.flows.wait_result import (
+    Ended,
+    Failed,
+    TimedOut,
+    WaitResult,
+    describe_progress,
+    describe_status,
+    duration,
+)
+from mkw_airflow_provider.client.request import Response
 from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
-from mkw_airflow_provider.exceptions import ApiError, BuildTimeoutError, ConnectionFailedError, ProtocolError, is_final
+from mkw_airflow_provider.client.text import quote_value
+from mkw_airflow_provider.exceptions import (
+    ApiError,
+    ConnectionFailedError,
+    MetaKraftwerkError,
+    NotFoundError,
+    ProtocolError,
+    is_final,
+)
 
 #: A line is logged when the progress enters another of these steps, in per cent.
 PROGRESS_STEP = 10
 #: A history is one line: of more changes than this, the oldest but the first are left out.
 LONGEST_HISTORY = 12
+#: A build that is known to exist may be missing for so many seconds, e.g. in the answer of a gateway or of a replica.
+NOT_FOUND_TOLERANCE = 60.0
+NOT_FOUND_PAUSE = 5.0
 
 
 @dataclass
@@ -21,7 +42,7 @@ class PollHistory:
     """What was seen of a build while waiting, for the one line that sums the wait up.
 
     :param seconds: how long the wait took so far.
-    :param polls: how many answers came.
+    :param polls: how many polls succeeded.
     :param changes: ``[seconds since the wait began, status, progress]`` whenever status or progress step changed.
     """
 
@@ -29,8 +50,8 @@ class PollHistory:
     polls: int = 0
     changes: list[tuple[float, str, int | None]] = field(default_factory=list)
 
-    def see(self, build: Build, seconds: float) -> bool:
-        """Take down a look at the build; return whether it shows something new."""
+    def add(self, build: Build, seconds: float) -> bool:
+        """Record a poll; return whether it shows something new."""
         self.seconds, self.polls = seconds, self.polls + 1
         seen = (str(build.status), _step(build.progress))
         if self.changes and seen == (self.changes[-1][1], _step(self.changes[-1][2])):
@@ -41,39 +62,80 @@ class PollHistory:
         return True
 
     def last_seen(self) -> str | None:
-        """Return how the build was at the last look; None before the first one."""
+        """Return how the build was at the last poll; None before the first one."""
         if not self.changes:
             return None
         _, status, progress = self.changes[-1]
-        return f"{last_seen(status, progress)} after a wait of {duration(self.seconds)}"
+        return describe_status(status, progress)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {"seconds": round(self.seconds, 1), "polls": self.polls, "changes": [list(c) for c in self.changes]}
 
     @staticmethod
-    def describe(build_id: int, history: dict[str, Any]) -> str:
-        """Return the JSON form as one line."""
-        changes = ", ".join(
-            f"{status}{'' if progress is None else f' {progress} %'} at {seconds:.0f} s"
-            for seconds, status, progress in history.get("changes", ())
-        )
-        return (
-            f"Build {build_id} was watched for {history.get('seconds', 0):.0f} s in {history.get('polls', 0)} polls"
-            f"{': ' if changes else ''}{changes}."
-        )
+    def describe(build_id: int, history: Any) -> str:
+        """Return the JSON form as one line, whatever another version of this package has written there."""
+        try:
+            polls, seconds = int(history["polls"]), float(history["seconds"])
+            changes = [
+                f"{describe_status(str(status), progress)} at {float(at):.0f} s"
+                for at, status, progress in history["changes"]
+            ]
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return f"Build {build_id}: the triggerer sent no history of its polls."
+        times = f"{polls} time{'' if polls == 1 else 's'}"
+        return f"Build {build_id}: polled {times} in {duration(seconds)}{': ' if changes else ''}{'; '.join(changes)}."
 
 
 def _step(progress: int | None) -> int | None:
     return None if progress is None else progress // PROGRESS_STEP
 
 
-def look(session: ApiSession, build_id: int) -> Flow[Build]:
-    """Read a build once.
+@dataclass(frozen=True)
+class Poll:
+    """A build and the server's clock, in seconds since the epoch, when it sent it; None: not known."""
 
-    :raises NotFoundError: if there is none.
+    build: Build
+    date: float | None
+
+
+def poll_build(session: ApiSession, build_id: int, *, until: float | None = None, exists: bool = False) -> Flow[Poll]:
+    """Poll a build once, and again while the server is unreachable.
+
+    :param until: epoch seconds after which no retry starts.
+    :param exists: the build was read before, or started by this task: a 404 is retried for 60 s.
+    :raises NotFoundError: if there is no such build.
     """
-    return (yield from session.request(get_build(build_id)))
+    reads_build = get_build(build_id)
+
+    def read(response: Response) -> Poll:
+        return Poll(reads_build.read(response), response.date)
+
+    request: Any = replace(reads_build, read=read)  # type: ignore[arg-type]  # the same request for another type
+    missing_since: float | None = None
+    while True:
+        try:
+            poll: Poll = yield from session.request(request, until=until)
+        except NotFoundError as error:
+            now = session.monotonic()
+            missing_since = now if missing_since is None else missing_since
+            left = missing_since + NOT_FOUND_TOLERANCE - now
+            if until is not None:
+                left = min(left, until - session.wall())
+            if not exists or left <= 0:
+                raise
+            session.log.warning("Build %s exists, but: %s; retrying for %s more", build_id, error, duration(left))
+        else:
+            return poll
+        yield Sleep(min(NOT_FOUND_PAUSE, left))
+
+
+def read_build(session: ApiSession, build_id: int) -> Flow[Build]:
+    """Read a build.
+
+    :raises NotFoundError: if there is no such build.
+    """
+    return (yield from poll_build(session, build_id)).build
 
 
 def wait(
@@ -82,139 +144,102 @@ def wait(
     *,
     poll_interval: float,
     deadline: float | None = None,
+    limit: str | None = None,
     first_pause: float = 0.0,
+    exists: bool = False,
     history: PollHistory | None = None,
-    after_timeout: str = "",
-) -> Flow[Build]:
-    """Look at a build until it has ended, however it did.
+) -> Flow[WaitResult]:
+    """Poll a build until it has ended, in whatever way. Raises nothing of this package: every end is a result.
 
-    :param poll_interval: the longest pause between two looks, in seconds.
+    :param poll_interval: the longest pause between two polls, in seconds.
     :param deadline: epoch seconds; None: wait for as long as it takes.
-    :param first_pause: seconds to wait before the first look, for a build that was just looked at.
+    :param limit: the argument that the deadline comes from: ``timeout`` or ``execution_timeout``.
+    :param first_pause: seconds to wait before the first poll, for a build that was just read.
+    :param exists: see :func:`poll_build`.
     :param history: filled in on the way.
-    :param after_timeout: a sentence for the time-out's message: what a retry will do.
-    :return: the build, FINISHED, FAILED or CANCELED.
-    :raises BuildTimeoutError: after the deadline, if the build has not ended even then.
-    :raises ConnectionFailedError: if nothing was heard for ``outage_tolerance``: the state is unknown, not failed.
-    :raises ProtocolError: if for that long the status was none that the API documents.
-    :raises NotFoundError: if the build vanishes.
     """
-    history = history if history is not None else PollHistory()
+    history = PollHistory() if history is None else history
+    try:
+        return (yield from _wait(session, build_id, poll_interval, deadline, limit, first_pause, exists, history))
+    except MetaKraftwerkError as error:
+        return Failed(build_id, error)
+
+
+def _wait(
+    session: ApiSession,
+    build_id: int,
+    poll_interval: float,
+    deadline: float | None,
+    limit: str | None,
+    first_pause: float,
+    exists: bool,
+    history: PollHistory,
+) -> Flow[WaitResult]:
     began = session.monotonic()
     unknown_since: float | None = None
-    request = get_build(build_id)
-    # A deadline that has passed already, say while no triggerer ran, still allows one look.
+    # A deadline that has passed already, for example while no triggerer ran, still allows one poll.
     if first_pause > 0:
         yield Sleep(first_pause if deadline is None else max(0.0, min(first_pause, deadline - session.wall())))
     while True:
+        exists = exists or history.polls > 0
         try:
-            build = yield from session.request(request, until=_grace(session, deadline))
+            poll = yield from poll_build(session, build_id, until=_last_retry(session, deadline), exists=exists)
         except (ConnectionFailedError, ApiError, ProtocolError) as error:
-            if is_final(error) or deadline is None or session.wall() < deadline:
-                raise
-            last_words = f"The server could not be asked at the end: {error}. "
-            raise _timed_out(build_id, history, session.monotonic() - began, last_words, after_timeout) from error
-        now = session.monotonic()
-        elapsed = age(build, session.wall(), now - began) or now - began
-        if history.see(build, now - began):
-            session.log.info("%s", standing(build, elapsed))
+            passes = not is_final(error) or (exists and isinstance(error, NotFoundError))
+            if passes and deadline is not None and session.wall() >= deadline:
+                return TimedOut(build_id, limit, history.last_seen(), str(error))
+            raise
+        build, now = poll.build, session.monotonic()
+        elapsed = age(build, session.wall() if poll.date is None else poll.date, now - began) or now - began
+        if history.add(build, now - began):
+            session.log.info("%s", describe_progress(build, elapsed))
         if build.has_ended:
-            return build
+            return Ended(build)
         unknown_since = _check_status(session, build, unknown_since)
         if deadline is not None and session.wall() >= deadline:
-            raise _timed_out(build_id, history, now - began, "", after_timeout)
+            return TimedOut(build_id, limit, history.last_seen())
         pause = next_pause(
-            elapsed=elapsed,
-            progress=build.progress,
-            poll_interval=poll_interval,
-            chance=session.random(),
+            elapsed=elapsed, progress=build.progress, poll_interval=poll_interval, chance=session.random()
         )
         yield Sleep(pause if deadline is None else max(0.0, min(pause, deadline - session.wall())))
 
 
-def _grace(session: ApiSession, deadline: float | None) -> float | None:
-    """Return until when a look may be repeated: to the deadline, and a look after it is worth a few seconds more."""
+def _last_retry(session: ApiSession, deadline: float | None) -> float | None:
+    """Return until when a poll may be retried: the deadline, and for a poll after it a few seconds more."""
     return None if deadline is None else max(deadline, session.wall() + session.settings.connect_timeout)
 
 
 def _check_status(session: ApiSession, build: Build, unknown_since: float | None) -> float | None:
     """Return since when the status has been one that the API does not document; None if it is documented.
 
-    :raises ProtocolError: if it stays so for longer than the tolerance, or the build shows an end.
+    :raises ProtocolError: if it stays so for longer than the tolerance, or the build has an end.
     """
     if build.status == BuildStatus.BUILDING:
         return None
     now = session.monotonic()
     since = now if unknown_since is None else unknown_since
     if build.build_end is not None or now - since >= session.settings.outage_tolerance:
-        raise ProtocolError(
-            f"build {build.id} has the status {build.status!r}, which the API does not document; "
-            "whether it goes on, and how it ends, is unknown: look at it in the web application"
-        )
+        raise unknown_status(build)
     return since
 
 
-def _timed_out(
-    build_id: int, history: PollHistory, waited: float, last_words: str, after_timeout: str
-) -> BuildTimeoutError:
-    seen = history.last_seen() or f"not seen once in {duration(waited)}"
-    return BuildTimeoutError(build_id, timeout_message(build_id, seen, last_words, after_timeout))
-
-
-def last_seen(status: str, progress: int | None) -> str:
-    """Return how a build was at the last look, as a part of a time-out's message."""
-    return f"last seen {status}{'' if progress is None else f' at {progress} %'}"
-
-
-def timeout_message(build_id: int, seen: str, last_words: str = "", after_timeout: str = "") -> str:
-    """Return what every time-out says: the build goes on, its id, and what happens next."""
-    return (
-        f"the time for waiting is over, but build {build_id} has not ended ({seen}). {last_words}"
-        f"It goes on at the server, for the API has no cancel. {after_timeout}"
-    ).strip()
+def unknown_status(build: Build) -> ProtocolError:
+    """Return the error of a build with a status that the API does not document."""
+    return ProtocolError(
+        f"build {build.id} has the status {quote_value(build.status, 50)}, which the API does not document. "
+        "Whether it is still running, and how it ends, is unknown: check it in the web application"
+    )
 
 
 def age(build: Build, now: float, watched: float = 0.0) -> float | None:
-    """Return a build's age in seconds, by its own start, which no restart of the waiting resets; None: not known.
+    """Return a build's age in seconds by its own start, which a restart of the wait does not change; None: not known.
 
-    :param now: seconds since the epoch.
-    :param watched: for how many seconds the build has been looked at, at least.
+    :param now: seconds since the epoch, by the clock of the server.
+    :param watched: for how many seconds the build has been polled, at least.
     """
     start = build.build_start or build.created_at
     if start is None:
         return None
     since = now - start.timestamp()
-    # A server whose clock goes wrong must make neither pauses nor sentences absurd.
-    return since if watched <= since <= watched + 30 * 86_400 else None
-
-
-def standing(build: Build, age: float | None) -> str:
-    """Return how a build is as one line.
-
-    :param age: of the build, in seconds; None: not known.
-    """
-    progress = "" if build.progress is None else f", {build.progress} %"
-    since = "" if age is None else f" after {duration(age)}"
-    said = f" ({build.message})" if build.message and not build.has_ended else ""
-    return f"Build {build.id} is {build.status}{progress}{since}{said}."
-
-
-def ending(build: Build) -> str:
-    """Return how a build ended as one line: the last one of a wait, wherever it ends."""
-    took = ""
-    if build.build_start is not None and build.build_end is not None:
-        took = f" after {duration((build.build_end - build.build_start).total_seconds())}"
-    count = len(build.downloads)
-    files = f", {count} download{'' if count == 1 else 's'}" if count else ""
-    said = f": {build.message}" if build.message and build.status != "FINISHED" else ""
-    return f"Build {build.id} ended {build.status}{took}{files}{said}."
-
-
-def duration(seconds: float) -> str:
-    """Return seconds for people: ``42 s``, ``5 min 3 s``, ``2 h 7 min``."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    # The server's date has no fractions of a second. A wrong clock must make neither pauses nor sentences absurd.
+    return max(since, watched) if watched - 2.0 <= since <= watched + 30 * 86_400 else None

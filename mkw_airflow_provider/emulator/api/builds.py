@@ -153,4 +153,6 @@ def _find_instance(state: State, project_id: int, wanted: InstanceDefinition, *,
         )
     if row is None or (row["deleted"] and not restore):
         raise ApiError(404, errors.INSTANCE_NOT_FOUND)
+    if state.switches.unbuildable_instances == "reject" and not lookups.is_buildable(state, row):
+        raise ApiError(400, errors.unbuildable_instance(row["name"]))
     return row

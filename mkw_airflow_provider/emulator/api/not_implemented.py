@@ -15,7 +15,7 @@ router = APIRouter(include_in_schema=False)
 @router.api_route("/builds", methods=["PUT", "PATCH", "DELETE"])
 @router.api_route("/build_deployments", methods=["PUT", "PATCH", "DELETE"])
 async def refuse_all(state: StateDep, user: UserDep) -> Response:
-    """Refuse to change the whole collection."""
+    """Refuse to change a collection."""
     raise ApiError(state.switches.not_implemented_status, errors.NOT_IMPLEMENTED, {"allow": "GET, POST"})
 
 

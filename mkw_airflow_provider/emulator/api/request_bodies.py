@@ -98,7 +98,7 @@ class NewBuild(Body):
     )
     releases: dict[str, Text] | None = _optional("Release group names and release names.")
     description: Annotated[str, Field(max_length=4000)] | None = _optional("Description of the build.")
-    wait: bool = Field(default=False, description="Answer when the build has ended.")
+    wait: bool = Field(default=False, description="Respond only when the build has ended.")
     restore: bool = Field(default=False, description="Restore deleted instances first.")
 
 

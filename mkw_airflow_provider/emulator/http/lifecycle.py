@@ -100,7 +100,7 @@ class Server(uvicorn.Server):
         self._ready.set()
 
     def wait_until_ready(self, thread: threading.Thread) -> None:
-        """Return when requests are answered.
+        """Return when the server responds.
 
         :param thread: the thread that runs this server.
         :raises RuntimeError: if it ended instead.

@@ -68,6 +68,11 @@ def closed_release(name: str) -> str:
     return f"The release '{name}' is closed!"
 
 
+def unbuildable_instance(name: str) -> str:
+    """Not documented: the message for an instance that is invalid or disabled for builds."""
+    return f"The instance '{name}' cannot be built!"
+
+
 def not_in_build(pattern: str) -> str:
     """Not documented: the message for deploying a pattern that the build does not have."""
     return f"The build has no results for the pattern '{pattern}'!"

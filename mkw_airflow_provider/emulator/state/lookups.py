@@ -77,6 +77,19 @@ def resolve_filter(state: State, table: str, name: str | None, record_id: int | 
     return found if record_id in (None, found) else NO_ID
 
 
+def is_buildable(state: State, instance: Row) -> bool:
+    """Tell whether an instance is valid and neither it nor a folder above it is disabled for builds."""
+    if instance["invalid"] or instance["errors"] or instance["build_disabled"]:
+        return False
+    folder = state.store.get("instance_folders", instance["instance_folder_id"])
+    while folder is not None:
+        if folder["build_disabled"]:
+            return False
+        parent_id = folder["parent_folder_id"]
+        folder = None if parent_id is None else state.store.get("instance_folders", parent_id)
+    return True
+
+
 def check_project_access(state: State, user: Row, project_id: int) -> Row:
     """Return the user's membership in a project.
 

@@ -100,6 +100,12 @@ class Switches:
         "The web application offers open releases only.",
         one_of=("reject", "accept"),
     )
+    unbuildable_instances: str = switch(
+        "accept",
+        "Whether a build with an invalid or build-disabled instance is refused with 400.",
+        "Not documented; the web application offers only instances without errors.",
+        one_of=("accept", "reject"),
+    )
     deploy_permission: str = switch(
         "write_builds",
         "The permission that a build deployment needs.",

@@ -1,4 +1,4 @@
-"""Tasks that fail because of a secret of theirs: each way of failing has an exception and a log of its own."""
+"""Tasks that fail because of a wrong secret, each with its own exception and log."""
 
 from __future__ import annotations
 

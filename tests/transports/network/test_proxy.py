@@ -156,7 +156,7 @@ def test_a_tunnel_that_is_refused_means_that_nothing_arrived(secure, by_proxy, t
     """So a create is sent again, too."""
     tunnel.refuses = refusal
     url = tunnel.url.replace("//", "//user:s3cret@")
-    api = by_proxy("https", proxy=url, token="t0ken", connect_timeout=0.1, read_timeout=0.02)
+    api = by_proxy("https", proxy=url, token="t0ken", connect_timeout=0.5, read_timeout=0.5)
     with pytest.raises(ConnectionFailedError, match=f"POST /api/v1/builds at https://{FAR} got no response") as caught:
         api.call(BUILD)
     assert "5 attempts in 2 s" in str(caught.value)

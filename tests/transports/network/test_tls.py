@@ -115,7 +115,7 @@ def speak_plain_http(client):
 def test_a_handshake_that_fails_is_tried_again_by_a_create_too(connect, listen, call, behaviour):
     """Nothing of the request has left the machine."""
     server = listen(behaviour)
-    api = connect(host="127.0.0.1", port=server.port, extra={"token": "t", "connect_timeout": 0.1})
+    api = connect(host="127.0.0.1", port=server.port, extra={"token": "t", "connect_timeout": 0.5})
     with pytest.raises(ConnectionFailedError, match=f"{call} at https://127.0.0.1:{server.port} .*5 attempts"):
         api.call(call)
     assert server.connections == 5

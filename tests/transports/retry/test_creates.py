@@ -109,8 +109,8 @@ def test_what_may_have_been_done_is_not_sent_again(metakraftwerk, api, create, a
 
 
 def test_what_is_not_answered_in_time_is_not_sent_again(metakraftwerk, connect):
-    metakraftwerk.fault("delay", method="POST", path=BUILDS, delay=1, times=None)
-    api = connect(extra={"read_timeout": 0.1})
+    metakraftwerk.fault("delay", method="POST", path=BUILDS, delay=3, times=None)
+    api = connect(extra={"read_timeout": 1.0})
     with pytest.raises(OutcomeUnknownError, match=r"(?i)time"):
         api.call(BUILD)
     assert len(metakraftwerk.requests("POST", BUILDS)) == 1

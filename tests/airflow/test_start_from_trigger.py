@@ -1,4 +1,4 @@
-"""What the triggerer does for a sensor that starts in it: wait, end the task, or call a worker."""
+"""Sensors that start or end in the triggerer, because they are told to: what works, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, Asset
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent
 
 from mkw_airflow_provider.emulator import Emulator
-from mkw_airflow_provider.exceptions import ConfigurationError
 from mkw_airflow_provider.operators.build import StartBuildOperator
+from mkw_airflow_provider.sensors import start
 from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import AIRPLANE, Connect, Log
-from tests.kit.tasks import context_of
+from tests.kit.tasks import context_of, deferral
 from tests.kit.triggerer import Supervisor, only, serialised, since_33, started
 
 pytestmark = [since_33, pytest.mark.usefixtures("at_once")]
 BUILD = 5139
 PATH = f"/api/v1/builds/{BUILD}"
+BOTH = {"start_from_trigger": True, "end_from_trigger": True}
 
 
 def _sensor(**arguments: Any) -> BuildSensor:
-    given = {"task_id": "watch", "build_id": BUILD, "poke_interval": 0.05, "deferrable": True, **arguments}
+    given = {"task_id": "watch", "build_id": BUILD, "poke_interval": 0.05, "deferrable": True, **BOTH, **arguments}
     return BuildSensor(**given)
 
 
 def _after_start(**arguments: Any) -> BuildSensor:
-    start = StartBuildOperator(task_id="start", project="DEMO_PROJECT", instances=[AIRPLANE])
-    return _sensor(build_id=start.output, **arguments)
+    upstream = StartBuildOperator(task_id="start", project="DEMO_PROJECT", instances=[AIRPLANE])
+    return _sensor(build_id=upstream.output, **arguments)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ class TestRun:
         assert event.xcoms is None
         result = supervisor.xcom["watch", "return_value", -1]
         assert (result["id"], result["status"]) == (build, "FINISHED")
-        assert log.lines[-2] == f"Build {build} was watched for 0 s in 1 polls: FINISHED 100 % at 0 s."
+        assert log.lines[-2] == f"Build {build}: polled 1 time in 0 s: FINISHED, 100 % at 0 s."
         assert log.lines[-1].startswith(f"Build {build} ended FINISHED")
 
     def test_without_a_result_pushes_none(self, supervisor: Supervisor, emulator: Emulator, build: int) -> None:
@@ -118,7 +119,7 @@ class TestRun:
         trigger.task_instance.run_id = "of another supervisor"  # type: ignore[union-attr]
         event = _run(trigger)
         assert event.payload["outcome"] == "ended"
-        assert log.lines[-1].startswith("The task's result cannot be pushed without a worker")
+        assert log.lines[-1].startswith("A worker ends the task, because its result could not be pushed here")
 
     @pytest.mark.parametrize(("pushed", "message"), [(None, "not pushed"), ("tomorrow", "'tomorrow'"), (4.5, "4.5")])
     def test_without_an_id_lets_a_worker_tell(
@@ -131,7 +132,7 @@ class TestRun:
         task = _sensor()
         # As Airflow sets it when the worker begins.
         task.build_id = pushed
-        with pytest.raises(ConfigurationError, match=message):
+        with pytest.raises(AirflowFailException, match=message):
             task.execute_complete(context_of(task), event.payload)
 
     def test_that_did_not_start_is_begun_by_a_worker(
@@ -186,3 +187,51 @@ class TestDeadline:
     def test_in_airflow_comes_an_hour_later(self) -> None:
         """The trigger's own is the one that counts; this one is for a triggerer that is gone."""
         assert serialised(lambda: _sensor(timeout=600)).start_trigger_args.timeout == timedelta(seconds=4200)
+
+
+class TestOptions:
+    def test_are_off_by_default(self) -> None:
+        task = serialised(lambda: _sensor(start_from_trigger=False, end_from_trigger=False))
+        assert task.start_from_trigger is False
+        assert BuildSensor(task_id="watch", build_id=BUILD, deferrable=True).end_from_trigger is False
+
+    def test_do_nothing_for_a_sensor_that_is_not_deferrable(self) -> None:
+        assert serialised(lambda: _sensor(deferrable=False)).start_from_trigger is False
+
+    def test_end_alone_defers_from_a_worker(self, emulator: Emulator, connect: Connect) -> None:
+        emulator.set(build_seconds=60)
+        emulator.start_build()
+        task = _sensor(start_from_trigger=False)
+        assert serialised(lambda: _sensor(start_from_trigger=False)).start_from_trigger is False
+        assert deferral(task, context_of(task)).trigger.end_from_trigger is True
+
+    @pytest.mark.parametrize(
+        ("arguments", "reason"),
+        [
+            ({"build_id": "{{ params.build }}"}, "`build_id` must be a number"),
+            ({"metakraftwerk_conn_id": "{{ params.id }}"}, "`metakraftwerk_conn_id` must not be a template"),
+            ({"outlets": [Asset("metakraftwerk://host/project/pattern")]}, "no asset event for `outlets`"),
+            ({"on_success_callback": print}, "`on_success_callback`"),
+            ({"on_execute_callback": print}, "`on_execute_callback`"),
+            ({"pre_execute": print}, "`pre_execute` need a worker"),
+            ({"post_execute": print}, "`post_execute` need a worker"),
+            ({"multiple_outputs": True}, "`multiple_outputs`"),
+        ],
+    )
+    def test_that_cannot_work_are_refused(self, arguments: dict[str, Any], reason: str) -> None:
+        with pytest.raises(Exception, match=f"cannot work for task 'watch': .*{reason}"):
+            serialised(lambda: _sensor(**arguments))
+
+    def test_end_is_refused_if_a_task_is_mapped_over_the_result(self) -> None:
+        def make() -> BuildSensor:
+            sensor = _sensor()
+            BuildSensor.partial(task_id="mapped").expand(build_id=sensor.output)
+            return sensor
+
+        with pytest.raises(Exception, match="a task is mapped over its result"):
+            serialised(make)
+
+    def test_need_airflow_3_3(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(start, "AIRFLOW_V_3_3_PLUS", False)
+        with pytest.raises(Exception, match=r"this needs Airflow 3\.3 or later"):
+            serialised(_sensor)

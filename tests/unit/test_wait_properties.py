@@ -54,7 +54,7 @@ def test_an_end_is_seen_within_poll_interval_and_no_two_looks_are_closer_than_th
     poll_interval, course = case
     world = chancy(chance)
     world.server = course.serve(world)
-    build = world.run(wait(world.session, 5139, poll_interval=poll_interval))
+    build = world.run(wait(world.session, 5139, poll_interval=poll_interval)).require_ended()
     assert build.status == course.ending
     assert course.seconds <= world.now <= course.seconds + poll_interval + 1e-6
     assert all(min(FLOOR, poll_interval) <= pause <= poll_interval for pause in world.pauses)
@@ -69,7 +69,7 @@ def test_a_wait_ends_at_the_deadline_or_with_the_build(course, poll_interval, ch
     try:
         build = world.run(
             wait(world.session, 5139, poll_interval=poll_interval, deadline=deadline, first_pause=first_pause)
-        )
+        ).require_ended()
         ended = build.status
     except BuildTimeoutError:
         ended = None
@@ -90,7 +90,7 @@ def test_any_outage_within_the_tolerance_ends_like_none(course, chance, begins, 
     world = chancy(chance)
     serve = course.serve(world)
     world.server = lambda call: answer if begins <= world.now < begins + lasts else serve(call)
-    build = world.run(wait(world.session, 5139, poll_interval=30.0))
+    build = world.run(wait(world.session, 5139, poll_interval=30.0)).require_ended()
     assert build.status == course.ending
     assert world.now <= max(course.seconds, begins + lasts) + 30.0 + 30.0
 
@@ -107,6 +107,6 @@ def test_jumps_of_the_wall_clock_change_nothing_without_a_deadline(course, chanc
         return serve(call)
 
     world.server = jumping
-    build = world.run(wait(world.session, 5139, poll_interval=30.0))
+    build = world.run(wait(world.session, 5139, poll_interval=30.0)).require_ended()
     assert build.status == course.ending
     assert course.seconds <= world.now <= course.seconds + 30.0 + 1e-6

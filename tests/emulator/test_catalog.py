@@ -70,14 +70,14 @@ import pytest
         ),
     ],
 )
-def test_each_record_has_its_documented_fields_in_get_and_find(demo, path, record):
+def test_records_have_their_documented_fields(demo, path, record):
     assert demo.get(path).json == record
     resource = path.split("/")[1]
     project = "&project_id=402" if resource == "instance_folders" else ""
     assert demo.get(f"/{resource}?name={record['name']}{project}").json.count(record) == 1
 
 
-def test_an_instance_shows_nothing_that_only_the_emulator_knows(demo):
+def test_internal_columns_are_not_shown(demo):
     instance = demo.get("/instances/1001").json
     assert (instance["name"], instance["labels"]) == ("AIRPLANE", [])
     assert {"build_seconds", "outcome"}.isdisjoint(instance)
@@ -112,7 +112,7 @@ def test_an_instance_shows_nothing_that_only_the_emulator_knows(demo):
         ("agent_groups?name=NOPE", []),
     ],
 )
-def test_finds_and_their_filters(demo, query, names):
+def test_lists_and_their_filters(demo, query, names):
     assert [record["name"] for record in demo.get(f"/{query}").json] == names
 
 
@@ -130,18 +130,18 @@ def test_finds_and_their_filters(demo, query, names):
         ("agents/x", 404, "No record found for id 'x'"),
     ],
 )
-def test_finds_that_cannot_be(demo, query, status, message):
+def test_invalid_lists_are_refused(demo, query, status, message):
     answer = demo.get(f"/{query}")
     assert (answer.status, answer.message) == (status, message)
 
 
-def test_the_documented_404_for_a_deployments_pattern_is_no_switch(emulator, demo):
+def test_pattern_404_of_deployments_is_fixed(emulator, demo):
     emulator.set(unknown_filter="empty")
     assert demo.get("/deployments?pattern=X").status == 404
     assert demo.get("/releases?group=X").json == []
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_the_catalogue_is_read_only(demo, method):
+def test_catalog_is_read_only(demo, method):
     answer = demo.call(method, "/api/v1/projects", {})
     assert (answer.status, answer.json["name"], answer.headers["allow"]) == (405, "MethodNotAllowed", "GET")
