@@ -13,14 +13,14 @@ def connection_fields() -> dict[str, dict[str, Any]]:
         "token": _field("Access token", "A ready access token, used instead of logging in.", format="password"),
         "project": _field("Project", "Name of the project for tasks that name none."),
         "connect_timeout": _field(
-            "Connect timeout (seconds, default 10)", "How long to wait for a connection.", "number"
+            "Connect timeout (seconds)", "How long to wait for a connection. Default 10.", "number"
         ),
         "read_timeout": _field(
-            "Read timeout (seconds, default 60)", "How long to wait for the next part of a response.", "number"
+            "Read timeout (seconds)", "How long to wait for the next part of a response. Default 60.", "number"
         ),
         "outage_tolerance": _field(
-            "Outage tolerance (seconds, default 900)",
-            "How long to keep retrying while the server is unreachable or overloaded, in seconds.",
+            "Outage tolerance (seconds)",
+            "How long to keep retrying while the server is unreachable or overloaded, in seconds. Default 900.",
             "number",
         ),
         "verify": _field(

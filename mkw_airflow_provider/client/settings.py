@@ -117,8 +117,6 @@ class Settings:
                 for label, value in (("login, the e-mail address,", settings.login), ("password", settings.password))
                 if not value
             ]
-            if settings.login and "@" not in settings.login:
-                faults.append("login must be the e-mail address, not the user name")
         if faults:
             which = f"connection {name!r}" if name else "the connection"
             raise ConfigurationError(f"{which} cannot be used: " + "; ".join(faults))

@@ -178,7 +178,7 @@ class TestWhenTheTaskRuns:
             ("instances", json.dumps([{"pattern": "P"}]), "`instances[0]` must have either `id`, or"),
             ("releases", "DWH_GROUP=R1", "`releases` is text, but not JSON"),
             ("restore", "", "`restore` must be true or false, not ''"),
-            ("project", "", "exactly one of `project` or `project_id` is needed"),
+            ("project", "", "xactly one of `project` or `project_id` is needed"),
         ],
     )
     def test_rendered_arguments_of_a_start_fail_before_the_request(
