@@ -1,32 +1,40 @@
-"""Checks of what users pass: clear errors before anything is sent."""
+"""Checks of what users pass: clear errors before anything is sent, with the cure where it is known."""
 
 from __future__ import annotations
 
+import ast
 import json
-import math
 import operator
 import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from numbers import Real
 from typing import Any
 
-from mkw_airflow_provider.client.text import quote_value
 from mkw_airflow_provider.exceptions import ConfigurationError
 
+#: A hundred years: what is longer cannot be added to a date.
+_MAX_SECONDS = 3_155_760_000
 
-def is_given(value: Any) -> bool:
-    """Whether a value was given: a template renders nothing, or None, to a text."""
-    return value is not None and not (isinstance(value, str) and value.strip() in ("", "None"))
+
+def is_nothing(value: Any) -> bool:
+    """Whether a value counts as not given: None, or what a template makes of None or of nothing."""
+    return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
+
+
+def is_operator(value: Any) -> bool:
+    """Whether a value is a whole operator, which people pass where its result is meant."""
+    return hasattr(value, "task_id") and hasattr(value, "output")
 
 
 def exactly_one(**values: Any) -> None:
-    """Check that exactly one of the named values is given.
+    """Check that one of the named values is given, and only one.
 
     :raises ConfigurationError: naming what is missing or too much.
     """
-    given = [name for name, value in values.items() if is_given(value)]
+    given = [name for name, value in values.items() if not is_nothing(value)]
     if len(given) != 1:
         names = " or ".join(f"`{name}`" for name in values)
         found = "none is given" if not given else "given are " + " and ".join(f"`{name}`" for name in given)
@@ -38,96 +46,133 @@ def at_most_one(**values: Any) -> None:
 
     :raises ConfigurationError: naming those that are mutually exclusive.
     """
-    given = [f"`{name}`" for name, value in values.items() if is_given(value)]
+    given = [f"`{name}`" for name, value in values.items() if not is_nothing(value)]
     if len(given) > 1:
         raise ConfigurationError(f"{' and '.join(given)} are mutually exclusive; give one of them")
 
 
-def refusal(name: str, value: Any, expected: str, hint: str = "") -> ConfigurationError:
-    """Return the error about an argument: which one, what was given, what is expected, and the cure if it is known."""
-    if hasattr(value, "task_id") and hasattr(value, "output"):
-        hint = "give the operator's `.output`, not the operator itself"
-    return ConfigurationError(f"`{name}` must be {expected}, not {quote_value(value)}{hint and '; '}{hint}")
-
-
 def whole_number(name: str, value: Any, hint: str = "") -> int:
-    """Return an id as int: anything that Python takes as an index, and digits as text, because templates render text.
+    """Return an id as int.
 
+    :param value: what Python takes as an index, such as an integer of NumPy; or digits as text, for a rendered template
+        is text.
     :param hint: where to look, appended to the message.
     :raises ConfigurationError: for anything else, also for None and for a bool.
     """
     number = None
-    if isinstance(value, str):
-        number = int(value) if re.fullmatch(r"\s*[0-9]{1,100}\s*", value) else None
-    elif not isinstance(value, bool):
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,100}\s*", value):
+        number = int(value)
+    elif not isinstance(value, (bool, str)):
+        # An array of NumPy has `__index__` and still is not a number.
         with suppress(TypeError):
             number = operator.index(value)
     if number is None or number < 0:
-        raise refusal(name, value, "a number", hint)
+        raise _wrong(name, "a number", value, hint)
     return number
 
 
+def positive_number(name: str, value: Any) -> int:
+    """Return a number that must be known when the DAG file is parsed: no text.
+
+    :raises ConfigurationError: for anything but a whole number above 0.
+    """
+    if not isinstance(value, str):
+        with suppress(ConfigurationError):
+            number = whole_number(name, value)
+            if number > 0:
+                return number
+    raise _wrong(name, "a whole number of at least 1", value)
+
+
+def choice(name: str, value: Any, options: Sequence[str], *, default: str | None = None) -> Any:
+    """Return one of several words.
+
+    :param default: where none is given.
+    :raises ConfigurationError: for anything else.
+    """
+    if default is not None and is_nothing(value):
+        return default
+    if isinstance(value, str) and value in options:
+        return value
+    raise _wrong(name, f"one of {', '.join(options)}", value)
+
+
 def optional_number(name: str, value: Any) -> int | None:
-    """Return an id as int, or None if none is given."""
-    return whole_number(name, value) if is_given(value) else None
+    """Return an id as int, or None where none is given."""
+    return None if is_nothing(value) else whole_number(name, value)
 
 
 def optional_text(name: str, value: Any) -> str | None:
-    """Return a name, or None if none is given.
+    """Return a name, or None where none is given.
 
-    :raises ConfigurationError: for what is no text.
+    :raises ConfigurationError: for what is not text.
     """
-    if not is_given(value):
+    if is_nothing(value):
         return None
     if isinstance(value, str):
         return value
-    raise refusal(name, value, "a text")
+    raise _wrong(name, "text", value)
 
 
-def seconds(name: str, value: Any) -> float:
-    """Return a duration in seconds.
+def optional_description(name: str, value: Any) -> str | None:
+    """Return free text, or None where none is given; what a template makes of a number or a list is text, too.
 
-    :param value: a number above 0, or a ``timedelta``.
-    :raises ConfigurationError: for anything else.
+    :raises ConfigurationError: for an operator, whose result is meant.
     """
-    number = value.total_seconds() if isinstance(value, timedelta) else value
-    is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
-    if not is_number or not 0 < number < math.inf:
-        raise refusal(name, value, "a number of seconds above 0, or a timedelta")
-    return float(number)
+    if is_nothing(value):
+        return None
+    if is_operator(value):
+        raise _wrong(name, "text", value)
+    return str(value)
 
 
-def optional_seconds(name: str, value: Any) -> float | None:
-    """Return a duration in seconds, or None if none is given."""
-    return None if value is None else seconds(name, value)
-
-
-def boolean(name: str, value: Any) -> bool:
-    """Return a flag that is read when the DAG is parsed, so that no text can be one.
-
-    :raises ConfigurationError: for anything but True and False.
-    """
-    if isinstance(value, bool):
-        return value
-    raise refusal(name, value, "True or False", "it is no template field" if isinstance(value, str) else "")
-
-
-def flag(name: str, value: Any) -> bool:
+def flag(name: str, value: Any, *, default: bool = False) -> bool:
     """Return a bool; the words that a rendered template makes of one are accepted.
 
+    :param default: where none is given.
     :raises ConfigurationError: for anything else.
     """
+    if is_nothing(value):
+        return default
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
     if word in ("true", "false"):
         return word == "true"
-    raise refusal(name, value, "true or false")
+    raise _wrong(name, "true or false", value)
+
+
+def fixed_flag(name: str, value: Any) -> bool:
+    """Return a bool that must be known when the DAG file is parsed: no text, which would count as true.
+
+    :raises ConfigurationError: for anything but a bool.
+    """
+    if isinstance(value, bool):
+        return value
+    raise _wrong(name, "True or False, and not a template", value)
+
+
+def seconds(name: str, value: Any) -> float:
+    """Return a duration in seconds: a number above 0, or a ``timedelta``.
+
+    :raises ConfigurationError: for anything else.
+    """
+    number: Any = value.total_seconds() if isinstance(value, timedelta) else value
+    # NumPy registers its numbers as real ones.
+    is_real = isinstance(number, Real) and not isinstance(value, bool)
+    if is_real and 0 < number < _MAX_SECONDS:
+        return float(number)
+    raise _wrong(name, "a number of seconds above 0, or a timedelta", value)
+
+
+def optional_seconds(name: str, value: Any) -> float | None:
+    """Return a duration in seconds, or None where none is given."""
+    return None if value is None else seconds(name, value)
 
 
 def optional_flag(name: str, value: Any) -> bool | None:
     """Return a bool, or None where none is given."""
-    return flag(name, value) if is_given(value) else None
+    return None if is_nothing(value) else flag(name, value)
 
 
 def name_list(name: str, value: Any) -> list[str] | None:
@@ -136,11 +181,12 @@ def name_list(name: str, value: Any) -> list[str] | None:
     :param value: a list of texts, or its JSON text, which is what a template renders to.
     :raises ConfigurationError: for anything else.
     """
-    value = json_value(name, value)
+    cure = "" if not isinstance(value, str) or value.strip()[:1] in ("[", '"') else f"write {json.dumps([value])[:200]}"
+    value = json_value(name, value, cure)
     if value is None:
         return None
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise refusal(name, value, "a list of names")
+        raise _wrong(name, "a list of names", value)
     return [_required_text(f"{name}[{number}]", entry) for number, entry in enumerate(value)]
 
 
@@ -200,7 +246,8 @@ def instance_list(value: Any) -> list[dict[str, Any]]:
     """
     value = json_value("instances", value)
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        raise refusal("instances", value, "a list with at least one instance")
+        cure = f"write [{value!r:.200}]" if isinstance(value, Mapping) and value else _by_id_cure(value, "[{}]")
+        raise _wrong("instances", "a list with at least one instance", value, cure)
     return [_instance(number, entry) for number, entry in enumerate(value)]
 
 
@@ -208,7 +255,7 @@ def _instance(number: int, entry: Any) -> dict[str, Any]:
     by_name = ("pattern", "folder", "name")
     where = f"`instances[{number}]`"
     if not isinstance(entry, Mapping):
-        raise refusal(f"instances[{number}]", entry, "a mapping", _mapping_for(entry))
+        raise _wrong(f"instances[{number}]", "a mapping", entry, _by_id_cure(entry, "{}"))
     if set(entry) == {"id"}:
         return {"id": whole_number(f"instances[{number}]['id']", entry["id"])}
     if set(entry) == set(by_name):
@@ -217,10 +264,19 @@ def _instance(number: int, entry: Any) -> dict[str, Any]:
     raise ConfigurationError(f"{where} must have either `id`, or `pattern`, `folder` and `name`; it has {keys}")
 
 
+def _by_id_cure(value: Any, form: str) -> str:
+    """Return how to write an instance by its id, if a value is a bare number."""
+    try:
+        by_id = json.dumps({"id": whole_number("id", value)})
+    except ConfigurationError:
+        return ""
+    return f"write {form.replace('{}', by_id)}"
+
+
 def _required_text(name: str, value: Any) -> str:
-    if isinstance(value, str) and value.strip():
+    if isinstance(value, str) and not is_nothing(value):
         return value
-    raise refusal(name, value, "a non-empty text")
+    raise _wrong(name, "a non-empty text", value)
 
 
 def release_mapping(value: Any) -> dict[str, str] | None:
@@ -232,34 +288,62 @@ def release_mapping(value: Any) -> dict[str, str] | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        raise refusal("releases", value, "a mapping of release groups to releases")
+        raise _wrong("releases", "a mapping of release groups to releases", value)
     return {
         _required_text("releases", group): _required_text(f"releases[{group!r}]", release)
         for group, release in value.items()
     }
 
 
-def _mapping_for(entry: Any) -> str:
-    """Return how to write an id that was given alone."""
-    with suppress(ConfigurationError):
-        return f'write {{"id": {whole_number("id", entry)}}}'
-    return ""
+def manifest_mapping(name: str, value: Any) -> Mapping[str, Any] | None:
+    """Return the manifest of a download task, or None where none is given.
+
+    :param value: a mapping, or its JSON text.
+    :raises ConfigurationError: for anything else.
+    """
+    value = json_value(name, value)
+    if value is None or isinstance(value, Mapping):
+        return value
+    raise _wrong(name, "the manifest of a download task", value)
 
 
-def json_value(name: str, value: Any) -> Any:
-    """Return a value as it is, and text, which is what a template renders to, decoded from JSON.
+def json_value(name: str, value: Any, cure: str = "") -> Any:
+    """Return a value as it is, or decoded if it is JSON text, which is what a template renders to.
 
+    :param cure: what to write instead, if that is known.
+    :return: None also for what counts as not given.
     :raises ConfigurationError: for text that is not JSON.
     """
+    if is_nothing(value):
+        return None
     if not isinstance(value, str):
         return value
-    if not is_given(value):
-        return None
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        hint = "; it looks like a Python value: write `| tojson` in the template, or set render_template_as_native_obj"
-        is_python = value.strip()[:1] in ("[", "{", "(")
-        raise ConfigurationError(
-            f"`{name}` is text, but not JSON: {quote_value(value)}{hint if is_python else ''}"
-        ) from error
+        raise _wrong(name, "JSON where it is text", value, _python_text_cure(value) or cure) from error
+
+
+def _python_text_cure(text: str) -> str:
+    """Return how to render a template as JSON, if a text is what Python writes for a list or a mapping."""
+    try:
+        is_python = isinstance(ast.literal_eval(text.strip()), (list, tuple, dict))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return ""
+    return (
+        "this is how Python writes it: add the filter `tojson` to the template, or set `render_template_as_native_obj` "
+        "of the DAG"
+        if is_python
+        else ""
+    )
+
+
+def _wrong(name: str, expected: str, value: Any, cure: str = "") -> ConfigurationError:
+    """Return the error about one argument: what was given, what is expected, and the cure where it is known."""
+    if is_operator(value):
+        given, cure = f"the task {value.task_id!r}", "pass its result, with `.output`"
+    elif value is not None and is_nothing(value):
+        given = f"{value!r}, which is what a template renders to for nothing"
+    else:
+        given = f"{value!r:.200}"
+    return ConfigurationError(f"`{name}` must be {expected}, not {given}{cure and '; '}{cure}")

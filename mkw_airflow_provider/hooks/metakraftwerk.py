@@ -233,9 +233,9 @@ class MetaKraftwerkHook(BaseHook):
         :raises BuildCanceledError: if it was CANCELED.
         :raises BuildTimeoutError: if the time is over; the build is still running.
         """
-        poll_interval, timeout = seconds("poll_interval", poll_interval), optional_seconds("timeout", timeout)
-        deadline = None if timeout is None else time.time() + timeout
-        result = self.run(wait(self.session, build_id, poll_interval=poll_interval, deadline=deadline))
+        pause, limit = seconds("poll_interval", poll_interval), optional_seconds("timeout", timeout)
+        deadline = None if limit is None else time.time() + limit
+        result = self.run(wait(self.session, build_id, poll_interval=pause, deadline=deadline))
         return self._with_names(result.require_ended().require_finished())
 
     def find_downloads(

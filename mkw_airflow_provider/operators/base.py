@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from mkw_airflow_provider.client.validation import whole_number
+from mkw_airflow_provider.client.validation import is_nothing, whole_number
 from mkw_airflow_provider.exceptions import (
     ApiError,
     BadRequestError,
@@ -18,6 +18,7 @@ from mkw_airflow_provider.exceptions import (
     MetaKraftwerkError,
     NotAuthenticatedError,
     NotFoundError,
+    SelectionError,
     is_final,
 )
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 #: What to fix, by error.
 _CURES: tuple[tuple[type[MetaKraftwerkError], str], ...] = (
     (ConfigurationError, "Fix the arguments of the task or its connection"),
+    (SelectionError, "Fix the selector in `instances`"),
     (NotAuthenticatedError, "Fix the login, password or token of connection {connection!r}"),
     (ForbiddenError, "Grant the user of connection {connection!r} this permission in MetaKraftwerk"),
     (NotFoundError, "Fix the id or the name that was asked for, or create what is missing in MetaKraftwerk"),
@@ -46,6 +48,8 @@ class MetaKraftwerkOperator(BaseOperator):
         # Here and not above: reading a DAG file must not load the client.
         from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
 
+        if is_nothing(self.metakraftwerk_conn_id):
+            self.metakraftwerk_conn_id = MetaKraftwerkHook.default_conn_name
         return MetaKraftwerkHook(self.metakraftwerk_conn_id)
 
     def read_build_id(self, value: Any) -> int:
@@ -53,11 +57,28 @@ class MetaKraftwerkOperator(BaseOperator):
 
         :raises ConfigurationError: for anything else; names the upstream tasks.
         """
-        tasks = ", ".join(sorted(self.upstream_task_ids)) if self.upstream_task_ids else ""
-        hint = f"check the upstream task{'s' if ',' in tasks else ''} {tasks}" if tasks else "check where it comes from"
-        if value is None or value == "None":
-            hint = f"it was not pushed, perhaps because its task was skipped: {hint}"
-        return whole_number("build_id", value, hint)
+        self.require_rendered(build_id=value)
+        return whole_number("build_id", value, self._origin_hint())
+
+    def require_rendered(self, **values: Any) -> None:
+        """Check that at least one of the named arguments did not render to nothing.
+
+        Arguments that are missing altogether fail when the DAG file is parsed.
+
+        :raises ConfigurationError: names the upstream tasks.
+        """
+        if all(map(is_nothing, values.values())):
+            names = " or ".join(f"`{name}`" for name in values)
+            raise ConfigurationError(
+                f"{names} rendered to nothing, perhaps because the task that it comes from was skipped; "
+                f"{self._origin_hint()}"
+            )
+
+    def _origin_hint(self) -> str:
+        """Return where to look for the cause of a wrong value."""
+        tasks = sorted(self.upstream_task_ids or ())
+        names = ", ".join(tasks)
+        return f"check the upstream task{'s' if len(tasks) > 1 else ''} {names}" if tasks else "check its template"
 
     @contextmanager
     def final_errors(self) -> Iterator[None]:

@@ -10,10 +10,10 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
 from mkw_airflow_provider.client.validation import (
     at_most_one,
-    boolean,
+    choice,
+    fixed_flag,
     flag,
-    instance_list,
-    is_given,
+    optional_description,
     optional_number,
     optional_seconds,
     optional_text,
@@ -21,36 +21,42 @@ from mkw_airflow_provider.client.validation import (
     seconds,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import BuildTimeoutError, ConfigurationError, NotFoundError
+from mkw_airflow_provider.exceptions import BuildTimeoutError, NotFoundError
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
-from mkw_airflow_provider.operators.template_checks import check_literal, check_required
+from mkw_airflow_provider.operators.instances import explain_missing, read_instances, resolve
+from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
+from mkw_airflow_provider.selection import InstanceSelector
 from mkw_airflow_provider.version_compat import FAILED_DEFERRAL, TaskStateStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
     from mkw_airflow_provider.client.api.builds import CreatedBuild
+    from mkw_airflow_provider.client.flows import Flow
     from mkw_airflow_provider.client.flows.start import BuildRequest
     from mkw_airflow_provider.client.flows.wait_result import WaitResult
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
 
 ON_CLEAR = ("adopt_running", "rebuild")
+IF_EMPTY = ("fail", "skip")
 
 
 class StartBuildOperator(BuildWaitOperator):
     """Start a build, and wait for it if asked to. A retry adopts the build that an earlier attempt started.
 
     Returns the build's id. The XComs ``build_id`` and ``return_value`` are pushed as soon as the server has answered,
-    before any waiting; ``warnings`` holds the API's warnings.
+    before any waiting; ``warnings`` holds the API's warnings, ``selection`` what an
+    :class:`~mkw_airflow_provider.selection.InstanceSelector` selected.
 
     :param project: name of the project; without it and ``project_id`` the connection's own.
     :param project_id: id of the project.
-    :param instances: what to build: a list of ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}``; a template
-        renders it as JSON text.
+    :param instances: what to build: a list of ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}``; or an
+        :class:`~mkw_airflow_provider.selection.InstanceSelector` or its dict form, which is resolved when the task
+        runs. A template renders each of them as JSON text.
     :param releases: release group name to release name; a template renders it as JSON text.
     :param description: free text, shown in the web application; a marker is put before it and, where there is room, a
         line about this task after it.
@@ -64,6 +70,7 @@ class StartBuildOperator(BuildWaitOperator):
     :param on_clear: what the task does if it is cleared while its build is still running: ``adopt_running`` waits for
         that build, ``rebuild`` starts another one; the API cannot cancel builds. A build that has ended is never
         adopted after a clear.
+    :param if_empty: ``fail`` or ``skip`` the task if a selector selects nothing.
     :param metakraftwerk_conn_id: id of the Airflow connection.
     :raises ConfigurationError: for arguments that the API rules out; when the DAG is read, if they are literal.
     """
@@ -86,7 +93,7 @@ class StartBuildOperator(BuildWaitOperator):
         *,
         project: str | XComArg | None = None,
         project_id: int | str | XComArg | None = None,
-        instances: Sequence[Mapping[str, Any]] | str | XComArg,
+        instances: InstanceSelector | Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | XComArg,
         releases: Mapping[str, str] | str | XComArg | None = None,
         description: str | XComArg | None = None,
         restore: bool | str | XComArg = False,
@@ -96,6 +103,7 @@ class StartBuildOperator(BuildWaitOperator):
         timeout: float | timedelta | None = None,
         reattach: bool = True,
         on_clear: Literal["adopt_running", "rebuild"] = "adopt_running",
+        if_empty: Literal["fail", "skip"] = "fail",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,
     ) -> None:
@@ -107,23 +115,21 @@ class StartBuildOperator(BuildWaitOperator):
         self.description = description
         self.restore = restore
         self.wait_for_completion = wait_for_completion
-        self.deferrable = boolean("deferrable", deferrable)
+        self.deferrable = fixed_flag("deferrable", deferrable)
         self.poll_interval = seconds("poll_interval", poll_interval)
         self.timeout = optional_seconds("timeout", timeout)
-        self.reattach = boolean("reattach", reattach)
-        self.on_clear = on_clear
+        self.reattach = fixed_flag("reattach", reattach)
+        self.on_clear = choice("on_clear", on_clear, ON_CLEAR)
+        self.if_empty = choice("if_empty", if_empty, IF_EMPTY)
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
         at_most_one(project=project, project_id=project_id)
         check_literal(optional_text, project=project)
         check_literal(optional_number, project_id=project_id)
-        check_literal(lambda _, value: instance_list(value), instances=instances)
+        check_literal(lambda _, value: read_instances(value), instances=instances)
         check_literal(lambda _, value: release_mapping(value), releases=releases)
-        check_literal(flag, restore=restore)
-        if on_clear not in ON_CLEAR:
-            raise ConfigurationError(f"`on_clear` must be one of {', '.join(ON_CLEAR)}, not {on_clear!r}")
-        check_literal(flag, wait_for_completion=wait_for_completion)
-        check_required(instances=instances)
+        check_literal(optional_description, description=description)
+        check_literal(flag, restore=restore, wait_for_completion=wait_for_completion)
 
     @property
     def wait_timeout(self) -> float | None:
@@ -141,6 +147,8 @@ class StartBuildOperator(BuildWaitOperator):
         :return: the build's id.
         """
         with self.final_errors():
+            # Before the build is started: what it rendered to may be wrong.
+            waits = flag("wait_for_completion", self.wait_for_completion)
             created = self._start(context)
         build_id = created.build.id
         # From here on `on_kill` says that the build is running.
@@ -148,7 +156,7 @@ class StartBuildOperator(BuildWaitOperator):
         self._push(context, build_id=build_id, return_value=build_id, warnings=created.warnings)
         for warning in created.warnings:
             self.log.warning("MetaKraftwerk warns: %s", warning)
-        if not flag("wait_for_completion", self.wait_for_completion):
+        if not waits:
             self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
             return self._done(context, build_id)
         return self._done(context, self.wait_for(build_id, context, own=True))
@@ -177,22 +185,39 @@ class StartBuildOperator(BuildWaitOperator):
 
         order, hook = self._request(), self.hook
         attempt = Attempt.of(context) if self.reattach else None
-        if attempt is None:
-            return hook.run(create(hook.session, order))
-        return hook.run(start_once(hook.session, order, attempt, TaskStateStore.of(context), self.on_clear))
+
+        def prepare(request: BuildRequest) -> Flow[BuildRequest]:
+            return resolve(
+                hook.session,
+                request,
+                skip_if_empty=self.if_empty == "skip",
+                push=lambda selection: self._push(context, selection=selection.to_dict()),
+            )
+
+        try:
+            if attempt is None:
+                return hook.run(create(hook.session, hook.run(prepare(order))))
+            store = TaskStateStore.of(context)
+            return hook.run(start_once(hook.session, order, attempt, store, self.on_clear, prepare))
+        except NotFoundError as error:
+            raise hook.run(explain_missing(hook.session, order, error)) from None
 
     def _request(self) -> BuildRequest:
         from mkw_airflow_provider.client.flows.start import BuildRequest
 
+        self.require_rendered(instances=self.instances)
         project, project_id = self.hook.project_or_default(
             optional_text("project", self.project), optional_number("project_id", self.project_id)
         )
+        instances = read_instances(self.instances)
+        selector = instances if isinstance(instances, InstanceSelector) else None
         return BuildRequest(
             project,
             project_id,
-            instances=instance_list(self.instances),
+            instances=[] if isinstance(instances, InstanceSelector) else instances,
+            selector=selector,
             releases=release_mapping(self.releases),
-            description=None if not is_given(self.description) else str(self.description),
+            description=optional_description("description", self.description),
             restore=flag("restore", self.restore),
         )
 

@@ -9,8 +9,9 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from mkw_airflow_provider.client.validation import (
     at_most_one,
+    choice,
     exactly_one,
-    json_value,
+    manifest_mapping,
     optional_number,
     optional_text,
     whole_number,
@@ -18,7 +19,7 @@ from mkw_airflow_provider.client.validation import (
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, ConfigurationError, DeploymentFailedError
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
-from mkw_airflow_provider.operators.template_checks import check_literal, check_required, is_literal
+from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.version_compat import TaskStateStore
 
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 __all__ = ["BuildDeploymentOperator"]
 
 IfDeployed: TypeAlias = Literal["skip", "deploy", "fail"]
-IF_DEPLOYED = get_args(IfDeployed)
+
+
+def _if_deployed(name: str, value: Any) -> IfDeployed:
+    word: IfDeployed = choice(name, value, get_args(IfDeployed), default="skip")
+    return word
 
 
 class BuildDeploymentOperator(MetaKraftwerkOperator):
@@ -104,14 +109,13 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         self.agent_group_id = agent_group_id
         self.if_deployed = if_deployed
         self.manifest = manifest
-        self.if_unchanged = if_unchanged
+        self.if_unchanged = choice("if_unchanged", if_unchanged, ("deploy", "skip"))
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
         exactly_one(pattern=pattern, pattern_id=pattern_id)
         exactly_one(deployment=deployment, deployment_id=deployment_id)
         at_most_one(agent=agent, agent_id=agent_id, agent_group=agent_group, agent_group_id=agent_group_id)
         check_literal(optional_text, pattern=pattern, deployment=deployment, agent=agent, agent_group=agent_group)
-        check_required(build_id=build_id)
         check_literal(whole_number, build_id=build_id)
         check_literal(
             optional_number,
@@ -120,19 +124,13 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
             agent_id=agent_id,
             agent_group_id=agent_group_id,
         )
-        if is_literal(if_deployed):
-            self._check_choice()
-        if if_unchanged not in ("deploy", "skip"):
-            raise ConfigurationError(f"`if_unchanged` must be 'deploy' or 'skip', not {if_unchanged!r:.200}")
+        check_literal(_if_deployed, if_deployed=if_deployed)
+        check_literal(manifest_mapping, manifest=manifest)
         if if_unchanged == "skip" and manifest is None:
             raise ConfigurationError(
                 "`if_unchanged` compares files: give the `manifest` of the download task, as in "
                 "`manifest=download.output`"
             )
-
-    def _check_choice(self) -> None:
-        if self.if_deployed not in IF_DEPLOYED:
-            raise ConfigurationError(f"`if_deployed` must be one of {', '.join(IF_DEPLOYED)}, not {self.if_deployed!r}")
 
     def execute(self, context: Any) -> int:
         """Deploy, unless that has been done already.
@@ -154,7 +152,6 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         from mkw_airflow_provider.operators.deployment_record import deploy_once
         from mkw_airflow_provider.operators.unchanged import DEPLOYED, describe_deployed
 
-        self._check_choice()
         order, hook = self._request(), self.hook
         content = self._check_unchanged(context, order)
         flow = deploy_once(
@@ -162,7 +159,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
             order,
             Attempt.of(context),
             TaskStateStore.of(context),
-            if_deployed=self.if_deployed,  # type: ignore[arg-type]  # checked above
+            if_deployed=_if_deployed("if_deployed", self.if_deployed),
             retries=self.retries or 0,
         )
         deployed = check_outcome(hook.session, order, hook.run(flow)).id
@@ -178,7 +175,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         # Loaded only by a task that runs: reading a DAG file must not load a flow.
         from mkw_airflow_provider.operators.unchanged import DEPLOYED, content_of, find_unchanged
 
-        content = content_of(json_value("manifest", self.manifest), order)
+        content = content_of(manifest_mapping("manifest", self.manifest), order)
         task_instance = (context or {}).get("ti")
         if self.if_unchanged == "skip" and task_instance is not None:
             last = task_instance.xcom_pull(
@@ -192,6 +189,8 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
     def _request(self) -> DeploymentRequest:
         from mkw_airflow_provider.client.flows.deploy import DeploymentRequest
 
+        self.require_rendered(pattern=self.pattern, pattern_id=self.pattern_id)
+        self.require_rendered(deployment=self.deployment, deployment_id=self.deployment_id)
         order = DeploymentRequest(
             build_id=self.read_build_id(self.build_id),
             pattern=optional_text("pattern", self.pattern),

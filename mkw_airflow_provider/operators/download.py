@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from mkw_airflow_provider.client.validation import (
+    choice,
     destination_text,
     name_list,
     optional_text,
     pattern_list,
+    positive_number,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import BuildError, ConfigurationError, DownloadError, NoFilesError
+from mkw_airflow_provider.exceptions import BuildError, DownloadError, NoFilesError
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
-from mkw_airflow_provider.operators.template_checks import check_literal, check_required
+from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
@@ -68,25 +70,21 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         self.destination = str(destination) if hasattr(destination, "joinpath") else destination
         self.patterns = patterns
         self.storage_conn_id = storage_conn_id
-        self.max_parallel = max_parallel
+        self.max_parallel = positive_number("max_parallel", max_parallel)
         self.ignore_lines = ignore_lines
         self.ignore_members = ignore_members
-        self.if_empty = if_empty
+        self.if_empty = choice("if_empty", if_empty, ("fail", "skip"))
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
         self._stop: StopSignal | None = None
 
-        check_required(build_id=build_id)
         check_literal(whole_number, build_id=build_id)
         if not str(self.destination).startswith("~"):
             # Only the worker knows its users' home folders.
             check_literal(lambda _, value: destination_text(value), destination=self.destination)
         check_literal(name_list, patterns=patterns)
+        check_literal(optional_text, storage_conn_id=storage_conn_id)
         pattern_list("ignore_lines", ignore_lines)
         pattern_list("ignore_members", ignore_members)
-        if max_parallel < 1:
-            raise ConfigurationError(f"`max_parallel` must be at least 1, not {max_parallel!r}")
-        if if_empty not in ("fail", "skip"):
-            raise ConfigurationError(f"`if_empty` must be 'fail' or 'skip', not {if_empty!r:.200}")
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Download what is missing in the folder.
@@ -120,11 +118,12 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         from mkw_airflow_provider.hooks.storage import folder_of
 
         build_id = self.read_build_id(self.build_id)
+        self.require_rendered(destination=self.destination)
         patterns = name_list("patterns", self.patterns)
         rules = ContentRules(
             pattern_list("ignore_lines", self.ignore_lines), pattern_list("ignore_members", self.ignore_members)
         )
-        folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id or None))
+        folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id))
         hook = self.hook
         client = hook.get_conn()
         build = client.run(build_with_downloads(hook.session, build_id), stop)

@@ -34,6 +34,8 @@ def read_instances(value: Any) -> list[dict[str, Any]] | InstanceSelector:
     if isinstance(value, InstanceSelector):
         return value
     if isinstance(value, Mapping):
+        if "id" in value:
+            raise ConfigurationError(f"`instances` must be a list; write [{dict(value)!r:.200}]")
         return InstanceSelector.from_dict(value)
     if isinstance(value, Sequence) and any(isinstance(entry, InstanceSelector) for entry in value):
         raise ConfigurationError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mkw_airflow_provider.client.validation import whole_number
+from mkw_airflow_provider.client.validation import is_nothing, optional_text, whole_number
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.selection import matches_any
@@ -40,6 +40,7 @@ class ListBuildPatternsOperator(MetaKraftwerkOperator):
         self.pattern = pattern
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
         check_literal(whole_number, build_id=build_id)
+        check_literal(optional_text, pattern=pattern)
 
     def execute(self, context: Any) -> list[str]:
         """Read the build.
@@ -53,6 +54,6 @@ class ListBuildPatternsOperator(MetaKraftwerkOperator):
         with self.final_errors():
             build = self.hook.run(build_with_downloads(self.hook.session, self.read_build_id(self.build_id)))
         names = sorted({download.pattern for download in build.downloads if download.pattern is not None})
-        found = [name for name in names if matches_any(name, [str(self.pattern)])]
+        found = [name for name in names if matches_any(name, ["*" if is_nothing(self.pattern) else str(self.pattern)])]
         self.log.info("Build %s has files of %s.", build.id, ", ".join(found) or "no matching pattern")
         return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mkw_airflow_provider.exceptions import ConfigurationError
+from mkw_airflow_provider.client.validation import is_operator
+from mkw_airflow_provider.selection import InstanceSelector
 
 
 def is_literal(value: Any) -> bool:
@@ -16,7 +17,8 @@ def is_literal(value: Any) -> bool:
         return all(is_literal(item) for pair in value.items() for item in pair)
     if isinstance(value, (list, tuple)):
         return all(map(is_literal, value))
-    return isinstance(value, (int, float, bool))
+    # An operator is always a mistake: what is meant is its result.
+    return value is None or isinstance(value, (int, float, bool, InstanceSelector)) or is_operator(value)
 
 
 def check_literal(check: Callable[[str, Any], Any], **values: Any) -> None:
@@ -27,13 +29,3 @@ def check_literal(check: Callable[[str, Any], Any], **values: Any) -> None:
     for name, value in values.items():
         if is_literal(value):
             check(name, value)
-
-
-def check_required(**values: Any) -> None:
-    """Check that required arguments are not None when the DAG is parsed.
-
-    :raises ConfigurationError: naming the argument.
-    """
-    for name, value in values.items():
-        if value is None:
-            raise ConfigurationError(f"`{name}` is required, but it is None")

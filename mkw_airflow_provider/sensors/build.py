@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from mkw_airflow_provider.client.validation import seconds, whole_number
+from mkw_airflow_provider.client.validation import fixed_flag, seconds, whole_number
 from mkw_airflow_provider.exceptions import BuildError, MetaKraftwerkError, is_final
 from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator, Limit
 from mkw_airflow_provider.operators.template_checks import check_literal
@@ -89,9 +89,9 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
             **kwargs,
         )
         self.build_id = build_id
-        self.deferrable = deferrable
-        self.starts_in_triggerer = deferrable and start_from_trigger
-        self.end_from_trigger = deferrable and end_from_trigger
+        self.deferrable = fixed_flag("deferrable", deferrable)
+        self.starts_in_triggerer = self.deferrable and fixed_flag("start_from_trigger", start_from_trigger)
+        self.end_from_trigger = self.deferrable and fixed_flag("end_from_trigger", end_from_trigger)
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
         self._result: WaitResult | None = None
         self._seen: Build | None = None

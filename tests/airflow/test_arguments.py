@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pendulum
@@ -27,6 +26,7 @@ BASE: dict[Any, dict[str, Any]] = {
     BuildSensor: WATCH,
 }
 READS_BUILD_ID = [BuildSensor, DownloadBuildOperator, BuildDeploymentOperator]
+WAITS = [StartBuildOperator, BuildSensor]
 
 
 def _make(kind: Any, **arguments: Any) -> Any:
@@ -35,50 +35,59 @@ def _make(kind: Any, **arguments: Any) -> Any:
 
 AT_PARSE_TIME: list[tuple[Any, dict[str, Any], str]] = [
     (StartBuildOperator, {"project_id": 402}, "`project` and `project_id` are mutually exclusive; give one of them"),
+    (StartBuildOperator, {"project": 5}, "`project` must be text, not 5"),
     (StartBuildOperator, {"project": None, "project_id": "abc"}, "`project_id` must be a number, not 'abc'"),
     (StartBuildOperator, {"instances": []}, "`instances` must be a list with at least one instance, not []"),
     (StartBuildOperator, {"instances": [{"id": 1, "name": "A"}]}, "`instances[0]` must have either `id`, or"),
     (StartBuildOperator, {"instances": [AIRPLANE, {"pattern": "P"}]}, "`instances[1]` must have either `id`, or"),
     (StartBuildOperator, {"instances": [{"id": "x"}]}, "`instances[0]['id']` must be a number, not 'x'"),
-    (StartBuildOperator, {"instances": "AIRPLANE"}, "`instances` is text, but not JSON: 'AIRPLANE'"),
+    (StartBuildOperator, {"instances": "AIRPLANE"}, "`instances` must be JSON where it is text, not 'AIRPLANE'"),
     (
         StartBuildOperator,
         {"releases": ["R1"]},
         "`releases` must be a mapping of release groups to releases, not ['R1']",
     ),
     (StartBuildOperator, {"restore": "perhaps"}, "`restore` must be true or false, not 'perhaps'"),
-    (
-        StartBuildOperator,
-        {"poll_interval": 0},
-        "`poll_interval` must be a number of seconds above 0, or a timedelta, not 0",
-    ),
+    (StartBuildOperator, {"poll_interval": 0}, "`poll_interval` must be a number of seconds above 0"),
     (StartBuildOperator, {"timeout": -1}, "`timeout` must be a number of seconds above 0, or a timedelta, not -1"),
     (BuildDeploymentOperator, {"pattern_id": 8}, "exactly one of `pattern` or `pattern_id` is needed; given are"),
     (BuildDeploymentOperator, {"pattern": None}, "exactly one of `pattern` or `pattern_id` is needed; none is given"),
     (BuildDeploymentOperator, {"deployment_id": 8}, "exactly one of `deployment` or `deployment_id` is needed"),
     (BuildDeploymentOperator, {"deployment": None}, "exactly one of `deployment` or `deployment_id` is needed"),
     (BuildDeploymentOperator, {"agent": "a", "agent_group": "g"}, "`agent` and `agent_group` are mutually exclusive"),
-    (
-        BuildDeploymentOperator,
-        {"agent_id": 1, "agent_group_id": 1},
-        "`agent_id` and `agent_group_id` are mutually exclusive",
-    ),
+    (BuildDeploymentOperator, {"agent_id": 1, "agent_group_id": 1}, "`agent_id` and `agent_group_id` are mutually"),
+    (BuildDeploymentOperator, {"agent": 5}, "`agent` must be text, not 5"),
     (BuildDeploymentOperator, {"if_deployed": "maybe"}, "`if_deployed` must be one of skip, deploy, fail, not 'maybe'"),
     (BuildDeploymentOperator, {"build_id": "abc"}, "`build_id` must be a number, not 'abc'"),
     (DownloadBuildOperator, {"build_id": "abc"}, "`build_id` must be a number, not 'abc'"),
     (DownloadBuildOperator, {"build_id": True}, "`build_id` must be a number, not True"),
-    (DownloadBuildOperator, {"max_parallel": 0}, "`max_parallel` must be at least 1, not 0"),
-    (DownloadBuildOperator, {"patterns": "CORE_DV_HLS"}, "`patterns` is text, but not JSON: 'CORE_DV_HLS'"),
+    (DownloadBuildOperator, {"max_parallel": 0}, "`max_parallel` must be a whole number of at least 1, not 0"),
+    (DownloadBuildOperator, {"patterns": "CORE_DV_HLS"}, "`patterns` must be JSON where it is text, not 'CORE_DV_HLS'"),
     (DownloadBuildOperator, {"patterns": '"CORE_DV_HLS"'}, "`patterns` must be a list of names, not 'CORE_DV_HLS'"),
     (DownloadBuildOperator, {"patterns": ["CORE_DV_HLS", 7]}, "`patterns[1]` must be a non-empty text, not 7"),
     (BuildSensor, {"build_id": "abc"}, "`build_id` must be a number, not 'abc'"),
     (BuildSensor, {"build_id": -3}, "`build_id` must be a number, not -3"),
     (BuildSensor, {"build_id": 1.5}, "`build_id` must be a number, not 1.5"),
+    *((kind, {"build_id": None}, "`build_id` must be a number, not None") for kind in READS_BUILD_ID),
+    (StartBuildOperator, {"instances": None}, "`instances` must be a list with at least one instance, not None"),
+    (DownloadBuildOperator, {"destination": None}, "`destination` is empty or rendered to nothing"),
+    (StartBuildOperator, {"wait_for_completion": "perhaps"}, "`wait_for_completion` must be true or false"),
+    (StartBuildOperator, {"reattach": "False"}, "`reattach` must be True or False, and not a template, not 'False'"),
+    *((kind, {"deferrable": "{{ params.d }}"}, "`deferrable` must be True or False") for kind in WAITS),
+    (StartBuildOperator, {"on_clear": "build"}, "`on_clear` must be one of adopt_running, rebuild, not 'build'"),
+    (BuildDeploymentOperator, {"if_unchanged": "x"}, "`if_unchanged` must be one of deploy, skip, not 'x'"),
+    (BuildDeploymentOperator, {"manifest": 5}, "`manifest` must be the manifest of a download task, not 5"),
+    (DownloadBuildOperator, {"max_parallel": "4"}, "`max_parallel` must be a whole number of at least 1, not '4'"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "arguments", "words"), AT_PARSE_TIME)
-def test_literal_arguments_fail_when_the_dag_is_read(kind: Any, arguments: dict[str, Any], words: str) -> None:
+def short(value: Any) -> str:
+    """Return the id of a parameter."""
+    return value.__name__ if isinstance(value, type) else str(value)[:24]
+
+
+@pytest.mark.parametrize(("kind", "arguments", "words"), AT_PARSE_TIME, ids=short)
+def test_wrong_literals_fail_at_parse_time(kind: Any, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         _make(kind, **arguments)
     assert words in str(raised.value)
@@ -88,7 +97,7 @@ def test_literal_arguments_fail_when_the_dag_is_read(kind: Any, arguments: dict[
     ("kind", "missing"),
     [(StartBuildOperator, "instances"), (DownloadBuildOperator, "destination"), (BuildSensor, "build_id")],
 )
-def test_what_is_missing_fails_when_the_dag_is_read(kind: Any, missing: str) -> None:
+def test_missing_arguments_fail_at_parse_time(kind: Any, missing: str) -> None:
     arguments = {name: value for name, value in BASE[kind].items() if name != missing}
     # Airflow 2 has an error of its own for it.
     with pytest.raises((TypeError, AirflowException), match=missing):
@@ -99,19 +108,19 @@ RIVALS = {"project_id": "project", "pattern_id": "pattern", "deployment_id": "de
 
 
 @pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind in BASE for field in kind.template_fields])
-def test_templates_are_accepted_in_every_template_field(kind: Any, field: str) -> None:
+def test_template_fields_take_templates(kind: Any, field: str) -> None:
     template = f"{{{{ params.{field} }}}}"
     arguments = {field: template, **({RIVALS[field]: None} if field in RIVALS else {})}
     assert getattr(_make(kind, **arguments), field) == template
 
 
 @pytest.mark.parametrize("instance", [{"id": "{{ params.id }}"}, {**AIRPLANE, "name": "{{ params.name }}"}])
-def test_templates_are_accepted_inside_instances(instance: dict[str, Any]) -> None:
+def test_instances_take_templates(instance: dict[str, Any]) -> None:
     assert _make(StartBuildOperator, instances=[AIRPLANE, instance]).instances == [AIRPLANE, instance]
 
 
 @pytest.mark.parametrize("kind", BASE)
-def test_results_of_other_tasks_are_accepted_and_make_them_upstream(kind: Any) -> None:
+def test_results_of_tasks_make_them_upstream(kind: Any) -> None:
     with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
         first = StartBuildOperator(**{**START, "task_id": "first"})
         field = "description" if kind is StartBuildOperator else "build_id"
@@ -119,7 +128,7 @@ def test_results_of_other_tasks_are_accepted_and_make_them_upstream(kind: Any) -
     assert task.upstream_task_ids == {"first"}
 
 
-def test_contradictions_are_seen_through_templates_and_results() -> None:
+def test_templates_do_not_hide_contradictions() -> None:
     with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
         first = StartBuildOperator(**{**START, "task_id": "first"})
         with pytest.raises(ConfigurationError, match="`project` and `project_id` are mutually exclusive"):
@@ -137,91 +146,90 @@ class TestWhenTheTaskRuns:
     def _patience(self, connect: Connect) -> None:
         """Little of it."""
 
-    @pytest.mark.parametrize("kind", READS_BUILD_ID)
-    @pytest.mark.parametrize("value", [None, "None"])
-    def test_none_of_a_skipped_task_names_the_task_to_look_at(
-        self, emulator: Emulator, kind: Any, value: str | None
-    ) -> None:
+    @pytest.mark.parametrize(
+        ("kind", "field"),
+        [
+            *((kind, "build_id") for kind in READS_BUILD_ID),
+            (StartBuildOperator, "instances"),
+            (DownloadBuildOperator, "destination"),
+            (BuildDeploymentOperator, "pattern"),
+            (BuildDeploymentOperator, "deployment"),
+        ],
+    )
+    def test_nothing_rendered_names_the_upstream(self, emulator: Emulator, kind: Any, field: str) -> None:
+        """Airflow gives None for the result of a skipped task, and templates make text of it."""
         with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
             first = StartBuildOperator(**{**START, "task_id": "start_build"})
-            task = _make(kind, build_id=first.output)
-        task.build_id = value
-        with pytest.raises(REFUSED) as raised:
-            task.execute({})
-        assert f"`build_id` must be a number, not {value!r}; it was not pushed" in str(raised.value)
-        assert "the upstream task start_build" in str(raised.value)
+            task = _make(kind, **{field: first.output})
+        for value in (None, "None", " "):
+            setattr(task, field, value)
+            with pytest.raises(
+                REFUSED, match=rf"`{field}`.* rendered to nothing.*; check the upstream task start_build"
+            ):
+                task.execute({})
         assert emulator.requests() == []
 
     @pytest.mark.parametrize("kind", READS_BUILD_ID)
-    def test_what_is_no_number_names_the_tasks_to_look_at(self, emulator: Emulator, kind: Any) -> None:
+    def test_wrong_ids_name_where_to_look(self, emulator: Emulator, kind: Any) -> None:
+        task = _make(kind, build_id="{{ params.build }}")
+        task.build_id = {"id": 5}
+        with pytest.raises(REFUSED, match=r"not \{'id': 5\}; check its template"):
+            task.execute({})
         with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
             tasks = [StartBuildOperator(**{**START, "task_id": name}) for name in ("one", "two")]
             task = _make(kind, build_id="{{ params.build }}")
             tasks >> task
         task.build_id = "abc"
-        with pytest.raises(REFUSED, match=r"not 'abc'; .* the upstream tasks one, two"):
-            task.execute({})
-        assert emulator.requests() == []
-
-    @pytest.mark.parametrize("kind", READS_BUILD_ID)
-    def test_without_upstream_tasks_the_hint_is_general(self, emulator: Emulator, kind: Any) -> None:
-        task = _make(kind, build_id="{{ params.build }}")
-        task.build_id = {"id": 5}
-        with pytest.raises(REFUSED, match=r"not \{'id': 5\}; .* where it comes from"):
+        with pytest.raises(REFUSED, match="not 'abc'; check the upstream tasks one, two"):
             task.execute({})
         assert emulator.requests() == []
 
     @pytest.mark.parametrize(
-        ("field", "value", "words"),
+        ("kind", "field", "value", "words"),
         [
-            ("instances", "[{'pattern': 'P'}]", "`instances` is text, but not JSON"),
-            ("instances", json.dumps([{"pattern": "P"}]), "`instances[0]` must have either `id`, or"),
-            ("releases", "DWH_GROUP=R1", "`releases` is text, but not JSON"),
-            ("restore", "", "`restore` must be true or false, not ''"),
-            ("project", "", "xactly one of `project` or `project_id` is needed"),
+            (StartBuildOperator, "instances", "[{'pattern': 'P'}]", "add the filter `tojson` to the template"),
+            (StartBuildOperator, "instances", '[{"pattern": "P"}]', "`instances[0]` must have either `id`, or"),
+            (StartBuildOperator, "releases", "DWH_GROUP=R1", "`releases` must be JSON where it is text"),
+            (StartBuildOperator, "restore", "perhaps", "`restore` must be true or false, not 'perhaps'"),
+            (StartBuildOperator, "wait_for_completion", "1", "`wait_for_completion` must be true or false, not '1'"),
+            (BuildDeploymentOperator, "deployment_id", "7", "of `deployment` or `deployment_id` is needed; given are"),
+            (BuildDeploymentOperator, "agent_id", "seven", "`agent_id` must be a number, not 'seven'"),
+            (BuildDeploymentOperator, "if_deployed", "perhaps", "`if_deployed` must be one of skip, deploy, fail, not"),
         ],
+        ids=short,
     )
-    def test_rendered_arguments_of_a_start_fail_before_the_request(
-        self, emulator: Emulator, field: str, value: str, words: str
+    def test_wrong_rendered_values_are_not_sent(
+        self, emulator: Emulator, kind: Any, field: str, value: str, words: str
     ) -> None:
-        task = _make(StartBuildOperator)
+        task = _make(kind)
         setattr(task, field, value)
         with pytest.raises(REFUSED) as raised:
             task.execute({})
         assert words in str(raised.value)
         assert emulator.requests() == []
 
-    @pytest.mark.parametrize(
-        ("field", "value", "words"),
-        [
-            ("pattern", "", "xactly one of `pattern` or `pattern_id` is needed; none is given"),
-            ("pattern", None, "xactly one of `pattern` or `pattern_id` is needed; none is given"),
-            ("deployment_id", "7", "xactly one of `deployment` or `deployment_id` is needed; given are"),
-            ("agent_id", "seven", "`agent_id` must be a number, not 'seven'"),
-            ("if_deployed", "perhaps", "`if_deployed` must be one of skip, deploy, fail, not 'perhaps'"),
-        ],
-    )
-    def test_rendered_arguments_of_a_deployment_fail_before_the_request(
-        self, emulator: Emulator, field: str, value: str | None, words: str
+    @pytest.mark.parametrize("nothing", [None, "", "None"], ids=repr)
+    def test_optional_fields_may_render_to_nothing(
+        self, emulator: Emulator, connect: Connect, nothing: str | None
     ) -> None:
-        task = _make(BuildDeploymentOperator)
-        setattr(task, field, value)
-        with pytest.raises(REFUSED) as raised:
-            task.execute({})
-        assert words in str(raised.value)
-        assert emulator.requests() == []
-
-    def test_an_empty_destination_fails_before_the_request(self, emulator: Emulator) -> None:
-        task = _make(DownloadBuildOperator)
-        task.destination = " "
-        with pytest.raises(AirflowFailException, match="`destination` is empty"):
-            task.execute({})
-        assert emulator.requests() == []
+        connect(project="DEMO_PROJECT")
+        emulator.set(build_seconds=0)
+        start = _make(StartBuildOperator)
+        for field in set(start.template_fields) - {"instances"}:
+            setattr(start, field, nothing)
+        build_id = start.execute({})
+        (post,) = emulator.requests("POST", "/api/v1/builds")
+        assert post["body"] == {"project": "DEMO_PROJECT", "instances": [AIRPLANE]}
+        deploy = _make(BuildDeploymentOperator)
+        for field in set(deploy.template_fields) - {"pattern", "deployment"}:
+            setattr(deploy, field, nothing)
+        deploy.build_id = build_id
+        deploy.execute({})
+        (post,) = emulator.requests("POST", "/api/v1/build_deployments")
+        assert set(post["body"]) == {"build_id", "pattern", "deployment"}
 
     @pytest.mark.parametrize("kind", BASE)
-    def test_a_connection_with_several_faults_lists_them_all(
-        self, emulator: Emulator, connect: Connect, kind: Any
-    ) -> None:
+    def test_connection_faults_are_listed_together(self, emulator: Emulator, connect: Connect, kind: Any) -> None:
         connect({"login": None, "password": None, "port": 99_999}, read_timeout="soon")
         with pytest.raises(REFUSED) as raised:
             _make(kind).execute({})
@@ -239,6 +247,7 @@ def test_templates_render_to_what_is_sent(emulator: Emulator, connect: Connect) 
         releases="{{ params.releases | tojson }}",
         description="run of {{ ds }}",
         restore="{{ params.restore }}",
+        wait_for_completion="{{ params.wait }}",
         metakraftwerk_conn_id="{{ params.connection }}",
     )
     params = {
@@ -246,6 +255,7 @@ def test_templates_render_to_what_is_sent(emulator: Emulator, connect: Connect) 
         "instances": [AIRPLANE],
         "releases": {"DWH_GROUP": "R1"},
         "restore": True,
+        "wait": False,
         "connection": "metakraftwerk_default",
     }
     task.render_template_fields({"params": params, "ds": "2026-11-22"})
@@ -258,3 +268,4 @@ def test_templates_render_to_what_is_sent(emulator: Emulator, connect: Connect) 
         "description": "run of 2026-11-22",
         "restore": True,
     }
+    assert emulator.requests("GET") == []

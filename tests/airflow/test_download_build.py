@@ -240,7 +240,7 @@ class TestDestinations:
         ({"ignore_members": ["("]}, r"`ignore_members\[0\]` is not a regular expression: '\('"),
         ({"ignore_members": [1]}, r"`ignore_members\[0\]` must be"),
         ({"if_empty": "succeed"}, "`if_empty` must be 'fail' or 'skip', not 'succeed'"),
-        ({"max_parallel": 0}, "`max_parallel` must be at least 1"),
+        ({"max_parallel": 0}, "`max_parallel` must be a whole number of at least 1"),
     ],
 )
 def test_wrong_argument_is_refused_by_the_dag_file(arguments: dict[str, Any], words: str) -> None:

@@ -125,7 +125,7 @@ class TestBuilds:
         assert request["query"] == (query if query is not None else [[k, str(v)] for k, v in filters.items()])
 
     def test_filters_that_exclude_each_other_send_nothing(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
-        with pytest.raises(ConfigurationError, match="`user` and `user_id` exclude each other"):
+        with pytest.raises(ConfigurationError, match="`user` and `user_id` are mutually exclusive"):
             hook.find_builds(user="demo", user_id=1)
         assert emulator.requests() == []
 
@@ -252,7 +252,7 @@ class TestBuildDeployments:
     def test_the_one_of_rules_send_nothing(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
         with pytest.raises(ConfigurationError, match="exactly one of `pattern` or `pattern_id` is needed"):
             hook.create_build_deployment(build_id=1, deployment_id=1)
-        with pytest.raises(ConfigurationError, match="`agent` and `agent_group_id` exclude each other"):
+        with pytest.raises(ConfigurationError, match="`agent` and `agent_group_id` are mutually exclusive"):
             hook.create_build_deployment(build_id=1, pattern_id=8, deployment_id=1, agent="a", agent_group_id=2)
         assert emulator.requests() == []
 

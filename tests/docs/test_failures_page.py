@@ -90,7 +90,7 @@ def test_rows_tell_what_retry_and_clear_do(failures: Page) -> None:
 
 def test_outage_line_is_as_logged(failures: Page) -> None:
     (shown,) = failures.code("text")
-    template = next(text for text in _texts() if "Asking again in" in text)
+    template = next(text for text in _texts() if "; retrying in" in text)
     assert re.fullmatch(re.escape(template).replace(ELLIPSIS, ".*"), shown.rstrip())
 
 

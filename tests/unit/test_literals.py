@@ -18,7 +18,7 @@ class OutputOfATask:
 
 @pytest.mark.parametrize(
     "value",
-    [5139, 1.5, True, "", "DEMO_PROJECT", "100 %", "{", "}}", [], [{"id": 1}], ({"id": 1},), {"DWH_GROUP": "R1"}],
+    [None, 5139, 1.5, True, "", "DEMO_PROJECT", "100 %", "{", "}}", [], [{"id": 1}], ({"id": 1},), {"DWH_GROUP": "R1"}],
     ids=repr,
 )
 def test_values_that_are_the_same_when_the_task_runs(value):
@@ -28,7 +28,6 @@ def test_values_that_are_the_same_when_the_task_runs(value):
 @pytest.mark.parametrize(
     "value",
     [
-        None,
         "{{ params.project }}",
         "a {{ ds }} b",
         "{% if x %}a{% endif %}",
@@ -52,10 +51,15 @@ def test_a_literal_is_checked_when_the_dag_is_read():
 
 
 def test_each_named_value_is_checked_by_itself():
-    with pytest.raises(ConfigurationError, match="`deployment` must be a text, not 5"):
+    with pytest.raises(ConfigurationError, match="`deployment` must be text, not 5"):
         check_literal(optional_text, pattern="{{ x }}", deployment=5, agent=None)
 
 
-@pytest.mark.parametrize("value", ["{{ ti.xcom_pull('start') }}", OutputOfATask(), None, "5139", 5139])
+def test_a_literal_none_fails_when_the_dag_is_read():
+    with pytest.raises(ConfigurationError, match="`build_id` must be a number, not None"):
+        check_literal(whole_number, build_id=None)
+
+
+@pytest.mark.parametrize("value", ["{{ ti.xcom_pull('start') }}", OutputOfATask(), "5139", 5139])
 def test_what_may_be_right_when_the_task_runs_is_let_through(value):
     check_literal(whole_number, build_id=value)
