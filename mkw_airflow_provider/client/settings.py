@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -19,6 +20,19 @@ DEFAULT_HOST = "app.metakraftwerk.com"
 OWN_PORTS = {"http": 80, "https": 443}
 #: The longest time that can be set, a year: more would overflow a socket's time-out.
 MOST_SECONDS = 31_536_000.0
+#: What ``extra`` may hold.
+EXTRA_KEYS = (
+    "token",
+    "project",
+    "connect_timeout",
+    "read_timeout",
+    "outage_tolerance",
+    "verify",
+    "client_cert",
+    "proxy",
+    "allow_http",
+    "build_link",
+)
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -38,6 +52,7 @@ class Settings:
     :param verify: whether to check the server's certificate, or the path of a CA bundle to check it with.
     :param client_cert: path of a PEM file with certificate and key.
     :param proxy: URL of a proxy; None: the environment's.
+    :param build_link: URL of a build's page, with ``{build_id}`` and ``{project_id}``; None: the server's address.
     """
 
     base_url: str
@@ -51,6 +66,7 @@ class Settings:
     verify: bool | str = True
     client_cert: str | None = None
     proxy: str | None = field(default=None, repr=False)
+    build_link: str | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -74,7 +90,7 @@ class Settings:
     ) -> Settings:
         """Check a connection's fields.
 
-        :param name: the connection's id, for messages.
+        :param name: the connection's id, for messages; empty: it has none that means anything.
         :param extra: the extra fields, as a mapping or as the JSON text that Airflow keeps.
         :raises ConfigurationError: with every missing or malformed field in one message, without any secret.
         """
@@ -83,8 +99,8 @@ class Settings:
         base_url = _base_url(host, port, schema, more.flag("allow_http", default=False), faults)
         settings = cls(
             base_url=base_url,
-            login=login or None,
-            password=password or None,
+            login=_without_line_ends(login),
+            password=_without_line_ends(password),
             token=more.token(),
             project=more.text("project"),
             connect_timeout=more.seconds("connect_timeout", 10.0, least=0.001),
@@ -93,16 +109,34 @@ class Settings:
             verify=more.verify(),
             client_cert=more.file("client_cert"),
             proxy=more.url("proxy"),
+            build_link=more.text("build_link"),
         )
         if not settings.token:
             faults += [
                 f"{label} is missing (or give an access token in extra `token`)"
-                for label, value in (("login, the e-mail address,", login), ("password", password))
+                for label, value in (("login, the e-mail address,", settings.login), ("password", settings.password))
                 if not value
             ]
         if faults:
-            raise ConfigurationError(f"connection {name!r} cannot be used: " + "; ".join(faults))
+            which = f"connection {name!r}" if name else "the connection"
+            raise ConfigurationError(f"{which} cannot be used: " + "; ".join(faults))
         return settings
+
+
+def _without_line_ends(text: str | None) -> str | None:
+    """Return what was pasted with a line end behind it as it was meant; blanks may belong to a password."""
+    return (text or "").strip("\r\n") or None
+
+
+def unknown_extra(extra: Mapping[str, Any] | str | None) -> list[str]:
+    """Return a sentence for each extra key that nothing reads, with the nearest known one."""
+    found = []
+    for key in _Extra(extra, []).names():
+        if key not in EXTRA_KEYS:
+            nearest = get_close_matches(key, EXTRA_KEYS, 1, 0.5)
+            advice = f"; did you mean `{nearest[0]}`?" if nearest else ""
+            found.append(f"extra `{key}` is unknown and ignored{advice}")
+    return found
 
 
 class _Extra:
@@ -121,6 +155,9 @@ class _Extra:
             self._fields = extra
         elif extra:
             faults.append("extra is not a JSON object")
+
+    def names(self) -> list[str]:
+        return [str(key) for key in self._fields]
 
     def _get(self, name: str) -> Any:
         value = self._fields.get(name)
@@ -224,6 +261,8 @@ def _base_url(host: str | None, port: int | str | None, schema: str | None, allo
         faults.append(f"http would send the password to {name} in clear: use https, or set extra `allow_http` to true")
     number = _port(port, parts, faults)
     path = quote(unquote(parts.path).rstrip("/"), safe="/:@!$&'()*+,;=")
+    if path.endswith("/api/v1"):
+        faults.append(f"host must be the address without /api/v1, such as {parts.scheme}://{name}{path[:-7]}")
     # One of the transports leaves the scheme's own port out, so both do.
     shown = f":{number}" if number and number != OWN_PORTS.get(parts.scheme) else ""
     return f"{parts.scheme}://{name}{shown}{path}"

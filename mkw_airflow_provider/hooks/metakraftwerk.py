@@ -97,7 +97,7 @@ class MetaKraftwerkHook(BaseHook):
 
         :raises ConfigurationError: with every missing or malformed field in one message.
         """
-        settings = settings_of(self.get_connection(self.metakraftwerk_conn_id))
+        settings = self._read_connection()
         for secret in settings.secrets:
             mask(secret)
         return settings
@@ -105,7 +105,12 @@ class MetaKraftwerkHook(BaseHook):
     @cached_property
     def session(self) -> ApiSession:
         """What the flows of this connection share."""
-        return ApiSession(self.settings, token_cache_for(self.settings), log=self.log)
+        return ApiSession(
+            self.settings, token_cache_for(self.settings), log=self.log, reload_settings=self._read_connection
+        )
+
+    def _read_connection(self) -> Settings:
+        return settings_of(self.get_connection(self.metakraftwerk_conn_id))
 
     def get_conn(self) -> Client:
         """Return the client that runs this hook's flows."""
@@ -306,6 +311,7 @@ class MetaKraftwerkHook(BaseHook):
             session = ApiSession(patience, TokenCache(), log=self.log)
             visible = self.run(session.request(projects.find_projects()))
         except MetaKraftwerkError as error:
-            return False, str(error)
+            # Airflow tests a connection under an id that it makes up.
+            return False, str(error).replace(f"connection {self.metakraftwerk_conn_id!r}", "the connection")
         names = ", ".join(sorted(str(project.name) for project in visible)[:10])
         return True, f"Logged in at {self.settings.base_url}; {len(visible)} projects are visible: {names}"
