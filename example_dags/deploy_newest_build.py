@@ -1,4 +1,4 @@
-"""Bring the newest build of a project to the test environment, whenever somebody triggers it."""
+"""Deploy the newest build of a project to the test environment when someone triggers the DAG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nightly chain for several projects at once, by dynamic task mapping: one more project is one more line."""
+"""The nightly chain for several projects, with dynamic task mapping: to add a project, add a name."""
 
 from __future__ import annotations
 

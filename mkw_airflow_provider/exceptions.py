@@ -5,7 +5,7 @@
     MetaKraftwerkError
     ├── ConfigurationError          a connection or an argument is wrong; nothing was sent (also a ValueError)
     ├── ConnectionFailedError       nothing was heard within the tolerance: the state is unknown, not failed
-    ├── ProtocolError               an answer that makes no sense
+    ├── ProtocolError               a response that makes no sense
     ├── ApiError                    the server said no; .status and .message are its own
     │   ├── BadRequestError         400
     │   ├── NotAuthenticatedError   401, also after a new login
@@ -18,16 +18,16 @@
     │   └── BuildCanceledError      CANCELED: somebody stopped it in the web application
     ├── BuildTimeoutError           the waiting ended, the build did not
     ├── WaitInterruptedError        the triggerer lost the wait; the message says how the build is
-    ├── BuildStartUncertainError    the answer to POST /builds was lost and no build can be found
+    ├── BuildStartUncertainError    the response to POST /builds was lost and no build can be found
     ├── SelectionError              a selector names what does not exist, or matches too much or nothing
     ├── QueryError                  a statement on the metadata failed
     ├── DeploymentError
     │   ├── AlreadyDeployedError    refused by ``if_deployed="fail"``
     │   ├── DeploymentFailedError   the server reports FAILED
-    │   └── DeploymentUncertainError  the answer to POST /build_deployments was lost and none is listed
+    │   └── DeploymentUncertainError  the response to POST /build_deployments was lost and none is listed
     └── DownloadError               a file could not be fetched or stored
         ├── NoFilesError            the build has no files, or none of a wanted pattern
-        └── IntegrityError          a file arrived, but not whole
+        └── IntegrityError          a file is incomplete or damaged
 
 Each of them survives pickling, and :meth:`MetaKraftwerkError.to_dict`, by which the triggerer hands one to the worker.
 """
@@ -74,9 +74,9 @@ __all__ = [
 class MetaKraftwerkError(Exception):
     """Root of everything that this package raises by itself.
 
-    The positional arguments are the whole state of an error, so that it can be pickled and written as JSON. Whoever
-    raises one passes foreign text through ``client.text``; known secrets are
-    removed here once more, because an error ends up in logs and in Airflow's database.
+    The positional arguments are the whole state of an error, so that it can be pickled and written as JSON. Known secrets
+    are removed here, because an error ends up in logs and in Airflow's database. Foreign text passes through
+    ``client.text`` before that.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -115,11 +115,11 @@ class ConnectionFailedError(MetaKraftwerkError):
 
 
 class ProtocolError(MetaKraftwerkError):
-    """The server, or something in between, gave an answer that makes no sense."""
+    """The server, or something in front of it, sent a response that makes no sense."""
 
 
 class ApiError(MetaKraftwerkError):
-    """The server answered, and said no.
+    """The server sent an error response.
 
     :param status: the HTTP status.
     :param message: the server's own words, at most 2,000 characters.
@@ -159,7 +159,7 @@ class RateLimitedError(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx: the server or a gateway before it failed; where asking again does no harm, for the whole tolerance."""
+    """5xx: the server or a gateway in front of it failed; for a read, for the whole tolerance."""
 
 
 _CLASS_OF_STATUS: dict[int, type[ApiError]] = {
@@ -176,7 +176,7 @@ TEMPORARY_STATUSES = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
 
 
 def is_final(error: BaseException) -> bool:
-    """Whether an error stays as it is, however often somebody tries again: a person has to fix something first."""
+    """Whether no retry can fix an error: a person has to fix something first."""
     if isinstance(error, ApiError):
         return error.status not in TEMPORARY_STATUSES
     return isinstance(error, (ConfigurationError, SelectionError))
@@ -220,7 +220,7 @@ class BuildCanceledError(BuildError):
 
 
 class BuildTimeoutError(MetaKraftwerkError):
-    """The time for waiting was over before the build. The build goes on at the server.
+    """The wait timed out before the build ended. The build is still running.
 
     :param build_id: of the build.
     :param message: the whole message.
@@ -240,7 +240,7 @@ class WaitInterruptedError(MetaKraftwerkError):
 
 
 class BuildStartUncertainError(MetaKraftwerkError):
-    """The answer to ``POST /builds`` was lost, and no build of this task can be found (yet)."""
+    """The response to ``POST /builds`` was lost, and no build of this task can be found (yet)."""
 
 
 class SelectionError(MetaKraftwerkError):
@@ -264,7 +264,7 @@ class DeploymentFailedError(DeploymentError):
 
 
 class DeploymentUncertainError(DeploymentError):
-    """The answer to ``POST /build_deployments`` was lost, and the deployment is not listed (yet)."""
+    """The response to ``POST /build_deployments`` was lost, and the deployment is not listed (yet)."""
 
 
 class DownloadError(MetaKraftwerkError):

@@ -97,7 +97,7 @@ class InstanceSelector:
         return (value,) if isinstance(value, str) else tuple(value or ())
 
     def matches(self, pattern: str, folder: str, name: str, labels: Iterable[str] = ()) -> bool:
-        """Whether an instance matches, before its state is looked at.
+        """Whether an instance matches, whatever its state.
 
         :param folder: path of its folder, ``/`` for the root.
         """

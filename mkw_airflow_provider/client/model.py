@@ -25,7 +25,7 @@ class Record:
     A field that is missing, null or of another type than documented reads as None; ``raw`` has it as it came.
 
     :param id: as given by the server.
-    :param raw: the whole JSON object as it came, with fields that no page documents.
+    :param raw: the JSON object as received, with undocumented fields.
     """
 
     id: int
@@ -101,7 +101,7 @@ def _moment(value: Any) -> pendulum.DateTime | None:
     return _parsed(value) if isinstance(value, str) and value[:4].isdecimal() else None
 
 
-# While one waits for a build, most of its moments come with each answer again.
+# During a wait, each response repeats most timestamps of the build.
 @lru_cache(maxsize=1024)
 def _parsed(text: str) -> pendulum.DateTime | None:
     try:

@@ -1,4 +1,4 @@
-"""One request and its answer, as values. The only place that encodes or decodes JSON."""
+"""One request and its response, as values. The only place that encodes or decodes JSON."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, Protoc
 MAX_OBJECT_BODY = 1024 * 1024
 MAX_LIST_BODY = 256 * 1024 * 1024
 MAX_ERROR_BODY = 64 * 1024
-#: Bytes of a file that are held at once: smaller pieces cost more CPU, larger ones more memory.
+#: Bytes of a file in memory: smaller pieces cost more CPU, larger ones more memory.
 PIECE = 1024 * 1024
-#: A response that is no file must be complete within this many times ``read_timeout``.
+#: A response that is not a file must be complete within this many times ``read_timeout``.
 SLOWEST_RESPONSE = 10
-#: What can stand in a header, where a token goes. The libraries' own errors about another text would show it.
+#: What a header can carry as a token. The libraries' errors about any other text would show it.
 SENDABLE = re.compile(r"[\x21-\x7e]+")
 
 API = "/api/v1"
@@ -40,13 +40,13 @@ class Sink(Protocol):
 
     @property
     def received(self) -> int:
-        """How many bytes it has, over all tries."""
+        """How many bytes it has received, over all attempts."""
 
     def headers(self) -> dict[str, str]:
-        """Return request headers that ask for the part that is missing yet."""
+        """Return request headers that ask for the missing part."""
 
     def begin(self, response: Response) -> None:
-        """Take the status and headers of a 2xx answer whose body follows; may refuse by raising."""
+        """Take the status and headers of a 2xx response whose body follows; may refuse by raising."""
 
     def write(self, piece: bytes) -> None:
         """Take the next piece of the body."""
@@ -54,7 +54,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Response:
-    """What a server answered.
+    """The response of a server.
 
     :param status: the HTTP status.
     :param headers: names in lower case.
@@ -82,7 +82,7 @@ class Response:
 
     @property
     def redirects_to(self) -> str | None:
-        """Where a redirect leads; None where the answer is none."""
+        """The target of a redirect; None for any other response."""
         return self.headers.get("location") if self.status in (301, 302, 303, 307, 308) else None
 
     def json(self) -> Any:
@@ -94,7 +94,7 @@ class Response:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
             raise ProtocolError(
-                f"the answer ({self.described}) is not the documented JSON: {foreign_text(self.body, 200)}"
+                f"the response ({self.described}) is not the documented JSON: {foreign_text(self.body, 200)}"
             ) from error
 
     def json_or_none(self) -> Any:
@@ -113,7 +113,7 @@ class Response:
     def retry_after(self, now: float) -> float | None:
         """Return the seconds that ``Retry-After`` asks for, given as seconds or as an HTTP date; None without it.
 
-        :param now: epoch seconds, used for a date where the answer has no ``Date`` of its own to count from.
+        :param now: epoch seconds, used for a date if the response has no ``Date`` to count from.
         """
         value = self.headers.get("retry-after", "").strip()
         if not value:
@@ -139,11 +139,11 @@ def _epoch(http_date: str) -> float | None:
 
 @dataclass(frozen=True)
 class Request(Generic[R]):
-    """One request and how to read its answer. A value: making one sends nothing.
+    """One request and how to read its response. A value: making one sends nothing.
 
     :param method: in upper case.
     :param path: from the server's root, quoted; or a whole URL where a redirect led elsewhere.
-    :param read: turns the answer into a value, or raises :class:`ProtocolError`.
+    :param read: turns the response into a value, or raises :class:`ProtocolError`.
     :param query: pairs; values as they are, quoted when sent.
     :param body: the JSON object to send.
     :param repeatable: whether sending it twice does no harm. None: by its method.
@@ -151,7 +151,7 @@ class Request(Generic[R]):
     :param sees_redirects: whether ``read`` takes a redirect too; else one is an error, as any other 3xx.
     :param sink: takes the body of a 2xx instead of the reply.
     :param token: the access token to send.
-    :param is_confidential: whether the body of the answer may hold a secret that is not known yet: it is never shown.
+    :param is_confidential: whether the body of the response may hold a secret that is not known yet: it is never shown.
     :param returns_list: whether the response is a list, where ``read`` is not a :class:`~.rows.ReadList`.
     """
 
@@ -170,7 +170,7 @@ class Request(Generic[R]):
 
     @property
     def is_retryable(self) -> bool:
-        """Whether a lost answer may be met by sending the same again."""
+        """Whether the request may be sent again if its response was lost."""
         return self.method == "GET" if self.retryable is None else self.retryable
 
     @property
@@ -190,7 +190,7 @@ class Request(Generic[R]):
     def request_headers(self, user_agent: str) -> dict[str, str]:
         """Return every header of the request, the same for every transport."""
         headers = {
-            # Feathers, which the API resembles, may answer in HTML unless JSON is asked for.
+            # Feathers, which the API resembles, may respond with HTML unless JSON is requested.
             "Accept": "*/*" if self.sink else "application/json",
             # What is counted is what is sent: sizes, limits and ranges are those of the file.
             "Accept-Encoding": "identity",
@@ -220,7 +220,7 @@ class Request(Generic[R]):
         return self.returns_list or getattr(self.read, "is_list", False)
 
     def accepts(self, response: Response) -> bool:
-        """Whether ``read`` can make a value of an answer."""
+        """Whether ``read`` can make a value of a response."""
         return response.ok or (self.sees_redirects and response.redirects_to is not None)
 
     def __str__(self) -> str:
@@ -237,7 +237,7 @@ class Request(Generic[R]):
         return tuple(secrets_in_address(self.path)) if "://" in self.path else ()
 
     def error(self, response: Response, note: str = "") -> ApiError:
-        """Return the error that an answer outside 2xx stands for, in the server's own words."""
+        """Return the error for a response outside 2xx, with the server's message."""
         return api_error(response.status, self._message(response), self.method, self.shown_path, note)
 
     def _message(self, response: Response) -> str:
@@ -252,9 +252,9 @@ class Request(Generic[R]):
 
 
 class TransportError(Exception):
-    """A transport could not bring an answer. Internal: flows turn it into an error of the public tree.
+    """There was no usable response. Internal: flows turn it into an error of the public tree.
 
-    :param text: what happened, in words.
+    :param text: what happened.
     :param sent: whether the request may have reached the server: then nobody knows what the server did.
     """
 

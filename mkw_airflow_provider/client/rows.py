@@ -61,7 +61,7 @@ class ReadList(Generic[T]):
 
 
 def _rows_of(response: Response) -> Iterator[Any]:
-    """Yield the rows of a JSON array one by one: all at once they would take many times the memory of the text."""
+    """Yield the rows of a JSON array one by one: together they would take many times the memory of the text."""
     decode = json.JSONDecoder().raw_decode
     try:
         text = response.body.decode(json.detect_encoding(response.body), "surrogatepass")

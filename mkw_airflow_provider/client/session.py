@@ -181,7 +181,7 @@ class ApiSession:
         return True
 
     def token(self, until: float | None = None) -> Flow[Token]:
-        """Return a token; log in if there is none.
+        """Return a token, after a login if necessary.
 
         Callers who need one at the same time share one login. If it fails for the moment, each counts the failure on
         its own: none waits longer, or shorter, than its own tolerance and deadline say.
@@ -297,7 +297,7 @@ class ApiSession:
     def _next_pause(self, request: Request[Any], backoff: Backoff, failure: Failure) -> float:
         """Return the seconds before the next attempt.
 
-        :raises MetaKraftwerkError: if there is none.
+        :raises MetaKraftwerkError: if there is no further attempt.
         """
         pause = backoff.next_pause(failure)
         if pause is None:

@@ -1,4 +1,4 @@
-"""A connection's fields, checked: all faults are reported at once."""
+"""A connection's fields, checked. One error reports all faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mkw_airflow_provider.exceptions import ConfigurationError
 
 DEFAULT_HOST = "app.metakraftwerk.com"
 OWN_PORTS = {"http": 80, "https": 443}
-#: The longest time that can be set, a year: more would overflow a socket's time-out.
+#: The longest time that can be set, a year: more would overflow a socket's timeout.
 MOST_SECONDS = 31_536_000.0
 #: What ``extra`` may hold.
 EXTRA_KEYS = (

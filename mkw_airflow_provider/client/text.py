@@ -21,7 +21,7 @@ SEARCHED = 64 * 1024
 SHORTEST_INSIDE_A_WORD = 5
 #: The oldest are forgotten beyond this number, so that a process of months does not grow.
 MOST_SECRETS = 500
-#: So many characters at a text's end are taken for the beginning of a secret; fewer may be any word.
+#: A secret's first characters at the end of a cut text are removed from this length on; shorter ones may be any word.
 SHORTEST_BEGINNING = 6
 
 #: The "t" of "don't" is no word.
@@ -138,7 +138,7 @@ def secrets_in_address(url: str) -> Iterator[str]:
     login = parts.netloc.rpartition("@")[0]
     found = [login, *login.split(":", 1), *map(unquote, login.split(":", 1))]
     found += [value for _, value in parse_qsl(parts.query)]
-    # As they stand in the address: a server and a library show them that way.
+    # As they are written in the address: a server and a library show them that way.
     found += [pair.partition("=")[2] for pair in parts.query.split("&")]
     for secret in dict.fromkeys(found):
         # Shorter ones are numbers and flags; to hide them would hide the text.

@@ -10,7 +10,7 @@ from mkw_airflow_provider.client.retry import Failure
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
 
-#: For so many seconds refused credentials are not sent again: a thousand waits must not lock the account.
+#: Seconds for which refused credentials are not sent again: a thousand waits must not lock the account.
 REFUSAL_REMEMBERED = 60.0
 
 Key: TypeAlias = tuple[str, str | None, str]

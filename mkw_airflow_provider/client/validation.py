@@ -37,7 +37,7 @@ def exactly_one(**values: Any) -> None:
     given = [name for name, value in values.items() if not is_nothing(value)]
     if len(given) != 1:
         names = " or ".join(f"`{name}`" for name in values)
-        found = "none is given" if not given else "given are " + " and ".join(f"`{name}`" for name in given)
+        found = "nothing is given" if not given else "given are " + " and ".join(f"`{name}`" for name in given)
         raise ConfigurationError(f"exactly one of {names} is needed; {found}")
 
 
@@ -87,7 +87,7 @@ def positive_number(name: str, value: Any) -> int:
 def choice(name: str, value: Any, options: Sequence[str], *, default: str | None = None) -> Any:
     """Return one of several words.
 
-    :param default: where none is given.
+    :param default: for a value that is not given.
     :raises ConfigurationError: for anything else.
     """
     if default is not None and is_nothing(value):
@@ -98,12 +98,12 @@ def choice(name: str, value: Any, options: Sequence[str], *, default: str | None
 
 
 def optional_number(name: str, value: Any) -> int | None:
-    """Return an id as int, or None where none is given."""
+    """Return an id as int, or None if it is not given."""
     return None if is_nothing(value) else whole_number(name, value)
 
 
 def optional_text(name: str, value: Any) -> str | None:
-    """Return a name, or None where none is given.
+    """Return a name, or None if it is not given.
 
     :raises ConfigurationError: for what is not text.
     """
@@ -115,7 +115,7 @@ def optional_text(name: str, value: Any) -> str | None:
 
 
 def optional_description(name: str, value: Any) -> str | None:
-    """Return free text, or None where none is given; what a template makes of a number or a list is text, too.
+    """Return free text, or None if it is not given; what a template makes of a number or a list is text, too.
 
     :raises ConfigurationError: for an operator, whose result is meant.
     """
@@ -129,7 +129,7 @@ def optional_description(name: str, value: Any) -> str | None:
 def flag(name: str, value: Any, *, default: bool = False) -> bool:
     """Return a bool; the words that a rendered template makes of one are accepted.
 
-    :param default: where none is given.
+    :param default: for a value that is not given.
     :raises ConfigurationError: for anything else.
     """
     if is_nothing(value):
@@ -166,12 +166,12 @@ def seconds(name: str, value: Any) -> float:
 
 
 def optional_seconds(name: str, value: Any) -> float | None:
-    """Return a duration in seconds, or None where none is given."""
+    """Return a duration in seconds, or None if it is not given."""
     return None if value is None else seconds(name, value)
 
 
 def optional_flag(name: str, value: Any) -> bool | None:
-    """Return a bool, or None where none is given."""
+    """Return a bool, or None if it is not given."""
     return None if is_nothing(value) else flag(name, value)
 
 
@@ -280,7 +280,7 @@ def _required_text(name: str, value: Any) -> str:
 
 
 def release_mapping(value: Any) -> dict[str, str] | None:
-    """Return releases as release group name to release name (documented), or None where none is given.
+    """Return releases as release group name to release name (documented), or None if it is not given.
 
     :raises ConfigurationError: for anything else.
     """
@@ -296,7 +296,7 @@ def release_mapping(value: Any) -> dict[str, str] | None:
 
 
 def manifest_mapping(name: str, value: Any) -> Mapping[str, Any] | None:
-    """Return the manifest of a download task, or None where none is given.
+    """Return the manifest of a download task, or None if it is not given.
 
     :param value: a mapping, or its JSON text.
     :raises ConfigurationError: for anything else.

@@ -55,7 +55,7 @@ async def mask_in_triggerer(secret: str) -> None:
         from asgiref.sync import sync_to_async
 
         # Not by asyncio's own threads: out of those, Airflow before 3.2 asks its supervisor on another event loop, and
-        # now and then the triggerer dies of an answer that it was waiting for itself.
+        # the triggerer occasionally deadlocks on a response that it waits for itself.
         await sync_to_async(mask)(secret)
     else:
         await amask_secret(secret)

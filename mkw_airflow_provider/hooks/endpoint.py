@@ -23,7 +23,7 @@ def endpoint(make: Callable[P, Request[R]], *, default_project: bool = False) ->
     """Return a hook method with the signature, types and docstring of an endpoint's function.
 
     :param make: a function of :mod:`mkw_airflow_provider.client.api`, which returns the request.
-    :param default_project: whether the connection's project is used where none is given.
+    :param default_project: whether the connection's project is used if the caller names none.
     """
 
     @wraps(make)

@@ -180,7 +180,7 @@ class MetaKraftwerkHook(BaseHook):
     def get_build(self, build_id: int) -> Build:
         """Read one build (``GET /builds/:id``).
 
-        :raises NotFoundError: if there is none.
+        :raises NotFoundError: if it does not exist.
         """
         return self._with_names(self.run(read_build(self.session, build_id)))
 
@@ -306,7 +306,7 @@ class MetaKraftwerkHook(BaseHook):
         :return: whether it works, and a sentence for the user.
         """
         try:
-            # Someone is waiting for the answer, and an older token would say nothing about the login.
+            # Someone is waiting for the result, and an older token would say nothing about the login.
             patience = replace(self.settings, outage_tolerance=0.0)
             session = ApiSession(patience, TokenCache(), log=self.log)
             visible = self.run(session.request(projects.find_projects()))

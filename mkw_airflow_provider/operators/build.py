@@ -48,7 +48,7 @@ IF_EMPTY = ("fail", "skip")
 class StartBuildOperator(BuildWaitOperator):
     """Start a build, and wait for it if asked to. A retry adopts the build that an earlier attempt started.
 
-    Returns the build's id. The XComs ``build_id`` and ``return_value`` are pushed as soon as the server has answered,
+    Returns the build's id. The XComs ``build_id`` and ``return_value`` are pushed as soon as the server has responded,
     before any waiting; ``warnings`` holds the API's warnings, ``selection`` what an
     :class:`~mkw_airflow_provider.selection.InstanceSelector` selected.
 

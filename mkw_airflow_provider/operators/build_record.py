@@ -61,7 +61,7 @@ class Earlier(NamedTuple):
 
 
 def digest_of(order: BuildRequest) -> str:
-    """Return a digest of what a request asks for. The order of its instances and its description do not count."""
+    """Return a digest of what a request asks for. How its instances are sorted, and its description, do not count."""
     instances = sorted(json.dumps(dict(instance), sort_keys=True) for instance in order.instances)
     asked: list[object] = [order.project, order.project_id, instances, dict(order.releases or {})]
     if order.selector is not None:
@@ -172,7 +172,7 @@ def _recorded(
     digest: str,
     on_clear: OnClear,
 ) -> Flow[Earlier | None]:
-    """Return the build that the record of a task is about; None if there is none."""
+    """Return the build that the record of a task is about, or None."""
     if record is None:
         return None
     if record.digest != digest:
@@ -196,7 +196,7 @@ def _recorded(
 
 
 def _marked(session: ApiSession, order: BuildRequest, attempt: Attempt, on_clear: OnClear) -> Flow[Earlier | None]:
-    """Return the build by whose marker an earlier attempt of a task is known; None if there is none."""
+    """Return the build by whose marker an earlier attempt of a task is known, or None."""
     if attempt.try_number == 1:
         return None
 

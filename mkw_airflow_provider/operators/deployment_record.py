@@ -123,7 +123,7 @@ def _seems_cleared(attempt: Attempt, retries: int) -> bool:
 
     While no task of the DAG run was cleared it surely is not. Else the number of retries must do.
 
-    :param retries: of the operator: whoever edits them between attempts and clears the task may be misunderstood.
+    :param retries: of the operator; editing them and then clearing the task can be mistaken for a retry.
     """
     return (
         attempt.clear_number != 0 and attempt.try_number > 1 and attempt.max_tries - retries + 1 == attempt.try_number

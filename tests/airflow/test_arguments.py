@@ -51,7 +51,11 @@ AT_PARSE_TIME: list[tuple[Any, dict[str, Any], str]] = [
     (StartBuildOperator, {"poll_interval": 0}, "`poll_interval` must be a number of seconds above 0"),
     (StartBuildOperator, {"timeout": -1}, "`timeout` must be a number of seconds above 0, or a timedelta, not -1"),
     (BuildDeploymentOperator, {"pattern_id": 8}, "exactly one of `pattern` or `pattern_id` is needed; given are"),
-    (BuildDeploymentOperator, {"pattern": None}, "exactly one of `pattern` or `pattern_id` is needed; none is given"),
+    (
+        BuildDeploymentOperator,
+        {"pattern": None},
+        "exactly one of `pattern` or `pattern_id` is needed; nothing is given",
+    ),
     (BuildDeploymentOperator, {"deployment_id": 8}, "exactly one of `deployment` or `deployment_id` is needed"),
     (BuildDeploymentOperator, {"deployment": None}, "exactly one of `deployment` or `deployment_id` is needed"),
     (BuildDeploymentOperator, {"agent": "a", "agent_group": "g"}, "`agent` and `agent_group` are mutually exclusive"),

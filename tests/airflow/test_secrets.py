@@ -59,7 +59,7 @@ print("PROXY", hook.test_connection(), repr(hook.settings), repr(vars(hook)))
 print("HOOK", repr(vars(MetaKraftwerkHook())), MetaKraftwerkHook().test_connection())
 hook = MetaKraftwerkHook()
 build = hook.create_build(project="DEMO_PROJECT", instances=instances).build
-print("STATE", hook.settings, hook.talk, hook.get_conn(), vars(hook))
+print("STATE", hook.settings, hook.session, hook.get_conn(), vars(hook))
 try:
     BuildSensor(task_id="h", build_id=build.id, deferrable=True).execute({})
 except TaskDeferred as deferred:

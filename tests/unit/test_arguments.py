@@ -56,7 +56,7 @@ class Operator:
 def test_exactly_one_counts_what_is_given():
     for nothing in NOTHING:
         exactly_one(project="A", project_id=nothing)
-        with refused("^exactly one of `project` or `project_id` is needed; none is given$"):
+        with refused("^exactly one of `project` or `project_id` is needed; nothing is given$"):
             exactly_one(project=nothing, project_id=None)
     with refused("^exactly one of `project` or `project_id` is needed; given are `project` and `project_id`$"):
         exactly_one(project="A", project_id=0)

@@ -189,9 +189,9 @@ BOTH = {"pattern": "P", "deployment": "D"}
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"deployment": "D"}, "exactly one of `pattern` or `pattern_id` is needed; none is given"),
+        ({"deployment": "D"}, "exactly one of `pattern` or `pattern_id` is needed; nothing is given"),
         ({**BOTH, "pattern_id": 1}, "`pattern` and `pattern_id`"),
-        ({"pattern": "P"}, "exactly one of `deployment` or `deployment_id` is needed; none is given"),
+        ({"pattern": "P"}, "exactly one of `deployment` or `deployment_id` is needed; nothing is given"),
         ({**BOTH, "deployment_id": 1}, "`deployment` and `deployment_id`"),
         ({**BOTH, "agent": "A", "agent_group_id": 1}, "`agent` and `agent_group_id`"),
         ({**BOTH, "agent": "A", "agent_id": 1}, "`agent` and `agent_id`"),

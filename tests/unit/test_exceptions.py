@@ -61,7 +61,7 @@ ERRORS = [
     BuildFailedError(FAILED),
     BuildCanceledError(Build.from_json(build(5139, "CANCELED"))),
     BuildTimeoutError(5139, "the time for waiting is over, but build 5139 has not ended"),
-    BuildStartUncertainError("the answer to POST /api/v1/builds was lost"),
+    BuildStartUncertainError("the response to POST /api/v1/builds was lost"),
     SelectionError("no such folder"),
     QueryError("syntax error"),
     DeploymentError("not made"),

@@ -136,7 +136,7 @@ def create_build_deployment(
 
 
 def _read_created(value: Any) -> BuildDeployment:
-    """Read the answer, whose form is not documented: bare like a get, or wrapped like that of ``POST /builds``."""
+    """Read the response, whose form is not documented: bare like a get, or wrapped like that of ``POST /builds``."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, Mapping) and "id" not in value and isinstance(value.get("build_deployment"), Mapping):

@@ -117,7 +117,7 @@ class Build(Record):
 
 @dataclass(frozen=True)
 class CreatedBuild:
-    """What ``POST /builds`` answers.
+    """The response to ``POST /builds``.
 
     :param build: the build; without ``wait`` only its id and status are sure (documented, by example).
     :param warnings: the API's warnings, e.g. about missing releases.
@@ -137,7 +137,7 @@ def find_builds(
     pattern_id: int | None = None,
     releases: Mapping[str, str] | None = None,
 ) -> Request[list[Build]]:
-    """List builds. All filters are optional (documented); there is none for status or time.
+    """List builds. All filters are optional (documented). There is no filter for status or time.
 
     :param user: name of the user who started the build.
     :param releases: release group name to release name; sent as JSON, whose encoding the API leaves open.
@@ -186,7 +186,7 @@ def create_build(
     :param instances: each ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}`` (documented).
     :param releases: release group name to release name.
     :param description: free text, shown in the web application.
-    :param wait: answer only when the build has ended; a long one outlasts the read time-out (documented).
+    :param wait: respond only when the build has ended; a long build outlasts the read timeout (documented).
     :param restore: restore deleted instances first.
     :raises ConfigurationError: for arguments that the API's page rules out.
     """
@@ -206,7 +206,7 @@ def create_build(
 
 def _read_created(value: Any) -> CreatedBuild:
     if not isinstance(value, Mapping):
-        raise ProtocolError(f"the answer to POST /builds is not the documented object: {quote_value(value)}")
+        raise ProtocolError(f"the response to POST /builds is not the documented object: {quote_value(value)}")
     warnings = value.get("warnings")
     return CreatedBuild(
         build=Build.from_json(value.get("build")),

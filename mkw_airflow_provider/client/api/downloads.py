@@ -38,7 +38,7 @@ class Download(Record):
 
 @dataclass(frozen=True)
 class DownloadedFile:
-    """A file that stands whole under its final name.
+    """A complete file under its final name.
 
     :param path: where, as a local path or a URL.
     :param size: in bytes.
@@ -67,6 +67,6 @@ def find_downloads(
 
 
 def get_file(download_id: int, sink: Sink) -> Request[Response]:
-    """Fetch a file into a sink. That the answer is the file's bytes is likely, not documented."""
+    """Download a file into a sink. That the response body is the file is likely, not documented."""
     path = api_path("downloads", whole_number("download_id", download_id))
     return Request("GET", path, lambda response: response, sees_redirects=True, sink=sink)

@@ -92,7 +92,7 @@ def find_deliveries(
 
 
 def _read_result(value: Any) -> QueryResult:
-    # Whether one statement is answered with an object or with a list of one is not documented.
+    # Whether the response to one statement is an object or a list with one object is not documented.
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, Mapping):

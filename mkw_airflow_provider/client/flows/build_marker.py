@@ -83,7 +83,7 @@ class MarkedBuild:
 
 
 def pick_reusable(builds: Iterable[MarkedBuild], max_tries: int) -> MarkedBuild | None:
-    """Return the build that a later attempt looks at first; None if there is none worth a look.
+    """Return the build that a later attempt considers first, or None.
 
     A running build of the same attempts comes first, then a FINISHED one of this DAG run, then a running build from
     before the task was cleared. The newest comes first among equals. FAILED and CANCELED builds do not count: after

@@ -120,7 +120,7 @@ def _ids_of(found: Sequence[Agent | AgentGroup], name: str | None) -> frozenset[
 
 
 def list_deployments(session: ApiSession, order: DeploymentRequest) -> Flow[list[BuildDeployment]]:
-    """List what the API has of the same build, pattern and deployment, whoever executed it, oldest first."""
+    """List what the API has of the same build, pattern and deployment, of any agent, oldest first."""
     request = find_build_deployments(
         build_id=order.build_id,
         pattern=order.pattern,

@@ -8,7 +8,7 @@ FLOOR = 2.0
 SHARE_OF_AGE = 0.3
 #: The server rounds progress, and the last steps may be quick: a build may be this many per cent further.
 AHEAD = 4
-#: A pause is shortened by up to this share at random, so that builds of one night are not polled in step.
+#: A pause is shortened by up to this share at random, so that the builds of one night are not polled together.
 JITTER = 0.1
 
 

@@ -97,7 +97,7 @@ def find_missing(
     project: str | None = None,
     project_id: int | None = None,
 ) -> Flow[list[str]]:
-    """Find out which instances of a hand-written list do not exist, after the server answered only "not found".
+    """Find out which instances of a hand-written list do not exist, because the server only says "not found".
 
     :return: one text per missing instance, with the nearest existing names; empty if all exist.
     """

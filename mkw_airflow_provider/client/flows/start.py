@@ -101,7 +101,7 @@ def create_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker,
     def uncertain(what: str) -> BuildStartUncertainError:
         return BuildStartUncertainError(
             f"{what}. A build with {marker} in its description may be running on the server. "
-            "The next attempt of this task searches for it, and starts one only if there is none"
+            "The next attempt of this task searches for it, and starts one only if it finds none"
         )
 
     try:
@@ -115,7 +115,7 @@ def create_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker,
 def search_after_500(
     session: ApiSession, post: Request[T], error: ServerError, find: Callable[[], Flow[T | None]], effect: str
 ) -> Flow[T]:
-    """Return what a POST made although it was answered with a 500: the server may have done the work before it failed.
+    """Return what a POST made despite its 500: the server may have done the work before it failed.
 
     :param effect: what the POST may have made, for the error.
     :raises ServerError: if nothing appears within ``read_timeout``; says that it may be there all the same.
@@ -167,7 +167,7 @@ def search(session: ApiSession, find: Callable[[], Flow[T | None]], seconds: flo
 
 
 def find_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker) -> Flow[Build | None]:
-    """Search for the build of a POST whose outcome is unknown, whoever's it is.
+    """Search for the build of a POST whose outcome is unknown, of any user.
 
     A server may still be working on the request of a worker that was killed, for as long as a response may take.
     """

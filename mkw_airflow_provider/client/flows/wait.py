@@ -32,7 +32,7 @@ from mkw_airflow_provider.exceptions import (
 PROGRESS_STEP = 10
 #: A history is one line: of more changes than this, the oldest but the first are left out.
 LONGEST_HISTORY = 12
-#: A build that is known to exist may be missing for so many seconds, e.g. in the answer of a gateway or of a replica.
+#: Seconds for which a build that is known to exist may be missing, for example in the response of a replica.
 NOT_FOUND_TOLERANCE = 60.0
 NOT_FOUND_PAUSE = 5.0
 

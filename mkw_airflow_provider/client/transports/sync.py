@@ -87,7 +87,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 class Client:
-    """Sends requests and runs flows in the calling thread. May be used by several threads at once.
+    """Sends requests and runs flows in the calling thread. Several threads may use it at the same time.
 
     A connection that was idle for longer than ``KEEP_ALIVE`` is not used again.
 
