@@ -74,7 +74,7 @@ __all__ = [
 class MetaKraftwerkError(Exception):
     """Root of everything that this package raises by itself.
 
-    The positional arguments are the whole state of an error, so that it can be pickled and written as JSON. Known secrets
+    The positional arguments are the state of an error, so that it can be pickled and written as JSON. Known secrets
     are removed here, because an error ends up in logs and in Airflow's database. Foreign text passes through
     ``client.text`` before that.
     """
