@@ -12,18 +12,27 @@ def connection_fields() -> dict[str, dict[str, Any]]:
     return {
         "token": _field("Access token", "A ready access token, used instead of logging in.", format="password"),
         "project": _field("Project", "Name of the project for tasks that name none."),
-        "connect_timeout": _field("Connect time-out", "Seconds. Default 10.", "number"),
-        "read_timeout": _field("Read time-out", "Seconds that the server may be silent. Default 60.", "number"),
+        "connect_timeout": _field(
+            "Connect timeout (s)", "How long to wait for a connection, in seconds. Default 10.", "number"
+        ),
+        "read_timeout": _field(
+            "Read timeout (s)", "How long the server may be silent, in seconds. Default 60.", "number"
+        ),
         "outage_tolerance": _field(
-            "Outage tolerance",
-            "Seconds for which an unreachable or overloaded server is waited out. Default 900.",
+            "Outage tolerance (s)",
+            "How long to keep retrying while the server is unreachable or overloaded, in seconds. Default 900.",
             "number",
         ),
-        "verify": _field("Verify", "true, false, or the path of a CA bundle to check the server's certificate with."),
+        "verify": _field(
+            "Verify", "Check the server's certificate: true, false, or the path of a CA bundle. Default true."
+        ),
         "client_cert": _field("Client certificate", "Path of a PEM file with certificate and key."),
-        "proxy": _field("Proxy", "URL of a proxy. Empty: as the environment says."),
+        "proxy": _field("Proxy", "Proxy URL. If empty, HTTPS_PROXY and NO_PROXY apply."),
         "allow_http": _field(
-            "Allow http", "Send the password in clear to a host that is not this machine.", "boolean", default=False
+            "Allow HTTP", "Allow plain HTTP. The password is then sent unencrypted.", "boolean", default=False
+        ),
+        "build_link": _field(
+            "Build link", "URL of a build's page, with {build_id} and {project_id}. Default: the server's address."
         ),
     }
 

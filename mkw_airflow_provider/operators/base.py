@@ -100,4 +100,8 @@ class MetaKraftwerkOperator(BaseOperator):
         cure = next(cure for kind, cure in _CURES if isinstance(error, kind))
         text = str(error).rstrip(".")
         advice = cure.format(connection=self.metakraftwerk_conn_id)
+        # Only settings that were read already: a connection that cannot be read now would hide the error.
+        settings = vars(self.hook).get("settings")
+        if isinstance(error, NotAuthenticatedError) and settings is not None and settings.login_advice:
+            advice += f" ({settings.login_advice})"
         return AirflowFailException(f"{text[:1].upper()}{text[1:]}. {advice}; a retry would fail the same way.")

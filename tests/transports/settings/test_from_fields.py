@@ -60,7 +60,7 @@ def test_every_extra_field(tmp_path, as_text):
         "verify": str(pem),
         "client_cert": str(pem),
         "proxy": "http://user:pass@proxy.example.com:3128",
-        "something else": [1],
+        "build_link": "https://mkw.example.com/#/{project_id}/{build_id}",
     }
     assert settings(extra=json.dumps(extra) if as_text else extra) == Settings(
         base_url="https://app.metakraftwerk.com",
@@ -74,6 +74,7 @@ def test_every_extra_field(tmp_path, as_text):
         verify=str(pem),
         client_cert=str(pem),
         proxy="http://user:pass@proxy.example.com:3128",
+        build_link="https://mkw.example.com/#/{project_id}/{build_id}",
     )
 
 
@@ -99,6 +100,8 @@ def test_empty_extra_fields_are_none(empty):
         ({"host": "HTTPS://mkw.example.com/", "schema": "https", "port": ""}, "https://mkw.example.com"),
         ({"host": "https://mkw.example.com:8443/sub/path//"}, "https://mkw.example.com:8443/sub/path"),
         ({"host": "mkw.example.com/sub path/ä%20%41"}, "https://mkw.example.com/sub%20path/%C3%A4%20A"),
+        ({"host": "https://mkw.example.com/api/v1/"}, "https://mkw.example.com"),
+        ({"host": "mkw.example.com/sub/api/v1\n"}, "https://mkw.example.com/sub"),
         ({"host": "mkw_1.internal"}, "https://mkw_1.internal"),
         ({"host": "mkw"}, "https://mkw"),
         ({"host": "10.0.0.7"}, "https://10.0.0.7"),
