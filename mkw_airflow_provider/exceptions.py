@@ -179,7 +179,7 @@ def is_final(error: BaseException) -> bool:
     """Whether an error stays as it is, however often somebody tries again: a person has to fix something first."""
     if isinstance(error, ApiError):
         return error.status not in TEMPORARY_STATUSES
-    return isinstance(error, ConfigurationError)
+    return isinstance(error, (ConfigurationError, SelectionError))
 
 
 def api_error(status: int, message: str, method: str, path: str, note: str = "") -> ApiError:

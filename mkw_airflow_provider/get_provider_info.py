@@ -13,18 +13,18 @@ def connection_fields() -> dict[str, dict[str, Any]]:
         "token": _field("Access token", "A ready access token, used instead of logging in.", format="password"),
         "project": _field("Project", "Name of the project for tasks that name none."),
         "connect_timeout": _field(
-            "Connect timeout (s)", "How long to wait for a connection, in seconds. Default 10.", "number"
+            "Connect timeout (seconds)", "How long to wait for a connection. Default 10.", "number"
         ),
         "read_timeout": _field(
-            "Read timeout (s)", "How long the server may be silent, in seconds. Default 60.", "number"
+            "Read timeout (seconds)", "How long to wait for the next part of a response. Default 60.", "number"
         ),
         "outage_tolerance": _field(
-            "Outage tolerance (s)",
+            "Outage tolerance (seconds)",
             "How long to keep retrying while the server is unreachable or overloaded, in seconds. Default 900.",
             "number",
         ),
         "verify": _field(
-            "Verify", "Check the server's certificate: true, false, or the path of a CA bundle. Default true."
+            "Verify (default true)", "Check the server's certificate: true, false, or the path of a CA bundle."
         ),
         "client_cert": _field("Client certificate", "Path of a PEM file with certificate and key."),
         "proxy": _field("Proxy", "Proxy URL. If empty, HTTPS_PROXY and NO_PROXY apply."),

@@ -227,10 +227,17 @@ class ApiSession:
             yield MaskSecret(outcome.value)
             return self.token_cache.store(outcome, self.monotonic())
         if isinstance(classify(request, outcome), Fail) and not isinstance(outcome.error, TransportError):
-            self.token_cache.record_refusal(outcome.error, self.monotonic())
-            raise outcome.error
+            error = self._with_cure(outcome.error)
+            self.token_cache.record_refusal(error, self.monotonic())
+            raise error
         self.token_cache.record_failure(outcome)
         return outcome
+
+    def _with_cure(self, error: ApiError | ProtocolError) -> ApiError | ProtocolError:
+        if not isinstance(error, ApiError) or "@" in (self.settings.login or ""):
+            return error
+        cure = "the login must be the e-mail address, not the user name"
+        return type(error)(error.status, error.message, error.method, error.path, cure)
 
     def _send(self, request: Request[T], until: float | None) -> Flow[T]:
         for secret in request.secrets:

@@ -80,13 +80,6 @@ class Settings:
             return self.base_url
         return self.build_link.format(build_id=build_id, project_id="" if project_id is None else project_id)
 
-    @property
-    def login_advice(self) -> str:
-        """What to try after a refused login; empty if nothing is known."""
-        if self.token or "@" in (self.login or ""):
-            return ""
-        return "MetaKraftwerk expects the e-mail address as login, not the user name"
-
     @classmethod
     def from_fields(
         cls,

@@ -98,7 +98,7 @@ class MetaKraftwerkHook(BaseHook):
 
         :raises ConfigurationError: with every missing or malformed field in one message.
         """
-        settings = settings_of(self.get_connection(self.metakraftwerk_conn_id))
+        settings = self._read_connection()
         for secret in settings.secrets:
             mask(secret)
         return settings
@@ -106,7 +106,12 @@ class MetaKraftwerkHook(BaseHook):
     @cached_property
     def session(self) -> ApiSession:
         """What the flows of this connection share."""
-        return ApiSession(self.settings, token_cache_for(self.settings), log=self.log)
+        return ApiSession(
+            self.settings, token_cache_for(self.settings), log=self.log, reload_settings=self._read_connection
+        )
+
+    def _read_connection(self) -> Settings:
+        return settings_of(self.get_connection(self.metakraftwerk_conn_id))
 
     def get_conn(self) -> Client:
         """Return the client that runs this hook's flows."""
@@ -309,8 +314,7 @@ class MetaKraftwerkHook(BaseHook):
             session = ApiSession(patience, TokenCache(), log=self.log)
             visible = self.run(session.request(projects.find_projects()))
         except NotAuthenticatedError as error:
-            advice = self.settings.login_advice or "check them in the web application"
-            what = "The access token is not valid" if self.settings.token else f"E-mail or password is wrong; {advice}"
+            what = "The access token is not valid" if self.settings.token else "E-mail or password is wrong"
             return False, f"{what}. {error}"
         except MetaKraftwerkError as error:
             return False, str(error).replace(made_up, "the connection")

@@ -57,3 +57,11 @@ class AttemptRecord:
         if self.max_tries != attempt.max_tries:
             return True
         return self.state == "done" and self.clear_number != attempt.clear_number
+
+
+def restore(store: TaskStateStore, key: str, record: AttemptRecord | None) -> None:
+    """Undo what was recorded of a request that did nothing, so that the next attempt decides in the same way."""
+    if record is None:
+        store.delete(key)
+    else:
+        record.save(store)

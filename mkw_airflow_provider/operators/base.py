@@ -18,6 +18,7 @@ from mkw_airflow_provider.exceptions import (
     MetaKraftwerkError,
     NotAuthenticatedError,
     NotFoundError,
+    SelectionError,
     is_final,
 )
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 #: What to fix, by error.
 _CURES: tuple[tuple[type[MetaKraftwerkError], str], ...] = (
     (ConfigurationError, "Fix the arguments of the task or its connection"),
+    (SelectionError, "Fix the selector in `instances`"),
     (NotAuthenticatedError, "Fix the login, password or token of connection {connection!r}"),
     (ForbiddenError, "Grant the user of connection {connection!r} this permission in MetaKraftwerk"),
     (NotFoundError, "Fix the id or the name that was asked for, or create what is missing in MetaKraftwerk"),
@@ -100,8 +102,4 @@ class MetaKraftwerkOperator(BaseOperator):
         cure = next(cure for kind, cure in _CURES if isinstance(error, kind))
         text = str(error).rstrip(".")
         advice = cure.format(connection=self.metakraftwerk_conn_id)
-        # Only settings that were read already: a connection that cannot be read now would hide the error.
-        settings = vars(self.hook).get("settings")
-        if isinstance(error, NotAuthenticatedError) and settings is not None and settings.login_advice:
-            advice += f" ({settings.login_advice})"
         return AirflowFailException(f"{text[:1].upper()}{text[1:]}. {advice}; a retry would fail the same way.")

@@ -13,7 +13,6 @@ from mkw_airflow_provider.client.validation import (
     choice,
     fixed_flag,
     flag,
-    instance_list,
     optional_description,
     optional_number,
     optional_seconds,
@@ -26,32 +25,38 @@ from mkw_airflow_provider.exceptions import BuildTimeoutError, NotFoundError
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
+from mkw_airflow_provider.operators.instances import explain_missing, read_instances, resolve
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
+from mkw_airflow_provider.selection import InstanceSelector
 from mkw_airflow_provider.version_compat import FAILED_DEFERRAL, TaskStateStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
     from mkw_airflow_provider.client.api.builds import CreatedBuild
+    from mkw_airflow_provider.client.flows import Flow
     from mkw_airflow_provider.client.flows.start import BuildRequest
     from mkw_airflow_provider.client.flows.wait_result import WaitResult
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
 
 ON_CLEAR = ("adopt_running", "rebuild")
+IF_EMPTY = ("fail", "skip")
 
 
 class StartBuildOperator(BuildWaitOperator):
     """Start a build, and wait for it if asked to. A retry adopts the build that an earlier attempt started.
 
     Returns the build's id. The XComs ``build_id`` and ``return_value`` are pushed as soon as the server has answered,
-    before any waiting; ``warnings`` holds the API's warnings.
+    before any waiting; ``warnings`` holds the API's warnings, ``selection`` what an
+    :class:`~mkw_airflow_provider.selection.InstanceSelector` selected.
 
     :param project: name of the project; without it and ``project_id`` the connection's own.
     :param project_id: id of the project.
-    :param instances: what to build: a list of ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}``; a template
-        renders it as JSON text.
+    :param instances: what to build: a list of ``{"id": …}`` or ``{"pattern": …, "folder": …, "name": …}``; or an
+        :class:`~mkw_airflow_provider.selection.InstanceSelector` or its dict form, which is resolved when the task
+        runs. A template renders each of them as JSON text.
     :param releases: release group name to release name; a template renders it as JSON text.
     :param description: free text, shown in the web application; a marker is put before it and, where there is room, a
         line about this task after it.
@@ -65,6 +70,7 @@ class StartBuildOperator(BuildWaitOperator):
     :param on_clear: what the task does if it is cleared while its build is still running: ``adopt_running`` waits for
         that build, ``rebuild`` starts another one; the API cannot cancel builds. A build that has ended is never
         adopted after a clear.
+    :param if_empty: ``fail`` or ``skip`` the task if a selector selects nothing.
     :param metakraftwerk_conn_id: id of the Airflow connection.
     :raises ConfigurationError: for arguments that the API rules out; when the DAG is read, if they are literal.
     """
@@ -87,7 +93,7 @@ class StartBuildOperator(BuildWaitOperator):
         *,
         project: str | XComArg | None = None,
         project_id: int | str | XComArg | None = None,
-        instances: Sequence[Mapping[str, Any]] | str | XComArg,
+        instances: InstanceSelector | Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | XComArg,
         releases: Mapping[str, str] | str | XComArg | None = None,
         description: str | XComArg | None = None,
         restore: bool | str | XComArg = False,
@@ -97,6 +103,7 @@ class StartBuildOperator(BuildWaitOperator):
         timeout: float | timedelta | None = None,
         reattach: bool = True,
         on_clear: Literal["adopt_running", "rebuild"] = "adopt_running",
+        if_empty: Literal["fail", "skip"] = "fail",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **kwargs: Any,
     ) -> None:
@@ -113,12 +120,13 @@ class StartBuildOperator(BuildWaitOperator):
         self.timeout = optional_seconds("timeout", timeout)
         self.reattach = fixed_flag("reattach", reattach)
         self.on_clear = choice("on_clear", on_clear, ON_CLEAR)
+        self.if_empty = choice("if_empty", if_empty, IF_EMPTY)
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
         at_most_one(project=project, project_id=project_id)
         check_literal(optional_text, project=project)
         check_literal(optional_number, project_id=project_id)
-        check_literal(lambda _, value: instance_list(value), instances=instances)
+        check_literal(lambda _, value: read_instances(value), instances=instances)
         check_literal(lambda _, value: release_mapping(value), releases=releases)
         check_literal(optional_description, description=description)
         check_literal(flag, restore=restore, wait_for_completion=wait_for_completion)
@@ -177,9 +185,22 @@ class StartBuildOperator(BuildWaitOperator):
 
         order, hook = self._request(), self.hook
         attempt = Attempt.of(context) if self.reattach else None
-        if attempt is None:
-            return hook.run(create(hook.session, order))
-        return hook.run(start_once(hook.session, order, attempt, TaskStateStore.of(context), self.on_clear))
+
+        def prepare(request: BuildRequest) -> Flow[BuildRequest]:
+            return resolve(
+                hook.session,
+                request,
+                skip_if_empty=self.if_empty == "skip",
+                push=lambda selection: self._push(context, selection=selection.to_dict()),
+            )
+
+        try:
+            if attempt is None:
+                return hook.run(create(hook.session, hook.run(prepare(order))))
+            store = TaskStateStore.of(context)
+            return hook.run(start_once(hook.session, order, attempt, store, self.on_clear, prepare))
+        except NotFoundError as error:
+            raise hook.run(explain_missing(hook.session, order, error)) from None
 
     def _request(self) -> BuildRequest:
         from mkw_airflow_provider.client.flows.start import BuildRequest
@@ -188,10 +209,13 @@ class StartBuildOperator(BuildWaitOperator):
         project, project_id = self.hook.project_or_default(
             optional_text("project", self.project), optional_number("project_id", self.project_id)
         )
+        instances = read_instances(self.instances)
+        selector = instances if isinstance(instances, InstanceSelector) else None
         return BuildRequest(
             project,
             project_id,
-            instances=instance_list(self.instances),
+            instances=[] if isinstance(instances, InstanceSelector) else instances,
+            selector=selector,
             releases=release_mapping(self.releases),
             description=optional_description("description", self.description),
             restore=flag("restore", self.restore),

@@ -23,7 +23,7 @@ from mkw_airflow_provider.client.flows.start import (
     search,
 )
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
-from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State
+from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,11 +97,12 @@ def start_once(
     :param on_clear: what a cleared task does while its earlier build is still running.
     :param prepare: makes the request complete right before the POST; an attempt that adopts a build does not call it.
     """
-    digest = digest_of(order)
+    digest, record = digest_of(order), None
     if store is not None:
-        earlier = yield from _recorded(session, order, attempt, BuildRecord.load(store), digest, on_clear)
+        record = BuildRecord.load(store)
+        earlier = yield from _recorded(session, order, attempt, record, digest, on_clear)
     else:
-        earlier = yield from _marked(session, order, attempt)
+        earlier = yield from _marked(session, order, attempt, on_clear)
     if earlier is not None and _is_adopted(session, earlier, on_clear):
         if store is not None:
             _record(attempt, digest, "started", earlier.marker, earlier.build.id).save(store)
@@ -119,7 +120,7 @@ def start_once(
         created: CreatedBuild = yield from create_marked(session, order, marker, f"Started by Airflow: {attempt}")
     except MetaKraftwerkError as error:
         if store is not None and not may_have_started(error):
-            store.delete(BuildRecord.key)
+            restore(store, BuildRecord.key, record)
         raise
     if store is not None:
         replace(sending, state="started", build_id=created.build.id).save(store)
@@ -194,10 +195,16 @@ def _recorded(
     return None if build is None else Earlier(build, marker, was_cleared)
 
 
-def _marked(session: ApiSession, order: BuildRequest, attempt: Attempt) -> Flow[Earlier | None]:
+def _marked(session: ApiSession, order: BuildRequest, attempt: Attempt, on_clear: OnClear) -> Flow[Earlier | None]:
     """Return the build by whose marker an earlier attempt of a task is known; None if there is none."""
     if attempt.try_number == 1:
         return None
+
+    def pick(found: list[MarkedBuild]) -> Earlier | None:
+        picked = pick_reusable(found, attempt.max_tries)
+        if picked is None:
+            return None
+        return Earlier(picked.build, picked.marker, picked.marker.max_tries != attempt.max_tries)
 
     def find() -> Flow[list[MarkedBuild] | None]:
         found: list[MarkedBuild]
@@ -206,19 +213,21 @@ def _marked(session: ApiSession, order: BuildRequest, attempt: Attempt) -> Flow[
         # Each earlier attempt started one build at most. While one may be missing, the server may still be working on
         # the request of a worker that was killed, or its list may be behind.
         is_complete = len(of_this_run) >= attempt.try_number - 1
-        return found if is_complete or pick_reusable(found, attempt.max_tries) else None
+        picked = pick(found)
+        is_adoptable = picked is not None and _decide(picked, on_clear) == "adopt"
+        return found if is_complete or is_adoptable else None
 
     found = yield from search(session, find, session.settings.read_timeout)
-    picked = pick_reusable(found or [], attempt.max_tries)
-    if picked is None:
-        return None
-    return Earlier(picked.build, picked.marker, picked.marker.max_tries != attempt.max_tries)
+    return pick(found or (yield from list_builds_of_task(session, order, _key(attempt), attempt.run_started)))
+
+
+def _decide(earlier: Earlier, on_clear: OnClear) -> Literal["adopt", "build", "rebuild"]:
+    return decide(earlier.build.status, was_cleared=earlier.was_cleared, on_clear=on_clear)
 
 
 def _is_adopted(session: ApiSession, earlier: Earlier, on_clear: OnClear) -> bool:
     """Decide about an earlier build, and log why."""
-    build = earlier.build
-    decision = decide(build.status, was_cleared=earlier.was_cleared, on_clear=on_clear)
+    build, decision = earlier.build, _decide(earlier, on_clear)
     if decision == "rebuild":
         session.log.warning(
             "Build %s, started before this task was cleared, is still running on the server: the API cannot cancel "

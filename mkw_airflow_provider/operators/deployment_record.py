@@ -19,7 +19,7 @@ from mkw_airflow_provider.client.flows.deploy import (
 )
 from mkw_airflow_provider.client.flows.start import may_have_started, search
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, MetaKraftwerkError
-from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State
+from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State, restore
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.flows import ApiSession, Flow
@@ -90,7 +90,7 @@ def deploy_once(
         made: BuildDeployment = yield from deploy(session, order, known)
     except MetaKraftwerkError as error:
         if store is not None and not may_have_started(error):
-            _restore(store, record)
+            restore(store, DeploymentRecord.key, record)
         raise
     _save(store, attempt, order, "done", known=known, deployment_id=made.id)
     return made
@@ -116,14 +116,6 @@ def _save(
         known=list(known),
         deployment_id=deployment_id,
     ).save(store)
-
-
-def _restore(store: TaskStateStore, record: DeploymentRecord | None) -> None:
-    """Undo what was recorded of a request that did nothing: a cleared task still has to deploy again."""
-    if record is None:
-        store.delete(DeploymentRecord.key)
-    else:
-        record.save(store)
 
 
 def _seems_cleared(attempt: Attempt, retries: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mkw_airflow_provider.client.validation import is_operator
+from mkw_airflow_provider.selection import InstanceSelector
 
 
 def is_literal(value: Any) -> bool:
@@ -17,7 +18,7 @@ def is_literal(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(is_literal, value))
     # An operator is always a mistake: what is meant is its result.
-    return value is None or isinstance(value, (int, float, bool)) or is_operator(value)
+    return value is None or isinstance(value, (int, float, bool, InstanceSelector)) or is_operator(value)
 
 
 def check_literal(check: Callable[[str, Any], Any], **values: Any) -> None:

@@ -22,11 +22,11 @@ class TestTestConnection:
         connect({"password": "changed-meanwhile"})
         good, message = MetaKraftwerkHook().test_connection()
         assert good is False
-        assert message.startswith("E-mail or password is wrong; ")
+        assert message.startswith("E-mail or password is wrong. ")
         assert "Invalid login" in message
         assert "changed-meanwhile" not in message
         connect({"login": "me"})
-        assert "expects the e-mail address as login" in MetaKraftwerkHook().test_connection()[1]
+        assert "must be the e-mail address, not the user name" in MetaKraftwerkHook().test_connection()[1]
 
     def test_it_names_unknown_extra_keys(
         self, emulator: Emulator, connect: Connect, caplog: pytest.LogCaptureFixture

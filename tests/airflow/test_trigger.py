@@ -17,7 +17,6 @@ from mkw_airflow_provider.hooks.connection import mask_in_triggerer
 from mkw_airflow_provider.triggers import build as trigger_module
 from mkw_airflow_provider.triggers.build import BuildTrigger
 from tests.airflow.conftest import Connect, Log
-from tests.kit.airflow_names import of_this_version as import_string
 from tests.kit.tasks import only_event, through_database
 
 BUILD = 5139
@@ -137,31 +136,6 @@ class TestEvent:
         trigger = _trigger(**{name: value})
         payload = asyncio.run(only_event(trigger))
         assert payload["outcome"] == "error"
-
-
-#: Rows as versions of this package have stored them, and one of a later version.
-ROWS: dict[str, tuple[str, dict[str, Any]]] = {
-    "0.1, BuildTrigger": ("build.BuildTrigger", {}),
-    "0.1, EndingTrigger": ("without_worker.EndingTrigger", {"ends_with": "build_id"}),
-    "0.1, SensorTrigger": (
-        "without_worker.SensorTrigger",
-        {"ends_with": "build", "from_task": None, "from_key": None, "wait": 60.0, "backstop": 3660.0},
-    ),
-    "later": ("build.BuildTrigger", {"limit": "timeout", "of_2031": {"x": 1}}),
-}
-
-
-@pytest.mark.parametrize("version", ROWS)
-def test_rows_of_every_version_load_and_end(emulator: Emulator, version: str) -> None:
-    path, more = ROWS[version]
-    row = {"metakraftwerk_conn_id": "metakraftwerk_default", "build_id": BUILD, "poll_interval": 0.05, **more}
-    emulator.end_build(BUILD, "FINISHED")
-    for missing in (None, "poll_interval"):
-        arguments = {name: value for name, value in row.items() if name != missing}
-        trigger = import_string(f"mkw_airflow_provider.triggers.{path}")(**arguments)
-        again = through_database(trigger)
-        assert again.serialize() == trigger.serialize()
-        assert asyncio.run(only_event(again))["outcome"] == "ended"
 
     def test_holds_no_secret(self, emulator: Emulator) -> None:
         emulator.fault("expired", path=PATH, times=None)

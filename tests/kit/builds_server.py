@@ -32,6 +32,8 @@ class BuildsServer:
         self.rows: list[Any] = []
         #: What a new build gets, and seconds until it can be seen in the list, and by its id.
         self.next_status: str | None = "BUILDING"
+        #: Seconds for which the server works on a POST before the new build can be seen at all.
+        self.works_for = 0.0
         self.listed_after = 0.0
         self.readable_after = 0.0
         self.description_limit: int | None = None
@@ -59,9 +61,8 @@ class BuildsServer:
         """Add a build as a POST does."""
         number = 1 + max((row["id"] for row in self.builds), default=5138)
         created_at = pendulum.from_timestamp(self._clock).to_iso8601_string()
-        row = build(
-            number, self.next_status, user_id=self.user_id, created_at=created_at, since=self.world.now, **fields
-        )
+        since = self.world.now + self.works_for
+        row = build(number, self.next_status, user_id=self.user_id, created_at=created_at, since=since, **fields)
         row["description"] = (row.get("description") or "")[: self.description_limit]
         self.builds.append({**row, "instances": 1, "releases": []})
         return self.builds[-1]

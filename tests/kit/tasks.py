@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import signal
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from tests.kit.airflow_names import (
     timeout,
 )
 from tests.kit.outcomes import FINISHED, STILL_WAITING
+from tests.kit.rescheduling import execute
 from tests.kit.triggers import first_event, only_event, through_database
 
 __all__ = [
@@ -172,14 +172,8 @@ class Attempts:
         self._try_number += 1
         if self._max_tries is None:
             self._max_tries = operator.retries
-        self.context = context_of(
-            operator,
-            self.store,
-            dag_run=self._dag_run,
-            try_number=self._try_number,
-            max_tries=self._max_tries,
-            **self._identity,
-        )
+        numbers = {"try_number": self._try_number, "max_tries": self._max_tries}
+        self.context = context_of(operator, self.store, dag_run=self._dag_run, **numbers, **self._identity)
         return operator.execute(self.context)
 
     def clear(self, *, retries: int | None = None) -> None:
@@ -314,21 +308,11 @@ def play(make: Callable[[], Any], context: dict[str, Any], begin: Callable[[Any]
     :param begin: what is done first with the operator; None: execute it.
     """
     task = Task(make, context)
-    task.step(begin or (lambda operator: _execute(make, operator, context)))
+    task.step(begin or (lambda operator: execute(make, operator, context)))
     while task.deferred is not None:
         task.event = asyncio.run(only_event(task.trigger()))
         task.resume()
     return Ending(task.result, task.errors[-1] if task.errors else None, task.deferrals)
-
-
-def _execute(make: Callable[[], Any], operator: Any, context: dict[str, Any]) -> Any:
-    """Execute an operator, again in another process as often as it wants to be rescheduled."""
-    while True:
-        try:
-            return operator.execute(context)
-        except AirflowRescheduleException:
-            time.sleep(0.05)
-            operator = make()
 
 
 def _alarm(execution_timeout: Any) -> AbstractContextManager[Any]:

@@ -125,14 +125,6 @@ def test_a_ready_token_is_used_without_any_login():
     assert tokens_sent(world) == ["ready"]
 
 
-def test_a_ready_token_that_is_refused_is_not_replaced_by_a_login():
-    world = stranger(token="ready")
-    world.script(says_no(401, "jwt expired"))
-    with pytest.raises(NotAuthenticatedError, match="jwt expired"):
-        world.run(world.session.request(READ))
-    assert tokens_sent(world) == ["ready"]
-
-
 def test_a_token_is_renewed_ahead_of_its_end():
     world = stranger()
     hour = jwt(iat=NIGHT, exp=NIGHT + 3_600)
@@ -347,3 +339,10 @@ def test_without_new_credentials_a_refusal_is_final(world, reload):
     with pytest.raises(NotAuthenticatedError, match="Invalid login"):
         world.run(world.session.request(READ))
     assert len(world.sent) == 2
+
+
+def test_refused_user_name_is_told_to_be_an_email():
+    world = stranger(login="me")
+    world.script(says_no(401, "Invalid login"))
+    with pytest.raises(NotAuthenticatedError, match="must be the e-mail address"):
+        world.run(world.session.request(READ))

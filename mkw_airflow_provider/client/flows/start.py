@@ -28,6 +28,8 @@ T = TypeVar("T")
 #: Seconds between two searches: the first pause, and the longest.
 SHORTEST_SEARCH_INTERVAL = 1.0
 LONGEST_SEARCH_INTERVAL = 15.0
+#: Seconds for which a build that was just started may not be readable yet.
+UNREADABLE_FOR = 60.0
 #: A ``Date`` header has whole seconds, and a server may keep it for a second.
 DATE_PRECISION = 2.0
 
@@ -173,12 +175,20 @@ def find_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker) -
 
 
 def read_build(session: ApiSession, build_id: int) -> Flow[Build | None]:
-    """Return a build that was started earlier; None if it was deleted."""
-    try:
-        build: Build = yield from session.request(get_build(build_id))
-    except NotFoundError:
-        return None
-    return None if build.deleted else build
+    """Return a build that was started earlier; None if it was deleted.
+
+    A server may not show a new build yet: it counts as deleted only if it cannot be read for a minute.
+    """
+
+    def find() -> Flow[Build | None]:
+        try:
+            build: Build = yield from session.request(get_build(build_id))
+        except NotFoundError:
+            return None
+        return build
+
+    found = yield from search(session, find, UNREADABLE_FOR)
+    return None if found is None or found.deleted else found
 
 
 def list_builds_of_task(

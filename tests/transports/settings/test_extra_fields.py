@@ -38,11 +38,6 @@ def test_build_links_default_to_the_server():
     assert linked.build_url(5139, 402) == "https://x/#/402/5139"
 
 
-def test_login_advice_asks_for_the_email():
-    assert settings().login_advice == ""
-    assert "expects the e-mail address" in settings(login="me").login_advice
-
-
 def test_unknown_extra_keys_name_the_nearest():
     assert describe_unknown_extra({"token": "t"}) == describe_unknown_extra("{") == ""
     extra = {"read_timout": 5, "verify_ssl": False, "proxies": {}, "zzz": 1}
