@@ -75,7 +75,7 @@ class MetaKraftwerkError(Exception):
     """Root of everything that this package raises by itself.
 
     The positional arguments are the whole state of an error, so that it can be pickled and written as JSON. Whoever
-    raises one passes foreign text through :func:`~mkw_airflow_provider.client.text.foreign_text`; known secrets are
+    raises one passes foreign text through ``client.text``; known secrets are
     removed here once more, because an error ends up in logs and in Airflow's database.
     """
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Record:
     """An object of the API. Subclasses declare the documented fields; only ``id`` must be there.
 
-    A field that is missing, null or of another type than documented reads as None; :attr:`raw` has it as it came.
+    A field that is missing, null or of another type than documented reads as None; ``raw`` has it as it came.
 
     :param id: as given by the server.
     :param raw: the whole JSON object as it came, with fields that no page documents.
@@ -50,7 +50,7 @@ class Record:
         return cls(**values, raw=dict(value))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form of the documented fields, without known secrets. Others are in :attr:`raw` only."""
+        """Return the JSON form of the documented fields, without known secrets. Others are in ``raw`` only."""
         return {name: _plain(getattr(self, name)) for name in _columns(type(self))}  # type: ignore[arg-type]
 
 

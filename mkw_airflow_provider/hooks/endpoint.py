@@ -40,4 +40,5 @@ def endpoint(make: Callable[P, Request[R]], *, default_project: bool = False) ->
     send.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[own, *signature.parameters.values()], return_annotation=result
     )
+    send.__annotations__ = {**make.__annotations__, "return": result}
     return cast("Any", send)  # type: ignore[no-any-return]

@@ -85,7 +85,7 @@ class BuildTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send one event. Never raises: an exception can end the triggerer for all tasks of the site.
 
-        The event's payload is the JSON form of a :data:`~mkw_airflow_provider.client.flows.wait_result.WaitResult`
+        The event's payload is the JSON form of a ``WaitResult``
         with ``deadline`` and ``history``.
         """
         began = time.monotonic()

@@ -121,7 +121,9 @@ class TestRun:
         assert event.payload["outcome"] == "ended"
         assert log.lines[-1].startswith("A worker ends the task, because its result could not be pushed here")
 
-    @pytest.mark.parametrize(("pushed", "message"), [(None, "not pushed"), ("tomorrow", "'tomorrow'"), (4.5, "4.5")])
+    @pytest.mark.parametrize(
+        ("pushed", "message"), [(None, "rendered to nothing"), ("tomorrow", "'tomorrow'"), (4.5, "4.5")]
+    )
     def test_without_an_id_lets_a_worker_tell(
         self, supervisor: Supervisor, emulator: Emulator, connect: Connect, pushed: Any, message: str
     ) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from dev.benchmarks.chain import purpose
 from dev.benchmarks.clients import chain
-from mkw_airflow_provider.client.flows import polling
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
 
@@ -20,8 +19,8 @@ def test_requests_for_one_build(connected: Any, monkeypatch: pytest.MonkeyPatch,
     connected.set(build_seconds=1.0)
     monkeypatch.setattr(trigger, "EARLIEST_EVENT", 0.0)
     # The first poll of the trigger comes after 1.5 s.
-    monkeypatch.setattr(watch, "FLOOR", 0.6)
-    monkeypatch.setattr(polling, "FLOOR", 0.6)
+    monkeypatch.setattr(watch, "FIRST_POLL", 1.5)
+    monkeypatch.setattr(watch, "SPREAD", 0.0)
 
     files = chain.run(str(tmp_path))
 

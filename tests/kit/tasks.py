@@ -70,13 +70,7 @@ class TaskInstance:
         """Keep a value."""
         self.xcom[key] = json.loads(json.dumps(value))
 
-    def xcom_pull(
-        self,
-        task_ids: Any = None,
-        key: str = "return_value",
-        map_indexes: Any = None,
-        include_prior_dates: bool = False,
-    ) -> Any:
+    def xcom_pull(self, task_ids: Any = None, key: str = "return_value", map_indexes: Any = None, **_: Any) -> Any:
         """Return a value that this task pushed."""
         assert (task_ids or self.task_id) == self.task_id, "an operator pulls its own XComs only"
         assert map_indexes in (None, self.map_index), "an operator pulls its own XComs only"
