@@ -4,9 +4,9 @@
 
     MetaKraftwerkError
     ├── ConfigurationError          a connection or an argument is wrong; nothing was sent (also a ValueError)
-    ├── ConnectionFailedError       nothing was heard within the tolerance: the state is unknown, not failed
+    ├── ConnectionFailedError       no response within the tolerance: the state is unknown, not failed
     ├── ProtocolError               a response that makes no sense
-    ├── ApiError                    the server said no; .status and .message are its own
+    ├── ApiError                    an error response; .status and .message are the server's
     │   ├── BadRequestError         400
     │   ├── NotAuthenticatedError   401, also after a new login
     │   ├── ForbiddenError          403
@@ -15,9 +15,9 @@
     │   └── ServerError             5xx, for longer than the tolerance
     ├── BuildError                  the build ended, but not FINISHED; .build has it
     │   ├── BuildFailedError        FAILED
-    │   └── BuildCanceledError      CANCELED: somebody stopped it in the web application
-    ├── BuildTimeoutError           the waiting ended, the build did not
-    ├── WaitInterruptedError        the triggerer lost the wait; the message says how the build is
+    │   └── BuildCanceledError      CANCELED: someone canceled it in the web application
+    ├── BuildTimeoutError           the wait timed out; the build is still running
+    ├── WaitInterruptedError        the triggerer lost the wait; the message tells the state of the build
     ├── BuildStartUncertainError    the response to POST /builds was lost and no build can be found
     ├── SelectionError              a selector names what does not exist, or matches too much or nothing
     ├── QueryError                  a statement on the metadata failed

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import os
-import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from string import Formatter
 from typing import Any
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from mkw_airflow_provider.client.request import SENDABLE
+from mkw_airflow_provider.client.server_address import proxy_url, read_base_url, split_url
 from mkw_airflow_provider.exceptions import ConfigurationError
 
-DEFAULT_HOST = "app.metakraftwerk.com"
-OWN_PORTS = {"http": 80, "https": 443}
 #: The longest time that can be set, a year: more would overflow a socket's timeout.
 MOST_SECONDS = 31_536_000.0
 #: What ``extra`` may hold.
@@ -33,7 +32,6 @@ EXTRA_KEYS = (
     "allow_http",
     "build_link",
 )
-_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -76,6 +74,12 @@ class Settings:
         found = (self.token, self.password, proxy, proxy and unquote(proxy))
         return tuple(secret for secret in found if secret)
 
+    def build_url(self, build_id: int, project_id: int | None) -> str:
+        """Return the address of a build's page in the web application; no deep link is documented."""
+        if self.build_link is None:
+            return self.base_url
+        return self.build_link.format(build_id=build_id, project_id="" if project_id is None else project_id)
+
     @classmethod
     def from_fields(
         cls,
@@ -96,7 +100,7 @@ class Settings:
         """
         faults: list[str] = []
         more = _Extra(extra, faults)
-        base_url = _base_url(host, port, schema, more.flag("allow_http", default=False), faults)
+        base_url = read_base_url(host, port, schema, more.flag("allow_http", default=False), faults)
         settings = cls(
             base_url=base_url,
             login=_without_line_ends(login),
@@ -109,7 +113,7 @@ class Settings:
             verify=more.verify(),
             client_cert=more.file("client_cert"),
             proxy=more.url("proxy"),
-            build_link=more.text("build_link"),
+            build_link=more.link("build_link"),
         )
         if not settings.token:
             faults += [
@@ -128,15 +132,14 @@ def _without_line_ends(text: str | None) -> str | None:
     return (text or "").strip("\r\n") or None
 
 
-def unknown_extra(extra: Mapping[str, Any] | str | None) -> list[str]:
-    """Return a sentence for each extra key that nothing reads, with the nearest known one."""
-    found = []
+def describe_unknown_extra(extra: Mapping[str, Any] | str | None) -> str:
+    """Return a sentence about the extra keys that nothing reads, with the nearest known ones; else empty."""
+    unknown = []
     for key in _Extra(extra, []).names():
         if key not in EXTRA_KEYS:
-            nearest = get_close_matches(key, EXTRA_KEYS, 1, 0.5)
-            advice = f"; did you mean `{nearest[0]}`?" if nearest else ""
-            found.append(f"extra `{key}` is unknown and ignored{advice}")
-    return found
+            nearest = get_close_matches(key.lower(), EXTRA_KEYS, 1, 0.5)
+            unknown.append(f"`{key[:100]}`" + (f" (did you mean `{nearest[0]}`?)" if nearest else ""))
+    return f"unknown extra keys are ignored: {', '.join(unknown[:20])}" if unknown else ""
 
 
 class _Extra:
@@ -201,6 +204,20 @@ class _Extra:
         self._faults.append(f"extra `{name}` must be a number of seconds {bound}")
         return default
 
+    def link(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is None:
+            return None
+        parts = None
+        with suppress(ValueError):
+            # Only plain placeholders: `str.format` would also read attributes.
+            if {name for _, name, *_ in Formatter().parse(value)} <= {None, "build_id", "project_id"}:
+                parts = split_url(value.format(build_id=1, project_id=1))
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            self._faults.append(f"extra `{name}` must be a URL that may contain {{build_id}} and {{project_id}}")
+            return None
+        return value
+
     def file(self, name: str) -> str | None:
         value = self.text(name)
         if value and not os.path.exists(value):
@@ -225,100 +242,3 @@ class _Extra:
         if url is None:
             self._faults.append(f"extra `{name}` must be a URL such as http://proxy:3128")
         return url
-
-
-def proxy_url(text: str) -> str | None:
-    """Return a proxy's address as a URL; None where it is none, or one of another kind than HTTP."""
-    url = text if "://" in text else f"http://{text}"
-    parts = _split(url)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        return None
-    login = unquote(f"{parts.username}{parts.password}")
-    # What Basic authentication can carry for certain.
-    return url if all(character <= "\xff" for character in login) else None
-
-
-def _base_url(host: str | None, port: int | str | None, schema: str | None, allow_http: bool, faults: list[str]) -> str:
-    host = (host or DEFAULT_HOST).strip()
-    scheme = (schema or "").strip().lower()
-    if "://" not in host:
-        bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
-        host = f"{scheme or 'https'}://[{host}]" if bare_ipv6 else f"{scheme or 'https'}://{host}"
-    parts = _split(host)
-    name = parts and _host_name(parts.hostname or "")
-    if not parts or not parts.hostname or not name:
-        faults.append("host is not a host name or a URL")
-        return ""
-    if parts.username or parts.password:
-        faults.append("host must not hold a login: put it into the fields login and password")
-    if parts.query or parts.fragment:
-        faults.append("host must end with the path: it has a query or a fragment")
-    if scheme and scheme != parts.scheme:
-        faults.append(f"schema {scheme!r} contradicts the URL in host, which says {parts.scheme!r}")
-    if parts.scheme not in ("http", "https"):
-        faults.append(f"schema must be https or http, not {parts.scheme!r}")
-    elif parts.scheme == "http" and not (allow_http or is_loopback(parts.hostname)):
-        faults.append(f"http would send the password to {name} in clear: use https, or set extra `allow_http` to true")
-    number = _port(port, parts, faults)
-    path = quote(unquote(parts.path).rstrip("/"), safe="/:@!$&'()*+,;=")
-    if path.endswith("/api/v1"):
-        faults.append(f"host must be the address without /api/v1, such as {parts.scheme}://{name}{path[:-7]}")
-    # One of the transports leaves the scheme's own port out, so both do.
-    shown = f":{number}" if number and number != OWN_PORTS.get(parts.scheme) else ""
-    return f"{parts.scheme}://{name}{shown}{path}"
-
-
-def _host_name(host: str) -> str | None:
-    """Return a host as both transports send it, an IPv6 address in brackets; None where it can be none."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        # An address with a zone is written in another way by each library.
-        return None if "%" in host else f"[{host}]" if address.version == 6 else host
-    if not host.isascii():
-        # Not often needed, and its tables are large. Both libraries of the transports come with it.
-        import idna
-
-        try:
-            host = idna.encode(host, uts46=True).decode()
-        except idna.IDNAError:
-            return None
-    return host if len(host) <= 253 and _NAME.fullmatch(host) else None
-
-
-def _port(port: int | str | None, parts: SplitResult, faults: list[str]) -> int | None:
-    if port is None or port == "":
-        port = parts.port
-        if port is None:
-            return None
-    try:
-        number = int(port)
-    except (TypeError, ValueError):
-        number = 0
-    if not 0 < number < 65_536:
-        faults.append("port must be a number from 1 to 65535")
-    elif parts.port not in (None, number):
-        faults.append(f"port {number} contradicts the URL in host, which says {parts.port}")
-    return number
-
-
-def _split(url: str) -> SplitResult | None:
-    """Split a URL; None where it cannot be one, e.g. with a port that is no number."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself, so that what is sent to it does not cross a network."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

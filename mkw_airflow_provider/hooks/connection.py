@@ -6,7 +6,8 @@ import logging
 from typing import Any
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client.settings import Settings, unknown_extra
+from mkw_airflow_provider.client.settings import Settings, describe_unknown_extra
+from mkw_airflow_provider.client.text import foreign_text
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +18,8 @@ def settings_of(connection: Any) -> Settings:
     :param connection: an Airflow connection of any supported version.
     :raises ConfigurationError: with every missing or malformed field in one message.
     """
-    for sentence in unknown_extra(connection.extra):
-        log.warning("Connection %s: %s.", connection.conn_id, sentence)
+    if unknown := describe_unknown_extra(connection.extra):
+        log.warning("Connection %s: %s.", connection.conn_id, foreign_text(unknown))
     return Settings.from_fields(
         name=connection.conn_id,
         host=connection.host,

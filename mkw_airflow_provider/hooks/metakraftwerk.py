@@ -32,10 +32,11 @@ from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.start import BuildRequest
 from mkw_airflow_provider.client.flows.start import create as create_build
 from mkw_airflow_provider.client.flows.wait import read_build, wait
-from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.settings import Settings, describe_unknown_extra
+from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
 from mkw_airflow_provider.client.validation import optional_seconds, seconds, whole_number
-from mkw_airflow_provider.exceptions import MetaKraftwerkError, QueryError
+from mkw_airflow_provider.exceptions import MetaKraftwerkError, NotAuthenticatedError, QueryError
 from mkw_airflow_provider.hooks.cached import cached_property
 from mkw_airflow_provider.hooks.connection import mask, settings_of, user_agent
 from mkw_airflow_provider.hooks.endpoint import endpoint
@@ -305,13 +306,19 @@ class MetaKraftwerkHook(BaseHook):
 
         :return: whether it works, and a sentence for the user.
         """
+        # Airflow tests a connection under an id that it makes up.
+        made_up = f"connection {self.metakraftwerk_conn_id!r}"
         try:
             # Someone is waiting for the result, and an older token would say nothing about the login.
             patience = replace(self.settings, outage_tolerance=0.0)
             session = ApiSession(patience, TokenCache(), log=self.log)
             visible = self.run(session.request(projects.find_projects()))
+        except NotAuthenticatedError as error:
+            what = "The access token is not valid" if self.settings.token else "E-mail or password is wrong"
+            return False, f"{what}. {error}"
         except MetaKraftwerkError as error:
-            # Airflow tests a connection under an id that it makes up.
-            return False, str(error).replace(f"connection {self.metakraftwerk_conn_id!r}", "the connection")
+            return False, str(error).replace(made_up, "the connection")
         names = ", ".join(sorted(str(project.name) for project in visible)[:10])
-        return True, f"Logged in at {self.settings.base_url}; {len(visible)} projects are visible: {names}"
+        unknown = describe_unknown_extra(self.get_connection(self.metakraftwerk_conn_id).extra)
+        ignored = f". Warning: {foreign_text(unknown)}" if unknown else ""
+        return True, f"Logged in at {self.settings.base_url}; {len(visible)} projects are visible: {names}{ignored}"

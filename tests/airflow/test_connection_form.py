@@ -58,6 +58,7 @@ class TestFields:
             ("verify", "false", False),
             ("client_cert", "/dev/null", "/dev/null"),
             ("proxy", "http://proxy:3128", "http://proxy:3128"),
+            ("build_link", "https://x/{build_id}", "https://x/{build_id}"),
         ],
     )
     def test_each_arrives_where_it_is_used(self, name: str, value: Any, becomes: Any) -> None:

@@ -7,7 +7,8 @@ from dataclasses import fields
 
 import pytest
 
-from mkw_airflow_provider.client.settings import DEFAULT_HOST, Settings
+from mkw_airflow_provider.client.server_address import DEFAULT_HOST
+from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.exceptions import ConfigurationError
 from mkw_airflow_provider.get_provider_info import connection_fields, field_behaviour
 from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook

@@ -8,8 +8,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from mkw_airflow_provider.client.api.downloads import get_file
 from mkw_airflow_provider.client.request import Request, Response, Sink
+from mkw_airflow_provider.client.server_address import is_loopback
 from mkw_airflow_provider.client.session import ApiSession, Flow
-from mkw_airflow_provider.client.settings import is_loopback
 from mkw_airflow_provider.exceptions import ApiError, DownloadError, RateLimitedError
 
 MAX_REDIRECTS = 5

@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from mkw_airflow_provider.client.settings import Settings, proxy_url
+from mkw_airflow_provider.client.server_address import proxy_url
+from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 #: Connections of one client. On TLS each costs 300 kB, and so few serve thousands of waiting triggers.

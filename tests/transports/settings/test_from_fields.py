@@ -11,7 +11,7 @@ import yarl
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.settings import Settings, unknown_extra
+from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 LOGIN = {"login": "me@example.com", "password": "s3cret"}
@@ -60,7 +60,7 @@ def test_every_extra_field(tmp_path, as_text):
         "verify": str(pem),
         "client_cert": str(pem),
         "proxy": "http://user:pass@proxy.example.com:3128",
-        "something else": [1],
+        "build_link": "https://mkw.example.com/#/{project_id}/{build_id}",
     }
     assert settings(extra=json.dumps(extra) if as_text else extra) == Settings(
         base_url="https://app.metakraftwerk.com",
@@ -74,6 +74,7 @@ def test_every_extra_field(tmp_path, as_text):
         verify=str(pem),
         client_cert=str(pem),
         proxy="http://user:pass@proxy.example.com:3128",
+        build_link="https://mkw.example.com/#/{project_id}/{build_id}",
     )
 
 
@@ -99,6 +100,8 @@ def test_empty_extra_fields_are_none(empty):
         ({"host": "HTTPS://mkw.example.com/", "schema": "https", "port": ""}, "https://mkw.example.com"),
         ({"host": "https://mkw.example.com:8443/sub/path//"}, "https://mkw.example.com:8443/sub/path"),
         ({"host": "mkw.example.com/sub path/ä%20%41"}, "https://mkw.example.com/sub%20path/%C3%A4%20A"),
+        ({"host": "https://mkw.example.com/api/v1/"}, "https://mkw.example.com"),
+        ({"host": "mkw.example.com/sub/api/v1\n"}, "https://mkw.example.com/sub"),
         ({"host": "mkw_1.internal"}, "https://mkw_1.internal"),
         ({"host": "mkw"}, "https://mkw"),
         ({"host": "10.0.0.7"}, "https://10.0.0.7"),
@@ -305,31 +308,3 @@ def test_any_extra_is_settings_or_a_configuration_error(extra):
     except ConfigurationError:
         return
     assert 0 < made.read_timeout <= 31_536_000
-
-
-def test_line_ends_of_what_was_pasted_are_removed():
-    settings = Settings.from_fields(name="x", host="a.example.com\n", login="me@example.com\r\n", password=" p \n")
-    assert (settings.base_url, settings.login, settings.password) == ("https://a.example.com", "me@example.com", " p ")
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"login": "me@x", "password": "p", "host": "a.example.com/api/v1/"}, "without /api/v1, such as https://a.ex"),
-        ({"name": ""}, "^the connection cannot be used"),
-    ],
-)
-def test_message_names_the_cure(fields, words):
-    with pytest.raises(ConfigurationError, match=words):
-        Settings.from_fields(**{"name": "x", **fields})
-
-
-def test_unknown_extra_is_named_with_the_nearest_known_one():
-    extra = {"read_timout": 5, "verify_ssl": False, "proxies": {}, "zzz": 1, "token": "t"}
-    assert unknown_extra(json.dumps(extra)) == unknown_extra(extra)
-    assert unknown_extra(extra) == [
-        "extra `read_timout` is unknown and ignored; did you mean `read_timeout`?",
-        "extra `verify_ssl` is unknown and ignored; did you mean `verify`?",
-        "extra `proxies` is unknown and ignored; did you mean `proxy`?",
-        "extra `zzz` is unknown and ignored",
-    ]

@@ -1,0 +1,63 @@
+"""The Test button of the connection form."""
+
+from __future__ import annotations
+
+import pytest
+
+from mkw_airflow_provider.emulator import Emulator
+from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+from tests.airflow.conftest import Connect
+
+
+class TestTestConnection:
+    def test_a_good_one_names_the_projects(self, emulator: Emulator, connect: Connect) -> None:
+        good, message = MetaKraftwerkHook().test_connection()
+        assert good is True
+        assert message == (
+            f"Logged in at {emulator.url}; 4 projects are visible: DEMO_PROJECT, FINANCE_DWH, HR_DWH, SALES_DWH"
+        )
+
+    def test_it_never_is_content_with_a_token_of_before(self, emulator: Emulator, connect: Connect) -> None:
+        MetaKraftwerkHook().find_builds()
+        connect({"password": "changed-meanwhile"})
+        good, message = MetaKraftwerkHook().test_connection()
+        assert good is False
+        assert message.startswith("E-mail or password is wrong. ")
+        assert "Invalid login" in message
+        assert "changed-meanwhile" not in message
+        connect({"login": "me"})
+        assert "must be the e-mail address, not the user name" in MetaKraftwerkHook().test_connection()[1]
+
+    def test_it_names_unknown_extra_keys(
+        self, emulator: Emulator, connect: Connect, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        connect(read_timout=5)
+        good, message = MetaKraftwerkHook().test_connection()
+        assert good is True
+        warning = "unknown extra keys are ignored: `read_timout` (did you mean `read_timeout`?)"
+        assert message.endswith(f". Warning: {warning}")
+        assert [record.getMessage() for record in caplog.records if "unknown extra" in record.getMessage()] == [
+            f"Connection metakraftwerk_default: {warning}."
+        ]
+
+    def test_it_leaves_the_token_of_others_alone(self, emulator: Emulator, connect: Connect) -> None:
+        MetaKraftwerkHook().find_builds()
+        assert MetaKraftwerkHook().test_connection()[0]
+        MetaKraftwerkHook().find_builds()
+        assert [request["path"] for request in emulator.requests("POST")] == ["/authentication"] * 2
+
+    def test_it_answers_at_once_that_nobody_is_there(self, emulator: Emulator, connect: Connect) -> None:
+        connect({"port": 1}, outage_tolerance=900)
+        good, message = MetaKraftwerkHook().test_connection()
+        assert good is False
+        assert "http://127.0.0.1:1 got no response" in message
+        assert "1 attempt in 0 s" in message
+
+    def test_it_names_the_faults_of_the_connection(self, emulator: Emulator, connect: Connect) -> None:
+        connect({"login": None}, read_timeout=-1)
+        good, message = MetaKraftwerkHook().test_connection()
+        assert good is False
+        # Airflow makes up an id for the connection that it tests.
+        assert message.startswith("the connection cannot be used: ")
+        assert "login, the e-mail address, is missing" in message
+        assert "read_timeout" in message
