@@ -84,6 +84,9 @@ def test_nothing_means_not_given(value):
 class Index:
     """A number as NumPy has them."""
 
+    def __repr__(self) -> str:
+        return "Index()"
+
     def __index__(self) -> int:
         return 5139
 
