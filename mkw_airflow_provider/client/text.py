@@ -27,6 +27,8 @@ SHORTEST_BEGINNING = 6
 #: The "t" of "don't" is no word.
 _WORD = r"(?<!\w)(?<!\w')({})(?!\w)"
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _known: dict[str, tuple[str, ...]] = {}
 #: Every form of every known secret, the longest first: one may begin with another.
 _forms: tuple[str, ...] = ()
@@ -114,6 +116,8 @@ def foreign_text(value: str | bytes, limit: int = MAX_TEXT, secrets: Iterable[st
     """
     text = value[:SEARCHED].decode("utf-8", "replace") if isinstance(value, bytes) else value[:SEARCHED]
     text = remove_secrets(text, *secrets)[: limit * 4]
+    # A lone surrogate is half of a character that someone cut: it is shown, but not kept.
+    text = _SURROGATE.sub("\ufffd", text)
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]
 
 

@@ -245,7 +245,7 @@ class TestBuildDeployments:
         self, emulator: Emulator, hook: MetaKraftwerkHook, build: Build
     ) -> None:
         emulator.fault("close", method="POST", path="/api/v1/build_deployments", work=True)
-        with pytest.raises(DeploymentUncertainError, match="List the build's deployments before deploying again"):
+        with pytest.raises(DeploymentUncertainError, match="List the build's deployments before you deploy again"):
             hook.create_build_deployment(build_id=build.id, pattern_id=808, deployment_id=1)
         assert len(emulator.build_deployments()) == 1
 

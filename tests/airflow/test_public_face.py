@@ -74,6 +74,8 @@ CONSTRUCTORS: dict[tuple[str, str], dict[str, Any]] = {
         "poll_interval": 30.0,
         "timeout": None,
         "reattach": True,
+        "on_clear": "adopt_running",
+        "if_empty": "fail",
         "metakraftwerk_conn_id": CONNECTION,
     },
     ("operators.build", "DownloadBuildOperator"): {
@@ -98,11 +100,19 @@ CONSTRUCTORS: dict[tuple[str, str], dict[str, Any]] = {
         "agent_group": None,
         "agent_group_id": None,
         "if_deployed": "skip",
+        "manifest": None,
+        "if_unchanged": "deploy",
         "metakraftwerk_conn_id": CONNECTION,
     },
     ("sensors.build", "BuildSensor"): {
         "build_id": REQUIRED,
         "deferrable": False,
+        "start_from_trigger": False,
+        "end_from_trigger": False,
+        "poke_interval": 30.0,
+        "timeout": 604_800.0,
+        "mode": "poke",
+        "soft_fail": False,
         "metakraftwerk_conn_id": CONNECTION,
     },
 }
@@ -180,22 +190,25 @@ def test_the_hook_has_no_method_for_what_the_api_cannot_do() -> None:
     assert [name for name in dir(hook) if name.startswith(("update_", "patch_", "delete_", "cancel_"))] == []
 
 
-def test_the_trigger_takes_keywords_only() -> None:
+def test_trigger_takes_keywords_only() -> None:
+    """It also takes names that it does not know, so that rows of other versions can be loaded."""
     parameters = dict(inspect.signature(_get("triggers.build", "BuildTrigger").__init__).parameters)
     del parameters["self"]
+    assert parameters.pop("_of_other_versions").kind is inspect.Parameter.VAR_KEYWORD
     assert {parameter.kind for parameter in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
-    assert {name: parameter.default for name, parameter in parameters.items()} == {
-        "metakraftwerk_conn_id": REQUIRED,
-        "build_id": REQUIRED,
-        "poll_interval": REQUIRED,
-        "deadline": None,
-    }
+    assert {"metakraftwerk_conn_id", "build_id", "poll_interval", "deadline"} <= set(parameters)
 
 
 #: Arguments that say how to wait or to work: they hold no value for the API.
 NOT_FOR_THE_API = {
-    "wait_for_completion",
     "deferrable",
+    "start_from_trigger",
+    "end_from_trigger",
+    "poke_interval",
+    "mode",
+    "soft_fail",
+    "on_clear",
+    "if_unchanged",
     "poll_interval",
     "timeout",
     "reattach",

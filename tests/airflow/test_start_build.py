@@ -72,7 +72,7 @@ class TestWhatItSends:
 
     def test_without_any_project_nothing_is_sent(self, emulator: Emulator) -> None:
         task = _start(project=None)
-        with pytest.raises(AirflowFailException, match="xactly one of `project` or `project_id` is needed; none is"):
+        with pytest.raises(AirflowFailException, match="xactly one of `project` or `project_id` is needed; nothing is"):
             task.execute(context_of(task))
         assert emulator.requests("POST", "/api/v1/builds") == []
 

@@ -84,7 +84,7 @@ def test_deploy_is_the_default(night: Night, connected: Emulator) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"if_unchanged": "skip"}, "manifest=download.output"), ({"if_unchanged": "never"}, "'deploy' or 'skip'")],
+    [({"if_unchanged": "skip"}, "manifest=download.output"), ({"if_unchanged": "never"}, "one of deploy, skip")],
 )
 def test_wrong_arguments_are_rejected(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):

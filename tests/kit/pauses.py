@@ -19,7 +19,7 @@ def shorten_pauses(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
         (retry, ("SHORTEST_PAUSE", "LONGEST_PAUSE")),
         (recovery, ("SEARCH_INTERVAL",)),
         (trigger, ("EARLIEST_EVENT",)),
-        (polling, ("FLOOR", "START")),
+        (polling, ("FLOOR",)),
         (watch, ("FLOOR",)),
     ):
         for name in names:
