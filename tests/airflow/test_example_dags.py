@@ -69,7 +69,7 @@ def run(dags: Any, database: None, emulator: Emulator, monkeypatch: pytest.Monke
     from mkw_airflow_provider.triggers import build, watch
 
     monkeypatch.setattr(build, "EARLIEST_EVENT", 0.0)
-    for module, name in ((polling, "FLOOR"), (watch, "FLOOR")):
+    for module, name in ((polling, "FLOOR"), (watch, "FIRST_POLL")):
         monkeypatch.setattr(module, name, 0.3)
 
     def run_to_its_end(name: str, conf: dict[str, Any] | None = None) -> dict[tuple[str, int], str]:

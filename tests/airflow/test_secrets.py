@@ -105,7 +105,7 @@ def test_a_night_with_debug_logging_gives_no_secret_away(emulator: Emulator, nig
     # All of it happened, and much of it was logged.
     for part in ("DEBUG", "RESULT 5139", "ended FINISHED", "No record found for id '17'", "Invalid login", "TRIGGER ("):
         assert part in night, part
-    for part in ("must be text", "files, ", "was accepted", "PROXY (False", "HOOK {", "STATE Settings"):
+    for part in ("must be text", "bytes.", "was accepted", "PROXY (False", "HOOK {", "STATE Settings"):
         assert part in night, part
     passwords = [emulator.connection["password"], "wr0ng-passw0rd", "f4ulty-passw0rd", "pr0xy-passw0rd"]
     for secret in (*tokens, *passwords, "r3ady-made-token"):

@@ -20,7 +20,7 @@ def shorten_pauses(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
         (recovery, ("SEARCH_INTERVAL",)),
         (trigger, ("EARLIEST_EVENT",)),
         (polling, ("FLOOR",)),
-        (watch, ("FLOOR",)),
+        (watch, ("FIRST_POLL",)),
     ):
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name) / factor)

@@ -172,7 +172,7 @@ def test_odd_lists_of_numbers(answer, value, numbers):
     [
         (find_builds(), {"data": []}, "not the documented array"),
         (find_builds(), None, "not the documented array"),
-        (get_build_deployment(1), 7, "a build deployment must be a JSON object"),
+        (get_build_deployment(1), "7", "a build deployment must be a JSON object"),
         (get_build(1), [], "a build must be a JSON object"),
         (get_build(1), {"id": 1, "status": ""}, "a build came without status"),
         (get_build(1), {"id": None, "status": "FINISHED"}, "a build came without id"),

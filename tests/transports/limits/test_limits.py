@@ -144,7 +144,7 @@ def test_absurd_json_is_not_the_documented_json(once, serve, body):
 
 def test_deep_json_of_an_error_is_text(metakraftwerk, api):
     body = "[" * 50_000
-    metakraftwerk.fault("status", path="/api/*", status=404, body=body, content_type="application/json")
+    metakraftwerk.fault("status", path="/api/*", status=400, body=body, content_type="application/json")
     with pytest.raises(ApiError) as caught:
         api.call(ONE)
     assert caught.value.message == "[" * 2000
