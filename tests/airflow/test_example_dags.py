@@ -173,9 +173,8 @@ class TestRunning:
         (deployment,) = emulator.build_deployments()
         assert (deployment["build_id"], deployment["agent_group_id"]) == (BUILD, 1)
         (build,) = emulator.builds()
-        assert re.match(
-            r"nightly build, manual__.*\nStarted by Airflow: DAG metakraftwerk_nightly", build["description"]
-        )
+        text = r"\[airflow:.*\] nightly build, manual__.*\nStarted by Airflow: DAG metakraftwerk_nightly"
+        assert re.match(text, build["description"])
         (manifest,) = results.glob("manual__*/manifest.json")
         assert json.loads(manifest.read_text())["build_id"] == BUILD
         assert (manifest.parent / download["name"]).stat().st_size == json.loads(manifest.read_text())["files"][0][

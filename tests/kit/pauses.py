@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mkw_airflow_provider.client import recovery, retry, token_cache
 from mkw_airflow_provider.client.flows import polling
+from mkw_airflow_provider.client.flows import wait as waiting
 from mkw_airflow_provider.triggers import build as trigger
 from mkw_airflow_provider.triggers import watch
 
@@ -20,6 +21,7 @@ def shorten_pauses(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
         (recovery, ("SEARCH_INTERVAL",)),
         (trigger, ("EARLIEST_EVENT",)),
         (polling, ("FLOOR",)),
+        (waiting, ("NOT_FOUND_TOLERANCE",)),
         (watch, ("FIRST_POLL",)),
     ):
         for name in names:

@@ -36,6 +36,7 @@ from mkw_airflow_provider.exceptions import (
     RateLimitedError,
     SelectionError,
     ServerError,
+    WaitInterruptedError,
     api_error,
 )
 from tests.kit.simulation import build
@@ -62,6 +63,7 @@ ERRORS = [
     BuildCanceledError(Build.from_json(build(5139, "CANCELED"))),
     BuildTimeoutError(5139, "the time for waiting is over, but build 5139 has not ended"),
     BuildStartUncertainError("the response to POST /api/v1/builds was lost"),
+    WaitInterruptedError("the trigger is gone. Build 5139 is still running"),
     SelectionError("no such folder"),
     QueryError("syntax error"),
     DeploymentError("not made"),

@@ -14,7 +14,8 @@ import pytest
 def test_a_run_of_the_tests_leaves_no_home_of_airflow_behind(
     repository: Path, tmp_path: Path, options: list[str]
 ) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "tests/unit/test_build_marker.py"]
+    some_tests = "tests/unit/test_build_marker.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, some_tests]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment["TMPDIR"] = str(tmp_path)
     ran = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, check=False)
