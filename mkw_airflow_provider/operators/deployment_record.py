@@ -80,7 +80,10 @@ def deploy_once(
             _save(store, attempt, order, "done", deployment_id=earlier.id)
             return earlier
     listed: list[BuildDeployment] = yield from list_deployments(session, order)
-    found = yield from _deployed_already(session, order, listed, if_deployed, was_cleared=was_cleared)
+    # The earlier attempt knew of these and decided to deploy all the same, for example because the task was cleared.
+    considered = record.known if is_retry and record is not None else ()
+    candidates = new_ones(listed, considered)
+    found = yield from _deployed_already(session, order, candidates, if_deployed, was_cleared=was_cleared)
     if found is not None:
         _save(store, attempt, order, "done", deployment_id=found.id)
         return found

@@ -217,5 +217,5 @@ def test_a_build_starts_once_whatever_happens_in_between(
     captured = capfd.readouterr()
     logged = captured.out + captured.err + caplog.text + "".join(map(repr, entries))
     assert "POST /api/v1/builds" in caplog.text
-    assert "is not sent again; looking for what came of it" in repr(entries)
+    assert "not resending, checking whether it took effect" in repr(entries)
     assert [secret for secret in secrets if secret in logged] == []
