@@ -73,6 +73,16 @@ def test_cleared_task_still_deploys_after_a_refusal(stored):
     assert stored.run() == first + 1
 
 
+def test_cleared_still_deploys_after_a_lost_request(stored):
+    first = stored.run()
+    stored.clear()
+    stored.world.session.settings = replace(stored.world.settings, outage_tolerance=5.0)
+    stored.server.faults = [(lost(), False)]
+    with pytest.raises(DeploymentUncertainError):
+        stored.run()
+    assert stored.run() > first
+
+
 def test_cleared_after_a_skip_deploys(task):
     older = task.server.add()["id"]
     assert task.run() == older

@@ -20,7 +20,7 @@ class Row:
     :param inject: injects it.
     :param starting: whether it hits the start of a build; otherwise it hits the wait.
     :param ends: how this provider's first attempt must end: finished, or with an error of this class.
-        Its retry finishes; after an ``AirflowFailException`` there is none.
+        Its retry finishes; a task that ends with ``AirflowFailException`` is not retried.
     :param right: how any first attempt must end: ``finished``, ``failed`` or ``either``; by default as this provider's.
     :param hits: how many requests of each task the fault must hit; None: any number, or no fault of the server.
     :param most: the most requests per task that the server may receive, including retry and login.
