@@ -113,6 +113,10 @@ CONSTRUCTORS: dict[tuple[str, str], dict[str, Any]] = {
         "timeout": 604_800.0,
         "mode": "poke",
         "soft_fail": False,
+        "exponential_backoff": False,
+        "max_wait": None,
+        "silent_fail": False,
+        "never_fail": False,
         "metakraftwerk_conn_id": CONNECTION,
     },
 }
