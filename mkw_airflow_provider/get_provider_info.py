@@ -89,6 +89,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules("operators", "build", "deployment"),
         "sensors": _modules("sensors", "build"),
         "triggers": _modules("triggers", "build"),
+        "extra-links": ["mkw_airflow_provider.links.MetaKraftwerkLink"],
         "config": {
             "metakraftwerk": {
                 "description": "Options of the MetaKraftwerk provider.",

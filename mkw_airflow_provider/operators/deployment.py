@@ -153,6 +153,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         from mkw_airflow_provider.operators.unchanged import DEPLOYED, describe_deployed
 
         order, hook = self._request(), self.hook
+        self.announce_build(context, order.build_id)
         content = self._check_unchanged(context, order)
         flow = deploy_once(
             hook.session,

@@ -100,7 +100,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         stop = self._stop = StopSignal()
         with self.final_errors():
             try:
-                return self._download(stop)
+                return self._download(context, stop)
             except (BuildError, NoFilesError) as error:
                 self.log.error("%s", error)  # noqa: TRY400  # Airflow logs the traceback itself
                 raise AirflowFailException(str(error)) from error
@@ -112,7 +112,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
                 # It belongs to this attempt, and an operator that has one cannot be copied.
                 self._stop = None
 
-    def _download(self, stop: StopSignal) -> dict[str, Any]:
+    def _download(self, context: Any, stop: StopSignal) -> dict[str, Any]:
         from mkw_airflow_provider.client.flows.download_build import BuildDownload, build_with_downloads
         from mkw_airflow_provider.client.storage.content_digest import ContentRules
         from mkw_airflow_provider.hooks.storage import folder_of
@@ -126,6 +126,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id))
         hook = self.hook
         client = hook.get_conn()
+        self.announce_build(context, build_id)
         build = client.run(build_with_downloads(hook.session, build_id), stop)
         if not build.downloads:
             text = f"build {build.id} is FINISHED but has no files; perhaps it changed nothing"
