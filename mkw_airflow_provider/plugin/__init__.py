@@ -27,3 +27,32 @@ class MetaKraftwerkPlugin(AirflowPlugin):
         from mkw_airflow_provider.plugin.link import PluginLink
 
         return [PluginLink()]
+
+    #: Airflow encodes the values from version 3.3 on, and not before: only in a path both are right.
+    external_views = [  # noqa: RUF012  # Airflow declares it so
+        {
+            "name": "MetaKraftwerk builds",
+            "href": f"{PREFIX}/builds",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "metakraftwerk-builds",
+        },
+        {
+            "name": "Build",
+            "href": f"{PREFIX}/tab/{{DAG_ID}}/{{RUN_ID}}/{{TASK_ID}}/{{MAP_INDEX}}",
+            "destination": "task_instance",
+            "url_route": "metakraftwerk-build",
+        },
+    ]
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Return the pages; none before Airflow 3.1, which could not show them."""
+        from mkw_airflow_provider.version_compat import AIRFLOW_V_3_1_PLUS
+
+        if not AIRFLOW_V_3_1_PLUS:
+            return []
+        # Only the API server reads this.
+        from mkw_airflow_provider.plugin.web import make_app
+
+        return [{"app": make_app(), "url_prefix": f"/{PREFIX}", "name": self.name}]
