@@ -39,7 +39,8 @@ def create_asset(*, host: str = DEFAULT_HOST, project: str, pattern: str, extra:
     """Return an asset from its parts: the factory that the provider metadata names."""
     asset = pattern_asset(project, pattern, host=host)
     if extra:
-        asset.extra.update(extra)
+        # Before Airflow 3, an asset without extra has none at all.
+        asset.extra = {**(asset.extra or {}), **extra}
     return asset
 
 

@@ -6,6 +6,13 @@ from typing import Any
 
 CONNECTION_TYPE = "metakraftwerk"
 
+ASSET_URIS = {
+    "schemes": ["metakraftwerk"],
+    "handler": "mkw_airflow_provider.assets.sanitize_uri",
+    "factory": "mkw_airflow_provider.assets.create_asset",
+    "to_openlineage_converter": "mkw_airflow_provider.assets.to_openlineage_dataset",
+}
+
 
 def connection_fields() -> dict[str, dict[str, Any]]:
     """Return the extra fields of a connection, as ``conn-fields`` of the provider's metadata wants them."""
@@ -98,14 +105,9 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         },
-        "asset-uris": [
-            {
-                "schemes": ["metakraftwerk"],
-                "handler": "mkw_airflow_provider.assets.sanitize_uri",
-                "factory": "mkw_airflow_provider.assets.create_asset",
-                "to_openlineage_converter": "mkw_airflow_provider.assets.to_openlineage_dataset",
-            }
-        ],
+        "asset-uris": [ASSET_URIS],
+        # What Airflow before 3.0 reads.
+        "dataset-uris": [ASSET_URIS],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -37,11 +37,11 @@ class InstanceSelector:
     :raises ConfigurationError: if a value has the wrong type.
     """
 
-    pattern: str | tuple[str, ...] = "*"
-    folder: str | tuple[str, ...] = "/**"
-    name: str | tuple[str, ...] = "*"
-    label: str | tuple[str, ...] | None = None
-    exclude: tuple[InstanceSelector, ...] = ()
+    pattern: str | Sequence[str] = "*"
+    folder: str | Sequence[str] = "/**"
+    name: str | Sequence[str] = "*"
+    label: str | Sequence[str] | None = None
+    exclude: Sequence[InstanceSelector] = ()
     include_invalid: bool = False
     include_disabled: bool = False
     if_empty: Literal["fail", "skip"] = "fail"

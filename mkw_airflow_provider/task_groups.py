@@ -13,12 +13,14 @@ from mkw_airflow_provider.exceptions import ConfigurationError
 from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from mkw_airflow_provider.operators.patterns import ListBuildPatternsOperator
-from mkw_airflow_provider.selection import InstanceSelector, is_glob
+from mkw_airflow_provider.selection import is_glob
 from mkw_airflow_provider.sensors.build import BuildSensor
+from mkw_airflow_provider.typing import DeploymentDict, Instances, TaskGroupArguments
 from mkw_airflow_provider.version_compat import approval_operator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, XComArg
+    from typing_extensions import Unpack
 
 __all__ = ["BuildTaskGroup", "Deployment"]
 
@@ -42,7 +44,7 @@ class Deployment:
     agent_group: str | None = None
 
     @classmethod
-    def from_value(cls, value: Deployment | Mapping[str, Any]) -> Deployment:
+    def from_value(cls, value: Deployment | DeploymentDict) -> Deployment:
         """Return a deployment from itself or from its dict form.
 
         :raises ConfigurationError: for a key that is missing, unknown, or no text.
@@ -94,17 +96,17 @@ class BuildTaskGroup(TaskGroup):
         *,
         project: str | XComArg | None = None,
         project_id: int | str | XComArg | None = None,
-        instances: InstanceSelector | Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | XComArg,
+        instances: Instances | XComArg,
         releases: Mapping[str, str] | str | XComArg | None = None,
         description: str | XComArg | None = None,
         destination: str | XComArg | None = None,
         patterns: Sequence[str] | str | XComArg | None = None,
-        deployments: Sequence[Deployment | Mapping[str, Any]] = (),
+        deployments: Sequence[Deployment | DeploymentDict] = (),
         only_if_changed: bool = False,
         approve: Sequence[str] = (),
         deferrable: bool = True,
         metakraftwerk_conn_id: str = "metakraftwerk_default",
-        **task_group_arguments: Any,
+        **task_group_arguments: Unpack[TaskGroupArguments],
     ) -> None:
         stages = [Deployment.from_value(entry) for entry in deployments]
         _check_choices(stages, approve, only_if_changed=only_if_changed, has_files=destination is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow import __version__ as airflow_version
@@ -42,10 +43,8 @@ class TaskStateStore:
 
     def set(self, key: str, value: Any) -> None:
         """Store a JSON value. It does not expire: a deferred task can wait for longer than Airflow's default."""
-        # Only 3.3 has this name, and reading a DAG file must not load what only a running task needs.
-        from airflow.sdk.execution_time.context import NEVER_EXPIRE
-
-        self._store.set(key, value, retention=NEVER_EXPIRE)
+        # This very object is Airflow's NEVER_EXPIRE, which only 3.3 has.
+        self._store.set(key, value, retention=timedelta.max)
 
     def delete(self, key: str) -> None:
         """Delete what is stored under a key, if anything is."""

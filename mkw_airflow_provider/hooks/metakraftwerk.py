@@ -41,6 +41,7 @@ from mkw_airflow_provider.hooks.cached import cached_property
 from mkw_airflow_provider.hooks.connection import mask, settings_of, user_agent
 from mkw_airflow_provider.hooks.endpoint import endpoint
 from mkw_airflow_provider.selection import InstanceSelector, Selection
+from mkw_airflow_provider.typing import InstanceById, InstanceByName
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.transports.sync import Client
@@ -195,7 +196,7 @@ class MetaKraftwerkHook(BaseHook):
         *,
         project: str | None = None,
         project_id: int | None = None,
-        instances: Sequence[Mapping[str, Any]],
+        instances: Sequence[InstanceById | InstanceByName],
         releases: Mapping[str, str] | None = None,
         description: str | None = None,
         wait: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
@@ -29,10 +29,12 @@ from mkw_airflow_provider.operators.instances import explain_missing, read_insta
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.selection import InstanceSelector
+from mkw_airflow_provider.typing import IfEmpty, Instances, OnClear, OperatorArguments
 from mkw_airflow_provider.version_compat import FAILED_DEFERRAL, TaskStateStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
+    from typing_extensions import Unpack
 
     from mkw_airflow_provider.client.api.builds import CreatedBuild
     from mkw_airflow_provider.client.flows import Flow
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.client.flows.wait_result import WaitResult
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
-
-ON_CLEAR = ("adopt_running", "rebuild")
-IF_EMPTY = ("fail", "skip")
 
 
 class StartBuildOperator(BuildWaitOperator):
@@ -93,7 +92,7 @@ class StartBuildOperator(BuildWaitOperator):
         *,
         project: str | XComArg | None = None,
         project_id: int | str | XComArg | None = None,
-        instances: InstanceSelector | Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | XComArg,
+        instances: Instances | XComArg,
         releases: Mapping[str, str] | str | XComArg | None = None,
         description: str | XComArg | None = None,
         restore: bool | str | XComArg = False,
@@ -102,10 +101,10 @@ class StartBuildOperator(BuildWaitOperator):
         poll_interval: float | timedelta = 30.0,
         timeout: float | timedelta | None = None,
         reattach: bool = True,
-        on_clear: Literal["adopt_running", "rebuild"] = "adopt_running",
-        if_empty: Literal["fail", "skip"] = "fail",
+        on_clear: OnClear = "adopt_running",
+        if_empty: IfEmpty = "fail",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.project = project
@@ -119,8 +118,8 @@ class StartBuildOperator(BuildWaitOperator):
         self.poll_interval = seconds("poll_interval", poll_interval)
         self.timeout = optional_seconds("timeout", timeout)
         self.reattach = fixed_flag("reattach", reattach)
-        self.on_clear = choice("on_clear", on_clear, ON_CLEAR)
-        self.if_empty = choice("if_empty", if_empty, IF_EMPTY)
+        self.on_clear = choice("on_clear", on_clear, get_args(OnClear))
+        self.if_empty = choice("if_empty", if_empty, get_args(IfEmpty))
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
         at_most_one(project=project, project_id=project_id)

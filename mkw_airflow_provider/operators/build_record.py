@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild, pick_reusable, task_key
@@ -24,6 +24,7 @@ from mkw_airflow_provider.client.flows.start import (
 )
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
 from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State, restore
+from mkw_airflow_provider.typing import OnClear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.client.flows import ApiSession, Flow
     from mkw_airflow_provider.operators.attempt import Attempt
     from mkw_airflow_provider.version_compat import TaskStateStore
-
-OnClear: TypeAlias = Literal["adopt_running", "rebuild"]
 
 
 @dataclass(frozen=True, kw_only=True)

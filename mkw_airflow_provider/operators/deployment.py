@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
@@ -21,16 +21,16 @@ from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
+from mkw_airflow_provider.typing import IfDeployed, IfUnchanged, OperatorArguments
 from mkw_airflow_provider.version_compat import TaskStateStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
+    from typing_extensions import Unpack
 
     from mkw_airflow_provider.client.flows.deploy import DeploymentRequest
 
 __all__ = ["BuildDeploymentOperator"]
-
-IfDeployed: TypeAlias = Literal["skip", "deploy", "fail"]
 
 
 def _if_deployed(name: str, value: Any) -> IfDeployed:
@@ -93,9 +93,9 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         agent_group_id: int | str | XComArg | None = None,
         if_deployed: IfDeployed | XComArg = "skip",
         manifest: Mapping[str, Any] | str | XComArg | None = None,
-        if_unchanged: Literal["deploy", "skip"] = "deploy",
+        if_unchanged: IfUnchanged = "deploy",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.build_id = build_id
@@ -109,7 +109,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         self.agent_group_id = agent_group_id
         self.if_deployed = if_deployed
         self.manifest = manifest
-        self.if_unchanged = choice("if_unchanged", if_unchanged, ("deploy", "skip"))
+        self.if_unchanged = choice("if_unchanged", if_unchanged, get_args(IfUnchanged))
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
 
         exactly_one(pattern=pattern, pattern_id=pattern_id)

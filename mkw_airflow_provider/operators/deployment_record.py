@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 from mkw_airflow_provider.client.api.build_deployments import BuildDeployment
 from mkw_airflow_provider.client.flows.deploy import (
@@ -20,13 +20,12 @@ from mkw_airflow_provider.client.flows.deploy import (
 from mkw_airflow_provider.client.flows.start import may_have_started, search
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, MetaKraftwerkError
 from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State, restore
+from mkw_airflow_provider.typing import IfDeployed
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.flows import ApiSession, Flow
     from mkw_airflow_provider.operators.attempt import Attempt
     from mkw_airflow_provider.version_compat import TaskStateStore
-
-IfDeployed: TypeAlias = Literal["skip", "deploy", "fail"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
@@ -20,11 +20,13 @@ from mkw_airflow_provider.exceptions import BuildError, DownloadError, NoFilesEr
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
+from mkw_airflow_provider.typing import IfEmpty, OperatorArguments
 
 if TYPE_CHECKING:
     import os
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath, XComArg
+    from typing_extensions import Unpack
 
     from mkw_airflow_provider.client.transports.stopping import StopSignal
 
@@ -60,9 +62,9 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         max_parallel: int = 4,
         ignore_lines: Sequence[str] = (),
         ignore_members: Sequence[str] = (),
-        if_empty: Literal["fail", "skip"] = "fail",
+        if_empty: IfEmpty = "fail",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.build_id = build_id
@@ -73,7 +75,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         self.max_parallel = positive_number("max_parallel", max_parallel)
         self.ignore_lines = ignore_lines
         self.ignore_members = ignore_members
-        self.if_empty = choice("if_empty", if_empty, ("fail", "skip"))
+        self.if_empty = choice("if_empty", if_empty, get_args(IfEmpty))
         self.metakraftwerk_conn_id = metakraftwerk_conn_id
         self._stop: StopSignal | None = None
 

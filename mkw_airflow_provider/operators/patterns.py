@@ -9,9 +9,11 @@ from mkw_airflow_provider.client.validation import is_nothing, optional_text, wh
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.selection import matches_any
+from mkw_airflow_provider.typing import OperatorArguments
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
+    from typing_extensions import Unpack
 
 __all__ = ["ListBuildPatternsOperator"]
 
@@ -33,7 +35,7 @@ class ListBuildPatternsOperator(MetaKraftwerkOperator):
         build_id: int | str | XComArg,
         pattern: str | XComArg = "*",
         metakraftwerk_conn_id: str = "metakraftwerk_default",
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.build_id = build_id

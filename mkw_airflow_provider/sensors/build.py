@@ -23,9 +23,11 @@ from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperat
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.sensors.start import PerTask, start_from_trigger, start_trigger_args
+from mkw_airflow_provider.typing import OperatorArguments, SensorMode
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
+    from typing_extensions import Unpack
 
     from mkw_airflow_provider.client.api.builds import Build
     from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, WaitResult
@@ -53,6 +55,10 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
     :param mode: ``poke`` or ``reschedule``.
     :param soft_fail: skip the task after a timeout and for a FAILED or CANCELED build. If the state of the build is
         unknown, the task fails.
+    :param exponential_backoff: in ``mode="reschedule"``: double the pause after each poll, up to ``max_wait``.
+    :param max_wait: the longest pause with ``exponential_backoff``, in seconds or as ``timedelta``.
+    :param silent_fail: wait on after an error that a later poll may not meet again.
+    :param never_fail: skip the task instead of failing it, whatever happened.
     :param metakraftwerk_conn_id: id of the Airflow connection.
     :raises ConfigurationError: for arguments that are wrong or cannot work together.
     """
@@ -75,10 +81,14 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         end_from_trigger: bool = conf.getboolean("metakraftwerk", "end_from_trigger", fallback=False),
         poke_interval: float | timedelta = 30.0,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
-        mode: str = "poke",
+        mode: SensorMode = "poke",
         soft_fail: bool = False,
+        exponential_backoff: bool = False,
+        max_wait: float | timedelta | None = None,
+        silent_fail: bool = False,
+        never_fail: bool = False,
         metakraftwerk_conn_id: str = "metakraftwerk_default",
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         check_literal(whole_number, build_id=build_id)
         super().__init__(
@@ -86,6 +96,10 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
             timeout=seconds("timeout", timeout),
             mode=mode,
             soft_fail=soft_fail,
+            exponential_backoff=exponential_backoff,
+            max_wait=max_wait,
+            silent_fail=silent_fail,
+            never_fail=never_fail,
             **kwargs,
         )
         self.build_id = build_id

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from airflow.providers.common.compat.sdk import Asset
 
-from mkw_airflow_provider.assets import create_asset, pattern_asset
+from mkw_airflow_provider.assets import create_asset, pattern_asset, sanitize_uri
 from mkw_airflow_provider.version_compat import AIRFLOW_V_3_0_PLUS
 
 URI = "metakraftwerk://app.metakraftwerk.com/DEMO_PROJECT/CORE_DV_HLS"
@@ -35,7 +37,7 @@ def test_written_uris_are_normalized(written: str) -> None:
 )
 def test_incomplete_uri_is_rejected(written: str) -> None:
     with pytest.raises(ValueError, match="<project>/<pattern>"):
-        Asset(uri=written)
+        sanitize_uri(urlsplit(written))
 
 
 def test_names_are_quoted() -> None:

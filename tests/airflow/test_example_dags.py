@@ -122,8 +122,8 @@ class TestReading:
         program = (
             "import runpy, sys, warnings\n"
             # Airflow's own remarks about itself are not about these files.
-            "from airflow.providers.common.compat.sdk import DAG, Asset, BaseOperator, BaseSensorOperator, Param, task\n"
-            "from airflow.providers.common.compat.sdk import PokeReturnValue, task_group\n"
+            "from airflow.providers.common.compat.sdk import DAG, Asset, BaseOperator, BaseSensorOperator\n"
+            "from airflow.providers.common.compat.sdk import Param, PokeReturnValue, task, task_group\n"
             "loaded = {'requests', 'aiohttp'} & set(sys.modules)\n"
             "warnings.simplefilter('error')\n"
             "for path in sys.argv[1:]:\n"

@@ -21,6 +21,7 @@ import json, logging, sys, traceback
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from mkw_airflow_provider.emulator.control import Control
 from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
 from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
@@ -58,6 +59,7 @@ hook = MetaKraftwerkHook("behind_a_proxy")
 print("PROXY", hook.test_connection(), repr(hook.settings), repr(vars(hook)))
 print("HOOK", repr(vars(MetaKraftwerkHook())), MetaKraftwerkHook().test_connection())
 hook = MetaKraftwerkHook()
+Control(sys.argv[2]).set(build_seconds=60)
 build = hook.create_build(project="DEMO_PROJECT", instances=instances).build
 print("STATE", hook.settings, hook.session, hook.get_conn(), vars(hook))
 try:
@@ -81,7 +83,7 @@ def night(emulator: Emulator, connect: Connect, repository: Path, tmp_path: Path
         "behind_a_proxy": {**own, "extra": {"proxy": "http://me:pr0xy-passw0rd@127.0.0.1:1"}},
     }
     done = subprocess.run(
-        [sys.executable, "-c", NIGHT, str(tmp_path / "results")],
+        [sys.executable, "-c", NIGHT, str(tmp_path / "results"), emulator.url],
         capture_output=True,
         text=True,
         check=False,

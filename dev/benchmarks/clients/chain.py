@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
+from mkw_airflow_provider.typing import InstanceByName
 
 
 def run_deferrable(operator: Any) -> Any:
@@ -34,7 +35,7 @@ def run(folder: str) -> int:
 
     :param folder: for the files.
     """
-    instance = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}
+    instance: InstanceByName = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}
     build_id = StartBuildOperator(task_id="start", project="DEMO_PROJECT", instances=[instance]).execute({})
     run_deferrable(BuildSensor(task_id="wait", build_id=build_id, deferrable=True, poke_interval=30))
     manifest = DownloadBuildOperator(task_id="download", build_id=build_id, destination=folder).execute({})

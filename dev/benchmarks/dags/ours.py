@@ -7,9 +7,10 @@ from airflow.sdk import DAG
 
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
+from mkw_airflow_provider.typing import InstanceByName
 
 START = pendulum.datetime(2026, 1, 1, tz="UTC")
-INSTANCES = [{"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}]
+INSTANCES: list[InstanceByName] = [{"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}]
 
 with DAG("metakraftwerk_start_and_sensor", schedule=None, start_date=START, max_active_runs=100):
     start = StartBuildOperator(task_id="start", project="DEMO_PROJECT", instances=INSTANCES)

@@ -8,8 +8,9 @@ from typing import Any
 from dev.benchmarks.faults.setup import Pace, Server
 from mkw_airflow_provider.client import token_cache
 from mkw_airflow_provider.operators.build import StartBuildOperator
+from mkw_airflow_provider.typing import InstanceByName
 
-BUILD = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}
+BUILD: InstanceByName = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}
 
 
 class MetaKraftwerk:
