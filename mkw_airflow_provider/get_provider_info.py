@@ -113,7 +113,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": _modules("hooks", "metakraftwerk"),
         "operators": _modules("operators", "build", "deployment"),
         "sensors": _modules("sensors", "build"),
-        "triggers": _modules("triggers", "build"),
+        "triggers": _modules("triggers", "build", "events"),
         "extra-links": ["mkw_airflow_provider.links.MetaKraftwerkLink"],
         "config": {
             "metakraftwerk": {

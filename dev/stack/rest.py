@@ -94,6 +94,11 @@ class AirflowClient:
         """Return a DAG run."""
         return self._get(f"/dags/{dag_id}/dagRuns/{run_id}")
 
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return all runs of a DAG."""
+        found: list[dict[str, Any]] = self._get(f"/dags/{dag_id}/dagRuns", limit=1000)["dag_runs"]
+        return found
+
     def wait_for_run(self, dag_id: str, run_id: str, *, timeout: float = 180.0) -> str:
         """Wait for the end of a run and return its state.
 

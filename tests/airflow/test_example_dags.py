@@ -18,13 +18,20 @@ import pytest
 from airflow import settings
 
 from mkw_airflow_provider.emulator import Emulator
+from mkw_airflow_provider.version_compat import AIRFLOW_V_3_0_PLUS
 from tests.airflow.conftest import Log
 from tests.kit.tasks import of_this_version
 
 DagBag = of_this_version("airflow.dag_processing.dagbag.DagBag", "airflow.models.dagbag.DagBag")
 SERIALIZED = "airflow.serialization.serialized_objects"
 Serialized = of_this_version(f"{SERIALIZED}.DagSerialization", f"{SERIALIZED}.SerializedDAG")
-EXAMPLES = sorted(path.stem for path in (Path(__file__).parents[2] / "example_dags").glob("*.py"))
+#: Started by asset events, which `dag.test()` does not have; they run in tests/e2e. They need Airflow 3.
+OF_EVENTS = {"deploy_persons_build"}
+EXAMPLES = sorted(
+    path.stem
+    for path in (Path(__file__).parents[2] / "example_dags").glob("*.py")
+    if AIRFLOW_V_3_0_PLUS or path.stem not in OF_EVENTS
+)
 BUILD = 5139
 
 
@@ -38,7 +45,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dags(results: Path, repository: Path) -> Any:
     """The examples as Airflow reads them, from the folder where it looks for DAGs."""
     folder = Path(os.environ["AIRFLOW_HOME"]) / "dags"
-    shutil.copytree(repository / "example_dags", folder)
+    folder.mkdir()
+    for name in EXAMPLES:
+        shutil.copy(repository / "example_dags" / f"{name}.py", folder)
     os.environ["METAKRAFTWERK_RESULTS"] = str(results)
     return DagBag(str(folder))
 
@@ -113,8 +122,8 @@ class TestReading:
         program = (
             "import runpy, sys, warnings\n"
             # Airflow's own remarks about itself are not about these files.
-            "from airflow.providers.common.compat.sdk import DAG, BaseOperator, BaseSensorOperator, Param, task\n"
-            "from airflow.providers.common.compat.sdk import PokeReturnValue, task_group\n"
+            "from airflow.providers.common.compat.sdk import DAG, Asset, BaseOperator, BaseSensorOperator\n"
+            "from airflow.providers.common.compat.sdk import Param, PokeReturnValue, task, task_group\n"
             "loaded = {'requests', 'aiohttp'} & set(sys.modules)\n"
             "warnings.simplefilter('error')\n"
             "for path in sys.argv[1:]:\n"
@@ -143,7 +152,7 @@ class TestReading:
 
     def test_every_example_is_run_below(self, dags: Any) -> None:
         tested = {name.removeprefix("test_") for name in vars(TestRunning) if name.startswith("test_")}
-        assert {dag_id.removeprefix("metakraftwerk_") for dag_id in dags.dags} == tested
+        assert {dag_id.removeprefix("metakraftwerk_") for dag_id in dags.dags} - OF_EVENTS == tested
 
 
 class TestRunning:

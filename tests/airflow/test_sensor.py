@@ -68,7 +68,7 @@ class TestResult:
     def test_of_an_unknown_build_is_the_servers_words(self, emulator: Emulator, deferrable: bool) -> None:
         with pytest.raises(AirflowFailException, match=r"GET /api/v1/builds/17 .* 404: No record found") as raised:
             _watch(build_id=17, deferrable=deferrable).execute({})
-        assert isinstance(raised.value.__cause__, NotFoundError)
+        assert isinstance(raised.value.__context__, NotFoundError)
         assert len(emulator.requests("GET", "/api/v1/builds/17")) == 1
 
 

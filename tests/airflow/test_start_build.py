@@ -189,10 +189,10 @@ def test_the_server_refuses_in_its_own_words_after_one_request(emulator: Emulato
     context = context_of(task)
     with pytest.raises(AirflowFailException) as raised:
         task.execute(context)
-    error = raised.value.__cause__
+    error = raised.value.__context__
     assert isinstance(error, kind)
     assert error.message == words
-    assert f"POST /api/v1/builds was answered with {error.status}: {words}" in str(raised.value)
+    assert f"POST /api/v1/builds returned {error.status}: {words}" in str(raised.value)
     assert str(raised.value).endswith("a retry would fail the same way.")
     assert len(emulator.requests("POST", "/api/v1/builds")) == 1
     assert context["ti"].xcom == {}
