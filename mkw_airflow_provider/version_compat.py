@@ -57,6 +57,38 @@ def make_asset(uri: str) -> Any:
     return Asset(name=uri, uri=uri) if AIRFLOW_V_3_0_PLUS else Asset(uri)
 
 
+def event_trigger_base() -> Any:
+    """Return the base class of triggers that watch for events; before Airflow 3, that of all triggers."""
+    # Reading a DAG file that watches nothing must not load what only triggers need.
+    from airflow.triggers import base
+
+    return getattr(base, "BaseEventTrigger", base.BaseTrigger)
+
+
+class AssetStateStore:
+    """What Airflow keeps for an asset that a trigger watches, until the asset is deleted (3.3 and later).
+
+    :param store: Airflow's own accessor.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    @classmethod
+    def of(cls, trigger: Any) -> AssetStateStore | None:
+        """Return the store of the asset that a trigger watches; None where Airflow has none."""
+        store = getattr(trigger, "asset_state_store", None)
+        return None if store is None else cls(store)
+
+    async def get(self, key: str) -> Any:
+        """Return what is stored under a key; None if nothing is."""
+        return await self._store.aget(key)
+
+    async def set(self, key: str, value: Any) -> None:
+        """Store a JSON value."""
+        await self._store.aset(key, value)
+
+
 def approval_operator() -> Any:
     """Return Airflow's operator that asks a person to approve.
 

@@ -94,6 +94,11 @@ class AirflowClient:
         """Return a DAG run."""
         return self._get(f"/dags/{dag_id}/dagRuns/{run_id}")
 
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return all runs of a DAG."""
+        found: list[dict[str, Any]] = self._get(f"/dags/{dag_id}/dagRuns", limit=1000)["dag_runs"]
+        return found
+
     def wait_for_run(self, dag_id: str, run_id: str, *, timeout: float = 180.0) -> str:
         """Wait for the end of a run and return its state.
 
@@ -137,6 +142,10 @@ class AirflowClient:
         """Return a value that a task has pushed."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._get(path, map_index=map_index, stringify=False)["value"]
+
+    def extra_links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
+        """Return the addresses of a task's links by their names; None: there is no button."""
+        return dict(self._get(f"{_task(dag_id, run_id, task_id, -1)}/links")["extra_links"])
 
     def clear(self, dag_id: str, run_id: str, *task_ids: str, downstream: bool = False) -> None:
         """Clear tasks of a run, so that they run again."""

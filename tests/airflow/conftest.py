@@ -85,10 +85,11 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> It
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
     from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
     from mkw_airflow_provider.triggers.build import BuildTrigger
+    from mkw_airflow_provider.triggers.events import BuildFinishedTrigger
 
     logger = logging.getLogger("metakraftwerk.tests")
     logger.setLevel(logging.DEBUG)
-    for kind in (MetaKraftwerkOperator, MetaKraftwerkHook, BuildTrigger):
+    for kind in (MetaKraftwerkOperator, MetaKraftwerkHook, BuildTrigger, BuildFinishedTrigger):
         monkeypatch.setattr(kind, "log", logger)
     yield Log(caplog, logger)
     for item in list(logger.filters):
@@ -105,3 +106,16 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "SPREAD", 0.0)
     monkeypatch.setattr(wait, "NOT_FOUND_TOLERANCE", 0.3)
     monkeypatch.setattr(wait, "NOT_FOUND_PAUSE", 0.1)
+
+
+@pytest.fixture
+def server(emulator: Emulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The emulator with builds that last, for watchers that poll often."""
+    from mkw_airflow_provider.triggers import events, watch_builds
+    from tests.airflow.watching import Server
+
+    emulator.set(build_seconds=600)
+    monkeypatch.setattr(events, "SHORTEST_INTERVAL", 0.05)
+    monkeypatch.setattr(watch_builds, "EVENT_RECORDED", 0.0)
+    monkeypatch.setattr(watch_builds, "PAUSE_AFTER_ERROR", 0.2)
+    return Server(emulator)

@@ -70,7 +70,7 @@ def test_the_metadata_are_json() -> None:
         ("hooks", ["metakraftwerk"]),
         ("operators", ["build", "deployment"]),
         ("sensors", ["build"]),
-        ("triggers", ["build"]),
+        ("triggers", ["build", "events"]),
     ],
 )
 def test_every_module_that_users_import_is_listed(kind: str, names: list[str]) -> None:

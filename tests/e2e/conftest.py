@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from dev.stack.airflow import AirflowStack
 from dev.stack.emulator import EmulatorProgram
+from dev.stack.rest import AirflowClient
+from mkw_airflow_provider.emulator import Control
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,3 +45,44 @@ def airflow(metakraftwerk_program: EmulatorProgram, tmp_path_factory: pytest.Tem
         },
     ) as stack:
         yield stack
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A real Airflow that also starts the runs of assets, with the DAGs of this folder, and its emulator."""
+
+    airflow: AirflowStack
+    control: Control
+
+    @property
+    def client(self) -> AirflowClient:
+        return self.airflow.client
+
+
+@pytest.fixture(scope="session")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """One Airflow for the tests of task groups, assets and lineage."""
+    folder = tmp_path_factory.mktemp("warehouse")
+    (folder / "dags").mkdir()
+    for name in ("deploy_persons_build",):
+        shutil.copy(ROOT / "example_dags" / f"{name}.py", folder / "dags")
+    program = EmulatorProgram(folder / "metakraftwerk", build_seconds=2.0)
+    try:
+        program.start()
+        with AirflowStack(
+            folder / "airflow",
+            dags=folder / "dags",
+            cache=ROOT / ".demo" / "cache",
+            environment={
+                **program.connection,
+                "METAKRAFTWERK_RESULTS": str(folder / "results"),
+                "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
+                "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+                    {"type": "file", "log_file_path": str(folder / "lineage.jsonl"), "append": True}
+                ),
+                "AIRFLOW__OPENLINEAGE__NAMESPACE": "warehouse",
+            },
+        ) as stack:
+            yield Warehouse(stack, program.control)
+    finally:
+        program.stop()
