@@ -92,7 +92,7 @@ def wait(terminal: Terminal, page: str, stack: AirflowStack, control_url: str) -
     terminal.fact("web page", page)
     terminal.fact("login", f"{stack.user}, password {stack.password}")
     terminal.fact("next", "docs/tutorial.md: trigger the DAG again, change an instance, approve a promotion")
-    terminal.fact("emulator", f"{control_url}, see docs/emulator.md for its control calls")
+    terminal.fact("emulator", f"{control_url}, see docs/reference/emulator.md for its control calls")
     terminal.fact("to stop it", f"Ctrl-C here, or from elsewhere: kill {os.getpid()}")
     with contextlib.suppress(Interrupted):
         while True:
