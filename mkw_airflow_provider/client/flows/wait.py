@@ -189,7 +189,8 @@ def _wait(
 ) -> Flow[WaitResult]:
     began = session.monotonic()
     unknown_since: float | None = None
-    start, fields = None, (*PROGRESS_FIELDS, *START_FIELDS)
+    start: float | None = None
+    fields: Collection[str] = (*PROGRESS_FIELDS, *START_FIELDS)
     # A deadline that has passed already, for example while no triggerer ran, still allows one poll.
     if first_pause > 0:
         yield Sleep(first_pause if deadline is None else max(0.0, min(first_pause, deadline - session.wall())))
