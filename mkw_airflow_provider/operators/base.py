@@ -25,7 +25,9 @@ from mkw_airflow_provider.exceptions import (
     SelectionError,
     is_final,
 )
+from mkw_airflow_provider.links import BUILD_URL, MetaKraftwerkLink, describe_link
 from mkw_airflow_provider.operators import runtime
+from mkw_airflow_provider.safe_values import safe_value
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
@@ -49,6 +51,8 @@ class MetaKraftwerkOperator(BaseOperator):
     """An operator with a hook and with ids that may come from other tasks."""
 
     metakraftwerk_conn_id: str
+    operator_extra_links = (MetaKraftwerkLink(),)
+    _build_url: str | None = None
     #: The last line of the log of a task that fails; None: the error's own text.
     _last_line: str | None = None
 
@@ -80,6 +84,25 @@ class MetaKraftwerkOperator(BaseOperator):
         """
         self.require_rendered(build_id=value)
         return whole_number("build_id", value, self._origin_hint())
+
+    def announce_build(
+        self, context: Any, build_id: int, project_id: int | None = None, *, again: bool = False
+    ) -> None:
+        """Log where the build is shown and push that address for the link, once for each address.
+
+        To be called as soon as the build is known: the link must be there while the task waits, and after a kill.
+
+        :param project_id: of the build, if it is known by now.
+        :param again: whether the log has the line from an earlier process of this attempt.
+        """
+        url = self.hook.settings.build_url(build_id, project_id)
+        if url == self._build_url or (project_id is None and self._build_url is not None):
+            return
+        self._build_url = url
+        task_instance = (context or {}).get("ti")
+        if task_instance is not None:
+            task_instance.xcom_push(key=BUILD_URL, value=safe_value(url))
+        (self.log.debug if again else self.log.info)("%s", describe_link(build_id, url))
 
     def require_rendered(self, **values: Any) -> None:
         """Check that at least one of the named arguments did not render to nothing.

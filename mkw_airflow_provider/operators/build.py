@@ -153,6 +153,7 @@ class StartBuildOperator(BuildWaitOperator):
         # From here on `on_kill` says that the build is running.
         self._build_wait = BuildWait(self, build_id, None, own=True)
         self._push(context, build_id=build_id, return_value=build_id, warnings=created.warnings)
+        self.announce_build(context, build_id, created.build.project_id)
         for warning in created.warnings:
             self.log.warning("MetaKraftwerk warns: %s", warning)
         if not waits:

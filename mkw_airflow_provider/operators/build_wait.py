@@ -61,7 +61,7 @@ class BuildWait:
         """Whether the time for waiting is over."""
         return self.limit is not None and time.time() >= self.limit.deadline
 
-    def run(self) -> WaitResult:
+    def run(self, context: Any) -> WaitResult:
         """Poll once, for the build may have ended already; then wait, in the triggerer if the task is deferrable.
 
         :raises TaskDeferred: to wait in the triggerer.
@@ -72,6 +72,7 @@ class BuildWait:
             return runtime.wait_result.TimedOut(self.build_id, "execution_timeout", None)
         except MetaKraftwerkError as error:
             return runtime.wait_result.Failed(self.build_id, error)
+        self.task.announce_build(context, self.build_id, None if build is None else build.project_id)
         if build is not None and build.has_ended:
             return runtime.wait_result.Ended(build)
         return self._wait(min(runtime.polling.FLOOR, self.task.longest_pause), exists=self.own or build is not None)
@@ -224,7 +225,7 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         :param own: see :class:`BuildWait`.
         """
         self._build_wait = BuildWait(self, build_id, self._limit(context), own=own)
-        return self._finish(self._build_wait.run())
+        return self._finish(self._build_wait.run(context))
 
     def execute_complete(self, context: Any, event: Any = None, **kwargs: Any) -> Any:
         """Finish the task in a worker after the wait in the triggerer.

@@ -148,6 +148,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
 
     def _deploy(self, context: Any) -> int:
         order, hook = self._request(), self.hook
+        self.announce_build(context, order.build_id)
         content = self._check_unchanged(context, order)
         flow = runtime.deployment_record.deploy_once(
             hook.session,

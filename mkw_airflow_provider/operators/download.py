@@ -100,7 +100,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         """
         stop = self._stop = runtime.stopping.StopSignal()
         try:
-            return self._download(stop)
+            return self._download(context, stop)
         except (BuildError, NoFilesError) as error:
             raise AirflowFailException(str(error)) from error
         except runtime.stopping.StoppedError as error:
@@ -111,7 +111,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
             # It belongs to this attempt, and an operator that has one cannot be copied.
             self._stop = None
 
-    def _download(self, stop: StopSignal) -> dict[str, Any]:
+    def _download(self, context: Any, stop: StopSignal) -> dict[str, Any]:
         build_id = self.read_build_id(self.build_id)
         self.require_rendered(destination=self.destination)
         patterns = name_list("patterns", self.patterns)
@@ -121,6 +121,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         folder = runtime.storage.folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id))
         hook = self.hook
         client = hook.get_conn()
+        self.announce_build(context, build_id)
         build = client.run(runtime.download_build.build_with_downloads(hook.session, build_id), stop)
         if not build.downloads:
             text = f"build {build.id} is FINISHED but has no files; perhaps it changed nothing"

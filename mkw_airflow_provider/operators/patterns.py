@@ -53,6 +53,7 @@ class ListBuildPatternsOperator(MetaKraftwerkOperator):
         """
         flow = runtime.download_build.build_with_downloads(self.hook.session, self.read_build_id(self.build_id))
         build = self.hook.run(flow)
+        self.announce_build(context, build.id, build.project_id)
         names = sorted({download.pattern for download in build.downloads if download.pattern is not None})
         found = [name for name in names if matches_any(name, ["*" if is_nothing(self.pattern) else str(self.pattern)])]
         self.log.info("Build %s has files of %s.", build.id, ", ".join(found) or "no matching pattern")

@@ -171,6 +171,8 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         try:
             poll = self.hook.run(runtime.wait.poll_build(self.hook.session, build_id, until=until, exists=wait.own))
             self._seen = poll.build
+            # A rescheduled attempt starts each poll without XComs.
+            self.announce_build(context, build_id, poll.build.project_id, again=wait.own)
             if poll.build.build_end is not None and not poll.build.has_ended:
                 raise runtime.wait.unknown_status(poll.build)  # handled as any other failed poll
         except MetaKraftwerkError as error:

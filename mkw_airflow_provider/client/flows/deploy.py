@@ -198,6 +198,6 @@ def check_outcome(session: ApiSession, order: DeploymentRequest, deployment: Bui
             "Deployment %s %s was accepted. The API does not report its outcome; check %s.",
             deployment.id,
             order,
-            session.settings.base_url,
+            session.settings.build_url(order.build_id, None),
         )
     return deployment
