@@ -7,6 +7,7 @@ from email.utils import formatdate
 import pendulum
 import pytest
 
+from mkw_airflow_provider.client.api.builds import get_build
 from mkw_airflow_provider.client.flows.wait import read_build, wait
 from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, TimedOut
 from mkw_airflow_provider.exceptions import (
@@ -51,6 +52,22 @@ def test_read_build_reads_it_once(world):
     world.script(ok(build(progress=40)))
     assert world.run(read_build(world.session, 5139)).progress == 40
     assert world.asked == ["GET /builds/5139"]
+
+
+@pytest.mark.parametrize(("status", "read"), [("BUILDING", {"id", "status", "progress"}), ("FINISHED", None)])
+def test_running_build_is_read_in_part(status, read):
+    sent = build(status=status, progress=40)
+    shown = get_build(5139, running=("id", "status", "progress")).read(ok(sent))
+    assert set(shown.raw) == (read or set(sent))
+
+
+def test_start_is_read_once(world):
+    """Later polls leave it out: an earlier start would make the pauses longer."""
+    began = pendulum.from_timestamp(world.clock.wall())
+    later = build(build_start=str(began.subtract(hours=1)))
+    world.script(ok(build(build_start=str(began))), ok(later), ok(later), ok(build(status="FINISHED")))
+    assert run(world).build.status == "FINISHED"
+    assert max(world.pauses) < 5
 
 
 def test_outages_within_the_tolerance_are_waited_out(world):
