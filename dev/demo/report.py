@@ -27,10 +27,9 @@ def success(terminal: Terminal, client: AirflowClient, control: Control, finishe
     wait = chain.times(finished, f"{GROUP}.wait")
     terminal.title(f"Build {build_id}")
     terminal.fact("selected", _counts(len(selection["ids"]), "instance", selection["by_pattern"]))
-    left_out = Counter(entry["reason"] for entry in selection["excluded"])
-    terminal.fact("excluded", _counts(left_out.total(), "instance", left_out))
-    for entry in selection["excluded"]:
-        terminal.fact("", f"{entry['reason']}: {entry['name']}")
+    terminal.fact("excluded", _counts(sum(selection["excluded"].values()), "instance", selection["excluded"]))
+    for name in selection["excluded_names"]:
+        terminal.fact("", name)
     terminal.fact("built", f"{len(build['instance_ids'])} instances, {build['status']}")
     terminal.fact("files", f"{len(manifest['files'])} in {_folder(manifest)}")
     for file in manifest["files"]:

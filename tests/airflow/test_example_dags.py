@@ -87,7 +87,7 @@ def run(dags: Any, database: None, emulator: Emulator, monkeypatch: pytest.Monke
         name: str, conf: dict[str, Any] | None = None, *, ends: str = "success", skipped: int = 0, approve: bool = False
     ) -> dict[tuple[str, int], str]:
         emulator.clear_requests()
-        approvals = {"mark_success_pattern": ".*approve_"} if approve else {}
+        approvals = {"mark_success_pattern": r".*approve_\w+"} if approve else {}
         dag_run = dags.dags[f"metakraftwerk_{name}"].test(run_conf=conf, **approvals)
         states = {(item.task_id, item.map_index): str(item.state) for item in dag_run.get_task_instances()}
         assert str(dag_run.state) == ends, states
