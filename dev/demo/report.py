@@ -15,6 +15,8 @@ from mkw_airflow_provider.emulator import Control
 
 #: The task group of the DAG that the demo runs.
 GROUP = "warehouse"
+#: The chain itself lists no builds; another example DAG watches for builds of people.
+LIST, WATCHER = "GET /api/v1/builds", "  (the watcher of metakraftwerk_deploy_persons_build)"
 
 
 def success(terminal: Terminal, client: AirflowClient, control: Control, finished: Finished) -> None:
@@ -44,10 +46,8 @@ def success(terminal: Terminal, client: AirflowClient, control: Control, finishe
     for row in deployed:
         terminal.fact("", f"{patterns[row['pattern_id']]}, build deployment {row['id']}, {row['status']}")
     terminal.fact("waited", f"{wait.total:.1f} s, of which a worker was used for {wait.on_worker:.1f} s")
-    (kind, count), *others = requests_by_kind(control.requests()).items()
-    terminal.fact("requests", f"{count:>4} {kind}")
-    for kind, count in others:
-        terminal.fact("", f"{count:>4} {kind}")
+    for number, (kind, count) in enumerate(requests_by_kind(control.requests()).items()):
+        terminal.fact("" if number else "requests", f"{count:>4} {kind}{WATCHER if kind == LIST else ''}")
     terminal.fact("web page", page(client, finished))
 
 

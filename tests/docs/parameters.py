@@ -31,8 +31,9 @@ HEAD = """# Parameters
 Types and defaults as in the signatures. *(templated)*: Jinja templates and the results of other tasks are accepted.
 All operators also take the parameters of Airflow's base operator, such as `retries` and `execution_timeout`.
 
-`instances` takes an `InstanceSelector`, its dict form, a list of `{"id": ...}` or `{"pattern": ..., "folder": ..., "name": ...}`, or
-text with the JSON of one of them. Seconds are a number above 0 or a `timedelta`.
+`instances` takes an `InstanceSelector`, its dict form, a list of `{"id": ...}` or
+`{"pattern": ..., "folder": ..., "name": ...}`, or text with the JSON of one of them.
+Seconds are a number above 0 or a `timedelta`.
 """
 #: Types that editors show by name, as what can be written.
 ALIASES = {
@@ -57,7 +58,11 @@ def render() -> str:
 
 
 def _section(kind: type[Any]) -> str:
-    described = dict(re.findall(r":param (\w+): (.*?)(?=\n *:(?:param|return|raises)|\Z)", inspect.getdoc(kind) or "", flags=re.DOTALL))
+    described = dict(
+        re.findall(
+            r":param (\w+): (.*?)(?=\n *:(?:param|return|raises)|\Z)", inspect.getdoc(kind) or "", flags=re.DOTALL
+        )
+    )
     templated = set(getattr(kind, "template_fields", ()))
     rows = []
     for parameter in inspect.signature(kind).parameters.values():

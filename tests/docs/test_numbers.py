@@ -71,7 +71,9 @@ def test_the_versions_that_are_asked_for() -> None:
     assert declared["Python"] == f"{metadata('mkw-airflow-provider')['Requires-Python'].removeprefix('>=')} or later"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "explanation" / "behavior.md"], ids=str)
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", DOCS / "install.md", DOCS / "explanation" / "behavior.md"], ids=str
+)
 def test_tested_airflow_version(path: Path) -> None:
     assert AIRFLOW in path.read_text()
 
