@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.storage import download_sink
-from mkw_airflow_provider.client.storage import folder
+from mkw_airflow_provider.client.storage import download_sink, folder
 from mkw_airflow_provider.client.transports import sync
 from mkw_airflow_provider.emulator import Control
 
