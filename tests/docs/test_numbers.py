@@ -95,4 +95,4 @@ def test_older_airflow_versions_are_pinned() -> None:
 def test_changelog_has_this_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(rf"\b{re.escape(__version__)}\b", text)
-    assert re.search(r"^## \[(Unreleased|\d+\.\d+\.\d+)\]", text, flags=re.MULTILINE)
+    assert re.search(r"^## \[(Unreleased|\d+\.\d+\.\d+(rc\d+)?)\]", text, flags=re.MULTILINE)
