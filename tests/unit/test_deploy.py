@@ -151,7 +151,7 @@ def test_error_response_is_final(world):
 def test_without_a_list_a_lost_response_is_an_error(world):
     DeploymentsServer(world, faults=[LOST_AFTER_THE_WORK])
     with pytest.raises(DeploymentUncertainError, match="List the build's deployments before you deploy again"):
-        world.run(create(world.session, DEPLOYMENT_REQUEST))
+        world.run(create(world.session, **vars(DEPLOYMENT_REQUEST)))
     assert (world.asked, world.pauses) == ([POSTED], [])
 
 
