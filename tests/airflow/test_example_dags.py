@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import fcntl
 import json
+import logging
 import os
 import re
 import shutil
@@ -218,12 +219,20 @@ class TestRunning:
         # DEPLOY_TO_DEV, DEPLOY_TO_TEST, DEPLOY_TO_PROD.
         assert [item["deployment_id"] for item in deployed] == [1, 2, 3]
 
-    def test_alert(self, run: Any, emulator: Emulator, log: Log) -> None:
+    def test_alert(self, run: Any, dags: Any, emulator: Emulator) -> None:
         emulator.set(build_seconds=0)
+        callback = dags.dags["metakraftwerk_alert"].default_args["on_failure_callback"]
         alerts: list[str] = []
-        log.once("ALERT: build failed", lambda: alerts.append("sent"))
+
+        def collect(record: logging.LogRecord) -> bool:
+            alerts.append(record.getMessage())
+            return True
+
+        logging.getLogger(callback.__module__).addFilter(collect)
         run("alert", ends="failed")
-        assert alerts == ["sent"]
+        (alert,) = alerts
+        assert alert.startswith(f"ALERT: build failed, see {emulator.url}")
+        assert f"build {BUILD} FAILED" in alert
 
     def test_four_tasks(self, run: Any, emulator: Emulator, results: Path, log: Log) -> None:
         emulator.set(build_seconds=3600)
