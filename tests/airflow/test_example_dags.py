@@ -260,7 +260,7 @@ class TestRunning:
         (deployment,) = emulator.build_deployments()
         assert deployment["build_id"] == BUILD
         (build,) = emulator.builds()
-        assert re.match(r"\[airflow:.*\]\nStarted by Airflow: DAG metakraftwerk_four_tasks", build["description"])
+        assert re.match(r"\[airflow:.*\] Started by Airflow: DAG metakraftwerk_four_tasks", build["description"])
         (manifest,) = results.glob("manual__*/manifest.json")
         assert json.loads(manifest.read_text())["build_id"] == BUILD
         assert (manifest.parent / download["name"]).stat().st_size == json.loads(manifest.read_text())["files"][0][
