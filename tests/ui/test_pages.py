@@ -169,6 +169,7 @@ def test_pictures_of_the_finished_run(
     page.goto(_task(NIGHTLY, nightly(), "wait_for_build"))
     page.get_by_text("ended FINISHED after").wait_for()
     picture("wait-log", page)
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{_task(NIGHTLY, nightly(), 'deploy_build')}/plugin/metakraftwerk-build")
     frame = page.frame_locator("iframe")
     frame.get_by_text("DEPLOY_TO_DEV").wait_for()
