@@ -43,8 +43,8 @@ def metakraftwerk_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def airflow(metakraftwerk_program: EmulatorProgram, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
     """A real Airflow without any connection: the first test makes it."""
     dags = tmp_path_factory.mktemp("dags")
-    for file in (ROOT / "example_dags" / "nightly.py", ROOT / "tests" / "ui" / "dags" / "promotion.py"):
-        shutil.copy(file, dags)
+    for name in ("four_tasks.py", "promotion.py"):
+        shutil.copy(ROOT / "example_dags" / name, dags)
     with AirflowStack(
         tmp_path_factory.mktemp("airflow"),
         dags=dags,

@@ -16,8 +16,8 @@ import pytest
 from dev.stack.airflow import AirflowStack
 from dev.stack.emulator import EmulatorProgram
 
-NIGHTLY, PROMOTION = "metakraftwerk_nightly", "metakraftwerk_promotion"
-APPROVAL = "warehouse.approve_DEPLOY_TO_PROD"
+NIGHTLY, PROMOTION = "metakraftwerk_four_tasks", "metakraftwerk_promotion"
+APPROVAL = "release.approve_DEPLOY_TO_PROD"
 Picture = Callable[..., None]
 
 
@@ -154,7 +154,7 @@ def test_approve_a_promotion(
     approve.click()
     assert client.wait_for_run(PROMOTION, run_id) == "success"
     deployed = {(row["build_id"], row["pattern_id"]) for row in metakraftwerk_program.control.build_deployments()}
-    assert (client.xcom(PROMOTION, run_id, "warehouse.start"), 808) in deployed
+    assert (client.xcom(PROMOTION, run_id, "release.start"), 808) in deployed
 
 
 def test_pictures_of_the_finished_run(
