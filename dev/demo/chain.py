@@ -57,17 +57,20 @@ class Time:
     on_worker: float
 
 
-def run(client: AirflowClient, control: Control, dag_id: str, show: Show, *, timeout: float = 300.0) -> Finished:
+def run(
+    client: AirflowClient, control: Control, dag_id: str, show: Show, *, scheduled: bool = False, timeout: float = 300.0
+) -> Finished:
     """Trigger a DAG, show each change, and return when the run has ended.
 
+    :param scheduled: follow the run that Airflow starts for the last night, instead of triggering one.
     :param timeout: time limit in seconds.
     :raises AirflowApiError: Airflow does not know the DAG, or the run did not end in time.
     """
     client.wait_for_dag(dag_id)
     triggered = datetime.now(timezone.utc)
-    run_id = client.trigger(dag_id)
-    show(0.0, "run", "triggered", run_id)
     deadline = time.monotonic() + timeout
+    run_id = _scheduled_run(client, dag_id, deadline) if scheduled else client.trigger(dag_id)
+    show(0.0, "run", "scheduled" if scheduled else "triggered", run_id)
     seen, quiet, progress = 0, set[tuple[str, str]](), _progress(control, run_id)
     while True:
         # The states come first: what is read after them includes everything that led to them.
@@ -92,6 +95,15 @@ def run(client: AirflowClient, control: Control, dag_id: str, show: Show, *, tim
         if time.monotonic() > deadline:
             raise AirflowApiError(f"Run {run_id} of {dag_id} is still {state} after {timeout:.0f} s.")
         time.sleep(0.4)
+
+
+def _scheduled_run(client: AirflowClient, dag_id: str, deadline: float) -> str:
+    """Wait for the run that Airflow's schedule starts, and return its id."""
+    while not (runs := client.runs(dag_id)):
+        if time.monotonic() > deadline:
+            raise AirflowApiError(f"The schedule has started no run of {dag_id}.")
+        time.sleep(0.4)
+    return str(runs[0]["dag_run_id"])
 
 
 def times(finished: Finished, task_id: str) -> Time:
