@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,12 @@ from mkw_airflow_provider.exceptions import (
     SelectionError,
     is_final,
 )
+from mkw_airflow_provider.safe_values import safe_value
+from mkw_airflow_provider.version_compat import attach_extra
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+    from mkw_airflow_provider.operators.lineage import Datasets
 
 #: What to fix, by error.
 _CURES: tuple[tuple[type[MetaKraftwerkError], str], ...] = (
@@ -41,6 +44,33 @@ class MetaKraftwerkOperator(BaseOperator):
     """An operator with a hook and with ids that may come from other tasks."""
 
     metakraftwerk_conn_id: str
+    #: What the task has done; only in the process that ends it.
+    published: Mapping[str, Any] | None = None
+
+    def publish(self, context: Any, **facts: Any) -> None:
+        """Attach what the task has done to the asset events of its outlets, and keep it for lineage.
+
+        Only for the process that ends the task: Airflow loses what is attached before a deferral.
+        """
+        self.published = safe_value(facts)
+        attach_extra(context, self.outlets, dict(self.published))
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return the datasets and the build of a task that has ended; None if it did nothing.
+
+        OpenLineage's provider for Airflow calls this, after the task, where it is installed.
+        """
+        # Here and not above: without OpenLineage, nothing of it is needed.
+        from mkw_airflow_provider.operators.lineage import find_lineage
+
+        return None if self.published is None else find_lineage(self, self.published)
+
+    def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
+        """Return the task's input and output datasets.
+
+        :param datasets: makes them, for one build.
+        """
+        return [], []
 
     @cached_property
     def hook(self) -> MetaKraftwerkHook:

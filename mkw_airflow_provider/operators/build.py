@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.client.flows import Flow
     from mkw_airflow_provider.client.flows.start import BuildRequest
     from mkw_airflow_provider.client.flows.wait_result import WaitResult
+    from mkw_airflow_provider.operators.lineage import Datasets
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
 
@@ -157,6 +158,7 @@ class StartBuildOperator(BuildWaitOperator):
             self.log.warning("MetaKraftwerk warns: %s", warning)
         if not waits:
             self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
+            self.publish(context, build_id=build_id, status=created.build.status)
             return self._done(context, build_id)
         return self._done(context, self.wait_for(build_id, context, own=True))
 
@@ -177,6 +179,10 @@ class StartBuildOperator(BuildWaitOperator):
         build_id: int = super().resume_execution(next_method, next_kwargs, context)
         # After any other deferral `execute_complete` has recorded it.
         return self._done(context, build_id) if next_method == FAILED_DEFERRAL else build_id
+
+    def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
+        """Return the results of the build's patterns as outputs."""
+        return [], datasets.of_patterns()
 
     def _start(self, context: Any) -> CreatedBuild:
         from mkw_airflow_provider.client.flows.start import create

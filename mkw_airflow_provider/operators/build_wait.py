@@ -205,6 +205,7 @@ class BuildWaitOperator(MetaKraftwerkOperator):
     #: Whether the triggerer ends the task itself once the build is FINISHED.
     end_from_trigger = False
     _build_wait: BuildWait | None = None
+    _ended: Build | None = None
 
     @property
     def wait_timeout(self) -> float | None:
@@ -224,8 +225,16 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         """Turn the end of a wait into the task's result, or raise what it means. Every wait ends here."""
         raise NotImplementedError
 
+    def conclude(self, context: Any, result: WaitResult) -> Any:
+        """Return the task's result at the end of a wait, and publish it."""
+        value = self._finish(result)
+        if self._ended is not None:
+            self.publish(context, build_id=self._ended.id, status=self._ended.status)
+        return value
+
     def log_end(self, result: Ended) -> None:
         """Log how the build ended: the last line of the task on every path."""
+        self._ended = result.build
         log = self.log.info if result.build.status == "FINISHED" else self.log.error
         log("%s", result.message())
 
@@ -246,7 +255,7 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         :param own: see :class:`BuildWait`.
         """
         self._build_wait = BuildWait(self, build_id, self._limit(context), own=own)
-        return self._finish(self._build_wait.run())
+        return self.conclude(context, self._build_wait.run())
 
     def execute_complete(
         self, context: Any, event: Any = None, limited_by: str | None = None, **_of_other_versions: Any
@@ -258,7 +267,7 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         """
         limited_by = limited_by or self._shorter_limit()
         wait = self._resume(context, event, limited_by)
-        return self._finish(wait.conclude(event, limited_by))
+        return self.conclude(context, wait.conclude(event, limited_by))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Resume after a deferral. A deferral that Airflow failed ends as every other wait does."""
@@ -269,12 +278,12 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         reason = str(kwargs.get("error") or "Trigger failure")
         wait = self._resume(context, None, self._shorter_limit())
         if reason == TRIGGER_TIMEOUT:
-            return self._finish(wait.after_trigger_timeout(self._shorter_limit()))
+            return self.conclude(context, wait.after_trigger_timeout(self._shorter_limit()))
         lines = [line.strip() for line in kwargs.get("traceback") or () if str(line).strip()]
         if lines:
             self.log.warning("Airflow failed the deferral:\n%s", "\n".join(map(str, kwargs["traceback"])))
             reason = f"{reason}: {lines[-1]}"
-        return self._finish(wait.after_interruption(f"Airflow failed the deferral ({reason})"))
+        return self.conclude(context, wait.after_interruption(f"Airflow failed the deferral ({reason})"))
 
     def _resume(self, context: Any, event: Any, limited_by: str) -> BuildWait:
         found = event if isinstance(event, Mapping) else {}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from mkw_airflow_provider.client.flows.deploy import DeploymentRequest
+    from mkw_airflow_provider.operators.lineage import Datasets
 
 __all__ = ["BuildDeploymentOperator"]
 
@@ -150,7 +151,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         # Loaded only by a task that runs: reading a DAG file must not load a flow.
         from mkw_airflow_provider.client.flows.deploy import check_outcome
         from mkw_airflow_provider.operators.deployment_record import deploy_once
-        from mkw_airflow_provider.operators.unchanged import DEPLOYED, describe_deployed
+        from mkw_airflow_provider.operators.unchanged import DEPLOYED, describe_deployed, files_of
 
         order, hook = self._request(), self.hook
         content = self._check_unchanged(context, order)
@@ -165,7 +166,20 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         deployed = check_outcome(hook.session, order, hook.run(flow)).id
         if content is not None and (context or {}).get("ti") is not None:
             context["ti"].xcom_push(key=DEPLOYED, value=safe_value(describe_deployed(order, deployed, content)))
+        self.publish(
+            context,
+            build_deployment_id=deployed,
+            files=files_of(manifest_mapping("manifest", self.manifest), order),
+            **{name: value for name, value in vars(order).items() if value is not None},
+        )
         return deployed
+
+    def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
+        """Return the results of the pattern as input, and where they were deployed to as output."""
+        facts = self.published or {}
+        patterns = datasets.of_patterns(facts.get("pattern") or facts.get("pattern_id"))
+        target = facts.get("deployment") or facts.get("deployment_id")
+        return patterns, [datasets.within(pattern, target) for pattern in patterns]
 
     def _check_unchanged(self, context: Any, order: DeploymentRequest) -> str | None:
         """Return the digest of the files to deploy; None if it is not known.

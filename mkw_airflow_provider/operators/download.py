@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from mkw_airflow_provider.client.transports.stopping import StopSignal
+    from mkw_airflow_provider.operators.lineage import Datasets
+
+#: Keys of the manifest that asset events have.
+PUBLISHED = ("build_id", "project_id", "status", "content", "files")
 
 
 class DownloadBuildOperator(MetaKraftwerkOperator):
@@ -102,7 +106,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         stop = self._stop = StopSignal()
         with self.final_errors():
             try:
-                return self._download(stop)
+                manifest = self._download(stop)
             except (BuildError, NoFilesError) as error:
                 self.log.error("%s", error)  # noqa: TRY400  # Airflow logs the traceback itself
                 raise AirflowFailException(str(error)) from error
@@ -113,6 +117,12 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
             finally:
                 # It belongs to this attempt, and an operator that has one cannot be copied.
                 self._stop = None
+        self.publish(context, **{key: manifest.get(key) for key in PUBLISHED})
+        return manifest
+
+    def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
+        """Return the results of the downloaded patterns as inputs, and the destination as output."""
+        return datasets.of_patterns(), [datasets.of_folder(str(self.destination))]
 
     def _download(self, stop: StopSignal) -> dict[str, Any]:
         from mkw_airflow_provider.client.flows.download_build import BuildDownload, build_with_downloads

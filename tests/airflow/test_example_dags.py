@@ -26,7 +26,7 @@ DagBag = of_this_version("airflow.dag_processing.dagbag.DagBag", "airflow.models
 SERIALIZED = "airflow.serialization.serialized_objects"
 Serialized = of_this_version(f"{SERIALIZED}.DagSerialization", f"{SERIALIZED}.SerializedDAG")
 #: Started by asset events, which `dag.test()` does not have; they run in tests/e2e. They need Airflow 3.
-OF_EVENTS = {"deploy_persons_build"}
+OF_EVENTS = {"deploy_persons_build", "load_on_asset"}
 EXAMPLES = sorted(
     path.stem
     for path in (Path(__file__).parents[2] / "example_dags").glob("*.py")
