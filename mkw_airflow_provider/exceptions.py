@@ -133,8 +133,8 @@ class ApiError(MetaKraftwerkError):
         self.status, self.message, self.method, self.path, self.note = self.args
 
     def __str__(self) -> str:
-        asked = f"{self.method} {self.path} was" if self.method else "the request was"
-        text = f"{asked} answered with {self.status}: {self.message}"
+        request = f"{self.method} {self.path}" if self.method else "the request"
+        text = f"{request} returned {self.status}: {self.message}"
         return f"{text} ({self.note})" if self.note else text
 
 

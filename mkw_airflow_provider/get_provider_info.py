@@ -17,29 +17,42 @@ ASSET_URIS = {
 def connection_fields() -> dict[str, dict[str, Any]]:
     """Return the extra fields of a connection, as ``conn-fields`` of the provider's metadata wants them."""
     return {
-        "token": _field("Access token", "A ready access token, used instead of logging in.", format="password"),
+        "token": _field(
+            "Access token (instead of e-mail and password)",
+            "A ready access token, used instead of logging in.",
+            format="password",
+        ),
         "project": _field("Project", "Name of the project for tasks that name none."),
         "connect_timeout": _field(
-            "Connect timeout (seconds)", "How long to wait for a connection. Default 10.", "number"
+            "Connect timeout (seconds, default 10)", "How long to wait for a connection. Default 10.", "number"
         ),
         "read_timeout": _field(
-            "Read timeout (seconds)", "How long to wait for the next part of a response. Default 60.", "number"
+            "Read timeout (seconds, default 60)",
+            "How long to wait for the next part of a response. Default 60.",
+            "number",
         ),
         "outage_tolerance": _field(
-            "Outage tolerance (seconds)",
+            "Outage tolerance (seconds, default 900)",
             "How long to keep retrying while the server is unreachable or overloaded, in seconds. Default 900.",
             "number",
         ),
         "verify": _field(
-            "Verify (default true)", "Check the server's certificate: true, false, or the path of a CA bundle."
+            "Verify certificate (default true)",
+            "Check the server's certificate: true, false, or the path of a CA bundle.",
+            # Offered while typing; a path can be typed, too.
+            examples=["true", "false"],
         ),
         "client_cert": _field("Client certificate", "Path of a PEM file with certificate and key."),
         "proxy": _field("Proxy", "Proxy URL. If empty, HTTPS_PROXY and NO_PROXY apply."),
         "allow_http": _field(
-            "Allow HTTP", "Allow plain HTTP. The password is then sent unencrypted.", "boolean", default=False
+            "Allow HTTP (default no)",
+            "Allow plain HTTP. The password is then sent unencrypted.",
+            "boolean",
+            default=False,
         ),
         "build_link": _field(
-            "Build link", "URL of a build's page, with {build_id} and {project_id}. Default: the server's address."
+            "Build link (default: the server's address)",
+            "URL of a build's page, with {build_id} and {project_id}. Default: the server's address.",
         ),
     }
 
@@ -52,7 +65,12 @@ def field_behaviour() -> dict[str, Any]:
     """Return names and placeholders of the form's standard fields, as ``ui-field-behaviour`` wants them."""
     return {
         "hidden-fields": [],
-        "relabeling": {"login": "E-mail", "schema": "Scheme (https or http)"},
+        "relabeling": {
+            "host": "Host (default app.metakraftwerk.com)",
+            "login": "E-mail (required without an access token)",
+            "password": "Password (required without an access token)",
+            "schema": "Scheme (https or http, default https)",
+        },
         "placeholders": {
             "host": "app.metakraftwerk.com",
             "login": "your.email@example.com",
@@ -96,6 +114,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules("operators", "build", "deployment"),
         "sensors": _modules("sensors", "build"),
         "triggers": _modules("triggers", "build", "events"),
+        "extra-links": ["mkw_airflow_provider.links.MetaKraftwerkLink"],
         "config": {
             "metakraftwerk": {
                 "description": "Options of the MetaKraftwerk provider.",

@@ -143,6 +143,10 @@ class AirflowClient:
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._get(path, map_index=map_index, stringify=False)["value"]
 
+    def extra_links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
+        """Return the addresses of a task's links by their names; None: there is no button."""
+        return dict(self._get(f"{_task(dag_id, run_id, task_id, -1)}/links")["extra_links"])
+
     def clear(self, dag_id: str, run_id: str, *task_ids: str, downstream: bool = False) -> None:
         """Clear tasks of a run, so that they run again."""
         body = {

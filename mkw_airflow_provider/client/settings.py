@@ -75,10 +75,13 @@ class Settings:
         return tuple(secret for secret in found if secret)
 
     def build_url(self, build_id: int, project_id: int | None) -> str:
-        """Return the address of a build's page in the web application; no deep link is documented."""
-        if self.build_link is None:
+        """Return the address of a build's page; no deep link is documented, so the default is the web application's.
+
+        :param project_id: None: not known; if ``build_link`` needs it, the web application is returned, too.
+        """
+        if self.build_link is None or (project_id is None and "{project_id" in self.build_link):
             return self.base_url
-        return self.build_link.format(build_id=build_id, project_id="" if project_id is None else project_id)
+        return self.build_link.format(build_id=build_id, project_id=project_id)
 
     @classmethod
     def from_fields(

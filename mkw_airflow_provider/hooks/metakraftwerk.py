@@ -313,13 +313,27 @@ class MetaKraftwerkHook(BaseHook):
             # Someone is waiting for the result, and an older token would say nothing about the login.
             patience = replace(self.settings, outage_tolerance=0.0)
             session = ApiSession(patience, TokenCache(), log=self.log)
+            token = self.run(session.token())
             visible = self.run(session.request(projects.find_projects()))
         except NotAuthenticatedError as error:
             what = "The access token is not valid" if self.settings.token else "E-mail or password is wrong"
             return False, f"{what}. {error}"
         except MetaKraftwerkError as error:
             return False, str(error).replace(made_up, "the connection")
-        names = ", ".join(sorted(str(project.name) for project in visible)[:10])
         unknown = describe_unknown_extra(self.get_connection(self.metakraftwerk_conn_id).extra)
         ignored = f". Warning: {foreign_text(unknown)}" if unknown else ""
-        return True, f"Logged in at {self.settings.base_url}; {len(visible)} projects are visible: {names}{ignored}"
+        text = _describe_login(self.settings, token.user_id, visible)
+        return True, f"{text}{ignored}"
+
+
+def _describe_login(settings: Settings, user_id: int | None, visible: Sequence[projects.Project]) -> str:
+    """Return who is logged in and what that user can see."""
+    user = "with the access token" if settings.token else f"as {settings.login}"
+    number = "" if user_id is None else f" (user {user_id})"
+    names = sorted(str(project.name) for project in visible)
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    seen = f"{len(names)} project{' is' if len(names) == 1 else 's are'} visible{': ' if names else ''}{shown}"
+    return (
+        f"Logged in at {settings.base_url} {user}{number}; {seen}. "
+        "The API does not tell whether this user may start builds"
+    )

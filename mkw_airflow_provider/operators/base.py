@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowTaskTimeout,
+    BaseOperator,
+)
 
 from mkw_airflow_provider.client.validation import is_nothing, whole_number
 from mkw_airflow_provider.exceptions import (
     ApiError,
     BadRequestError,
+    BuildError,
     ConfigurationError,
     ForbiddenError,
     MetaKraftwerkError,
@@ -21,12 +26,17 @@ from mkw_airflow_provider.exceptions import (
     SelectionError,
     is_final,
 )
+from mkw_airflow_provider.links import BUILD_URL, MetaKraftwerkLink, describe_link
+from mkw_airflow_provider.operators import runtime
 from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.version_compat import attach_extra
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
     from mkw_airflow_provider.operators.lineage import Datasets
+
+#: What a task fails with when it does what it should. Everything else is a bug, of which all frames are wanted.
+FAILURES = (MetaKraftwerkError, AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout)
 
 #: What to fix, by error.
 _CURES: tuple[tuple[type[MetaKraftwerkError], str], ...] = (
@@ -44,8 +54,27 @@ class MetaKraftwerkOperator(BaseOperator):
     """An operator with a hook and with ids that may come from other tasks."""
 
     metakraftwerk_conn_id: str
+    operator_extra_links = (MetaKraftwerkLink(),)
+    _build_url: str | None = None
+    #: The last line of the log of a task that fails; None: the error's own text.
+    _last_line: str | None = None
+
     #: What the task has done; only in the process that ends it.
     published: Mapping[str, Any] | None = None
+
+    def execute(self, context: Any) -> Any:
+        """Do the work of the task.
+
+        :raises AirflowFailException: for what no retry can fix.
+        """
+        try:
+            return self._execute(context)
+        except FAILURES as error:
+            failure, cause = self.conclude_failure(error)
+            raise failure from cause
+
+    def _execute(self, context: Any) -> Any:
+        raise NotImplementedError
 
     def publish(self, context: Any, **facts: Any) -> None:
         """Attach what the task has done to the asset events of its outlets, and keep it for lineage.
@@ -60,10 +89,7 @@ class MetaKraftwerkOperator(BaseOperator):
 
         OpenLineage's provider for Airflow calls this, after the task, where it is installed.
         """
-        # Here and not above: without OpenLineage, nothing of it is needed.
-        from mkw_airflow_provider.operators.lineage import find_lineage
-
-        return None if self.published is None else find_lineage(self, self.published)
+        return None if self.published is None else runtime.lineage.find_lineage(self, self.published)
 
     def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
         """Return the task's input and output datasets.
@@ -75,12 +101,9 @@ class MetaKraftwerkOperator(BaseOperator):
     @cached_property
     def hook(self) -> MetaKraftwerkHook:
         """The hook of this task."""
-        # Here and not above: reading a DAG file must not load the client.
-        from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
-
         if is_nothing(self.metakraftwerk_conn_id):
-            self.metakraftwerk_conn_id = MetaKraftwerkHook.default_conn_name
-        return MetaKraftwerkHook(self.metakraftwerk_conn_id)
+            self.metakraftwerk_conn_id = runtime.metakraftwerk.MetaKraftwerkHook.default_conn_name
+        return runtime.metakraftwerk.MetaKraftwerkHook(self.metakraftwerk_conn_id)
 
     def read_build_id(self, value: Any) -> int:
         """Return a build id that came from another task as int.
@@ -89,6 +112,25 @@ class MetaKraftwerkOperator(BaseOperator):
         """
         self.require_rendered(build_id=value)
         return whole_number("build_id", value, self._origin_hint())
+
+    def announce_build(
+        self, context: Any, build_id: int, project_id: int | None = None, *, again: bool = False
+    ) -> None:
+        """Log where the build is shown and push that address for the link, once for each address.
+
+        To be called as soon as the build is known: the link must be there while the task waits, and after a kill.
+
+        :param project_id: of the build, if it is known by now.
+        :param again: whether the log has the line from an earlier process of this attempt.
+        """
+        url = self.hook.settings.build_url(build_id, project_id)
+        if url == self._build_url or (project_id is None and self._build_url is not None):
+            return
+        self._build_url = url
+        task_instance = (context or {}).get("ti")
+        if task_instance is not None:
+            task_instance.xcom_push(key=BUILD_URL, value=safe_value(url))
+        (self.log.debug if again else self.log.info)("%s", describe_link(build_id, url))
 
     def require_rendered(self, **values: Any) -> None:
         """Check that at least one of the named arguments did not render to nothing.
@@ -110,20 +152,20 @@ class MetaKraftwerkOperator(BaseOperator):
         names = ", ".join(tasks)
         return f"check the upstream task{'s' if len(tasks) > 1 else ''} {names}" if tasks else "check its template"
 
-    @contextmanager
-    def final_errors(self) -> Iterator[None]:
-        """Fail the task without a retry for an error that no retry can fix; let all others through.
+    def conclude_failure(self, error: BaseException) -> tuple[BaseException, BaseException | None]:
+        """Log the sentence that matters as the last line before Airflow's traceback, and return what to raise.
 
-        :raises AirflowFailException: from the error; says what to fix.
+        The caller raises it in the method that Airflow called, so that one frame of this package is shown. What led to
+        it is logged at DEBUG.
+
+        :return: the exception, and the cause to raise it from.
         """
-        try:
-            yield
-        except MetaKraftwerkError as error:
-            failure = self.final_failure(error)
-            if failure is None:
-                raise
-            self.log.error("%s", failure)  # noqa: TRY400  # Airflow logs the traceback itself
-            raise failure from error
+        failure = self.final_failure(error) if isinstance(error, MetaKraftwerkError) else None
+        self.log.debug("The error in full:", exc_info=error)
+        self.log.error("%s", failure or self._last_line or error)
+        # How a build ended is part of what the sensor raises.
+        cause = error.__cause__ if isinstance(error.__cause__, BuildError) else None
+        return (failure or error).with_traceback(None), cause and cause.with_traceback(None)
 
     def final_failure(self, error: MetaKraftwerkError) -> AirflowFailException | None:
         """Return what fails the task without a retry; None if a retry may help."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, conf
 
 from mkw_airflow_provider.client.validation import (
     at_most_one,
@@ -21,7 +21,8 @@ from mkw_airflow_provider.client.validation import (
     seconds,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import BuildTimeoutError, NotFoundError
+from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError, NotFoundError
+from mkw_airflow_provider.operators import runtime
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
@@ -30,7 +31,7 @@ from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.selection import InstanceSelector
 from mkw_airflow_provider.typing import IfEmpty, Instances, OnClear, OperatorArguments
-from mkw_airflow_provider.version_compat import FAILED_DEFERRAL, TaskStateStore
+from mkw_airflow_provider.version_compat import TaskStateStore
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
@@ -141,19 +142,19 @@ class StartBuildOperator(BuildWaitOperator):
         """The longest pause between two polls, in seconds."""
         return self.poll_interval
 
-    def execute(self, context: Any) -> int:
+    def _execute(self, context: Any) -> int:
         """Start the build or adopt an earlier one; wait if asked to.
 
         :return: the build's id.
         """
-        with self.final_errors():
-            # Before the build is started: what it rendered to may be wrong.
-            waits = flag("wait_for_completion", self.wait_for_completion)
-            created = self._start(context)
+        # Before the build is started: what it rendered to may be wrong.
+        waits = flag("wait_for_completion", self.wait_for_completion)
+        created = self._start(context)
         build_id = created.build.id
         # From here on `on_kill` says that the build is running.
         self._build_wait = BuildWait(self, build_id, None, own=True)
         self._push(context, build_id=build_id, return_value=build_id, warnings=created.warnings)
+        self.announce_build(context, build_id, created.build.project_id)
         for warning in created.warnings:
             self.log.warning("MetaKraftwerk warns: %s", warning)
         if not waits:
@@ -162,32 +163,14 @@ class StartBuildOperator(BuildWaitOperator):
             return self._done(context, build_id)
         return self._done(context, self.wait_for(build_id, context, own=True))
 
-    def execute_complete(
-        self, context: Any, event: Any = None, limited_by: str | None = None, **of_other_versions: Any
-    ) -> int:
-        """Finish the task in a worker after the wait in the triggerer.
-
-        :return: the build's id.
-        """
-        return self._done(context, super().execute_complete(context, event, limited_by, **of_other_versions))
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> int:
-        """Resume after a deferral, also after one that Airflow failed.
-
-        :return: the build's id.
-        """
-        build_id: int = super().resume_execution(next_method, next_kwargs, context)
-        # After any other deferral `execute_complete` has recorded it.
-        return self._done(context, build_id) if next_method == FAILED_DEFERRAL else build_id
+    def _resume(self, next_method: str, kwargs: dict[str, Any], context: Any) -> int:
+        return self._done(context, super()._resume(next_method, kwargs, context))
 
     def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
         """Return the results of the build's patterns as outputs."""
         return [], datasets.of_patterns()
 
     def _start(self, context: Any) -> CreatedBuild:
-        from mkw_airflow_provider.client.flows.start import create
-        from mkw_airflow_provider.operators.build_record import start_once
-
         order, hook = self._request(), self.hook
         attempt = Attempt.of(context) if self.reattach else None
 
@@ -201,22 +184,22 @@ class StartBuildOperator(BuildWaitOperator):
 
         try:
             if attempt is None:
-                return hook.run(create(hook.session, hook.run(prepare(order))))
+                return hook.run(runtime.start.create(hook.session, hook.run(prepare(order))))
             store = TaskStateStore.of(context)
-            return hook.run(start_once(hook.session, order, attempt, store, self.on_clear, prepare))
+            return hook.run(
+                runtime.build_record.start_once(hook.session, order, attempt, store, self.on_clear, prepare)
+            )
         except NotFoundError as error:
             raise hook.run(explain_missing(hook.session, order, error)) from None
 
     def _request(self) -> BuildRequest:
-        from mkw_airflow_provider.client.flows.start import BuildRequest
-
         self.require_rendered(instances=self.instances)
         project, project_id = self.hook.project_or_default(
             optional_text("project", self.project), optional_number("project_id", self.project_id)
         )
         instances = read_instances(self.instances)
         selector = instances if isinstance(instances, InstanceSelector) else None
-        return BuildRequest(
+        return runtime.start.BuildRequest(
             project,
             project_id,
             instances=[] if isinstance(instances, InstanceSelector) else instances,
@@ -228,11 +211,9 @@ class StartBuildOperator(BuildWaitOperator):
 
     def _done(self, context: Any, build_id: int) -> int:
         """Remember that the task has done its work, and return its result."""
-        from mkw_airflow_provider.operators.build_record import mark_done
-
         attempt = Attempt.of(context) if self.reattach else None
         if attempt is not None:
-            mark_done(TaskStateStore.of(context), attempt)
+            runtime.build_record.mark_done(TaskStateStore.of(context), attempt)
         return build_id
 
     def _push(self, context: Any, **values: Any) -> None:
@@ -251,24 +232,25 @@ class StartBuildOperator(BuildWaitOperator):
         :raises BuildTimeoutError: if ``timeout`` is over; a retry waits on.
         :raises AirflowTaskTimeout: if ``execution_timeout`` is over; likewise.
         """
-        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed
-
-        if isinstance(result, Ended):
+        if isinstance(result, runtime.wait_result.Ended):
             self.log_end(result)
             return result.build.require_finished().id
-        is_gone = isinstance(result, Failed) and isinstance(result.error, NotFoundError)
+        is_gone = isinstance(result, runtime.wait_result.Failed) and isinstance(result.error, NotFoundError)
         attaches = self.reattach and not is_gone
         text = f"{result.message()} A retry {'attaches to the build' if attaches else 'starts another build'}."
-        if isinstance(result, Failed):
-            if is_gone:
-                # Somebody deleted the build that this task started: a retry can fix that.
-                self.log.error("%s", text)
-                raise result.error
-            self.raise_failed(result, text)
-        self.log.error("%s", text)
+        if isinstance(result, runtime.wait_result.Failed):
+            self._last_line = text
+            raise result.error
         if result.limit == "execution_timeout":
             raise AirflowTaskTimeout(text)
         raise BuildTimeoutError(result.build_id, text)
+
+    def final_failure(self, error: MetaKraftwerkError) -> AirflowFailException | None:
+        """Return what fails the task without a retry; None if a retry may help."""
+        if self._build_wait is not None and isinstance(error, NotFoundError):
+            # Somebody deleted the build that this task started: a retry starts another one.
+            return None
+        return super().final_failure(error)
 
     def awaited_build_id(self, context: Any) -> int:
         """Return the id that this task pushed before it waited."""

@@ -18,10 +18,9 @@ from mkw_airflow_provider.client.flows.start import (
     create_marked,
     find_marked,
     list_builds_of_task,
-    may_have_started,
     read_build,
-    search,
 )
+from mkw_airflow_provider.client.recovery import may_have_taken_effect, search
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
 from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State, restore
 from mkw_airflow_provider.typing import OnClear
@@ -118,7 +117,7 @@ def start_once(
     try:
         created: CreatedBuild = yield from create_marked(session, order, marker, f"Started by Airflow: {attempt}")
     except MetaKraftwerkError as error:
-        if store is not None and not may_have_started(error):
+        if store is not None and not may_have_taken_effect(error):
             restore(store, BuildRecord.key, record)
         raise
     if store is not None:

@@ -19,12 +19,13 @@ from mkw_airflow_provider.exceptions import (
     WaitInterruptedError,
     is_final,
 )
-from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
+from mkw_airflow_provider.operators import runtime
+from mkw_airflow_provider.operators.base import FAILURES, MetaKraftwerkOperator
 from mkw_airflow_provider.version_compat import FAILED_DEFERRAL, TRIGGER_TIMEOUT
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.api.builds import Build
-    from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, WaitResult
+    from mkw_airflow_provider.client.flows.wait_result import Ended, WaitResult
 
 __all__ = ["BuildWait", "BuildWaitOperator", "Limit", "MetaKraftwerkOperator"]
 
@@ -60,23 +61,21 @@ class BuildWait:
         """Whether the time for waiting is over."""
         return self.limit is not None and time.time() >= self.limit.deadline
 
-    def run(self) -> WaitResult:
+    def run(self, context: Any) -> WaitResult:
         """Poll once, for the build may have ended already; then wait, in the triggerer if the task is deferrable.
 
         :raises TaskDeferred: to wait in the triggerer.
         """
-        from mkw_airflow_provider.client.flows.polling import FLOOR
-        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, TimedOut
-
         try:
             build = self._first_poll()
         except AirflowTaskTimeout:
-            return TimedOut(self.build_id, "execution_timeout", None)
+            return runtime.wait_result.TimedOut(self.build_id, "execution_timeout", None)
         except MetaKraftwerkError as error:
-            return Failed(self.build_id, error)
+            return runtime.wait_result.Failed(self.build_id, error)
+        self.task.announce_build(context, self.build_id, None if build is None else build.project_id)
         if build is not None and build.has_ended:
-            return Ended(build)
-        return self._wait(min(FLOOR, self.task.longest_pause), exists=self.own or build is not None)
+            return runtime.wait_result.Ended(build)
+        return self._wait(min(runtime.polling.FLOOR, self.task.longest_pause), exists=self.own or build is not None)
 
     def run_again(self) -> WaitResult:
         """Wait on after a poll that failed."""
@@ -84,10 +83,10 @@ class BuildWait:
 
     def _first_poll(self) -> Build | None:
         """Return the build; None if the server cannot show it now, which is for the wait to sit out within its time."""
-        from mkw_airflow_provider.client.flows.wait import poll_build
-
         try:
-            return self.task.hook.run(poll_build(self.task.hook.session, self.build_id, until=time.time())).build
+            return self.task.hook.run(
+                runtime.wait.poll_build(self.task.hook.session, self.build_id, until=time.time())
+            ).build
         except (ApiError, ConnectionFailedError, ProtocolError) as error:
             if is_final(error) and not (self.own and isinstance(error, ApiError) and error.status == 404):
                 raise
@@ -95,14 +94,11 @@ class BuildWait:
         return None
 
     def _wait(self, first_pause: float, *, exists: bool) -> WaitResult:
-        from mkw_airflow_provider.client.flows.wait import PollHistory, wait
-        from mkw_airflow_provider.client.flows.wait_result import Failed, TimedOut
-
-        history = PollHistory()
+        history = runtime.wait.PollHistory()
         try:
             if self.task.deferrable:
                 self._defer()
-            flow = wait(
+            flow = runtime.wait.wait(
                 self.task.hook.session,
                 self.build_id,
                 poll_interval=self.task.longest_pause,
@@ -114,21 +110,18 @@ class BuildWait:
             )
             return self.task.hook.run(flow)
         except AirflowTaskTimeout:
-            return TimedOut(self.build_id, "execution_timeout", history.last_seen())
+            return runtime.wait_result.TimedOut(self.build_id, "execution_timeout", history.last_seen())
         except MetaKraftwerkError as error:
-            return Failed(self.build_id, error)
+            return runtime.wait_result.Failed(self.build_id, error)
 
     def _defer(self) -> NoReturn:
-        # Here and not above: a DAG file that only names the operator must not load the trigger.
-        from mkw_airflow_provider.triggers.build import BuildTrigger
-
         settings, timeout = self.task.hook.settings, None
         if self.limit is not None:
             # The trigger keeps the deadline. Airflow's own timeout comes later than the trigger's longest last poll.
             grace = settings.outage_tolerance + settings.connect_timeout + settings.read_timeout + 60.0
             timeout = timedelta(seconds=max(0.0, self.limit.deadline - time.time()) + grace)
         self.task.log.info("Waiting for build %s in the triggerer.", self.build_id)
-        trigger = BuildTrigger(
+        trigger = runtime.trigger.BuildTrigger(
             metakraftwerk_conn_id=self.task.metakraftwerk_conn_id,
             build_id=self.build_id,
             poll_interval=self.task.longest_pause,
@@ -144,15 +137,12 @@ class BuildWait:
 
         :param limited_by: the argument that limits the wait, where the event does not say.
         """
-        from mkw_airflow_provider.client.flows.wait import PollHistory
-        from mkw_airflow_provider.client.flows.wait_result import Failed, TimedOut, from_dict
-
         if isinstance(event, Mapping) and "history" in event:
-            self.task.log.info("%s", PollHistory.describe(self.build_id, event["history"]))
-        result = from_dict(event, self.build_id)
-        if isinstance(result, TimedOut) and result.limit is None:
-            return TimedOut(self.build_id, limited_by, result.last_seen, result.cause)
-        if isinstance(result, Failed) and isinstance(result.error, WaitInterruptedError):
+            self.task.log.info("%s", runtime.wait.PollHistory.describe(self.build_id, event["history"]))
+        result = runtime.wait_result.from_dict(event, self.build_id)
+        if isinstance(result, runtime.wait_result.TimedOut) and result.limit is None:
+            return runtime.wait_result.TimedOut(self.build_id, limited_by, result.last_seen, result.cause)
+        if isinstance(result, runtime.wait_result.Failed) and isinstance(result.error, WaitInterruptedError):
             return self.after_interruption(str(result.error))
         return result
 
@@ -161,37 +151,35 @@ class BuildWait:
 
         :return: ``Ended`` if the build has ended; else ``Failed`` with an error that says how the build is.
         """
-        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, describe_status
-
         build, problem = self._read_now()
         if build is not None and build.has_ended:
             self.task.log.warning("The wait for build %s was interrupted: %s", self.build_id, reason)
-            return Ended(build)
+            return runtime.wait_result.Ended(build)
         if build is None:
             state = f"The state of build {self.build_id} is unknown, because it could not be read now: {problem}"
         else:
-            status = describe_status(str(build.status), build.progress)
+            status = runtime.wait_result.describe_status(str(build.status), build.progress)
             state = f"Build {self.build_id} is still running ({status}), because the API cannot cancel builds"
-        return Failed(self.build_id, WaitInterruptedError(f"{reason.rstrip('.')}. {state}"))
+        return runtime.wait_result.Failed(self.build_id, WaitInterruptedError(f"{reason.rstrip('.')}. {state}"))
 
     def after_trigger_timeout(self, limited_by: str) -> WaitResult:
         """Read the build after Airflow's own timeout of the deferral: status first, deadline second."""
-        from mkw_airflow_provider.client.flows.wait_result import Ended, TimedOut, describe_status
-
         self.task.log.warning("Airflow ended the deferral because no trigger sent an event in time.")
         build, problem = self._read_now()
         if build is None:
-            return TimedOut(self.build_id, limited_by, None, problem)
+            return runtime.wait_result.TimedOut(self.build_id, limited_by, None, problem)
         if build.has_ended:
-            return Ended(build)
-        return TimedOut(self.build_id, limited_by, describe_status(str(build.status), build.progress))
+            return runtime.wait_result.Ended(build)
+        return runtime.wait_result.TimedOut(
+            self.build_id, limited_by, runtime.wait_result.describe_status(str(build.status), build.progress)
+        )
 
     def _read_now(self) -> tuple[Build | None, str]:
         """Read the build with one request. Whatever goes wrong is returned as text: another error comes first here."""
-        from mkw_airflow_provider.client.flows.wait import poll_build
-
         try:
-            return self.task.hook.run(poll_build(self.task.hook.session, self.build_id, until=time.time())).build, ""
+            return self.task.hook.run(
+                runtime.wait.poll_build(self.task.hook.session, self.build_id, until=time.time())
+            ).build, ""
         except AirflowTaskTimeout:
             return None, "`execution_timeout` was over before the server responded"
         except Exception as error:
@@ -235,19 +223,10 @@ class BuildWaitOperator(MetaKraftwerkOperator):
     def log_end(self, result: Ended) -> None:
         """Log how the build ended: the last line of the task on every path."""
         self._ended = result.build
-        log = self.log.info if result.build.status == "FINISHED" else self.log.error
-        log("%s", result.message())
-
-    def raise_failed(self, result: Failed, text: str) -> NoReturn:
-        """Raise the error of a wait that failed, without a retry if no retry can fix it.
-
-        :param text: the last line of the log otherwise.
-        """
-        failure = self.final_failure(result.error)
-        self.log.error("%s", failure or text)
-        if failure is None:
-            raise result.error
-        raise failure from result.error
+        if result.build.status == "FINISHED":
+            self.log.info("%s", result.message())
+        else:
+            self._last_line = result.message()
 
     def wait_for(self, build_id: int, context: Any, *, own: bool = False) -> Any:
         """Wait for a build and finish the task.
@@ -255,28 +234,40 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         :param own: see :class:`BuildWait`.
         """
         self._build_wait = BuildWait(self, build_id, self._limit(context), own=own)
-        return self.conclude(context, self._build_wait.run())
+        return self.conclude(context, self._build_wait.run(context))
 
-    def execute_complete(
-        self, context: Any, event: Any = None, limited_by: str | None = None, **_of_other_versions: Any
-    ) -> Any:
+    def execute_complete(self, context: Any, event: Any = None, **kwargs: Any) -> Any:
         """Finish the task in a worker after the wait in the triggerer.
 
         :param event: the payload of :class:`~mkw_airflow_provider.triggers.build.BuildTrigger`.
-        :param limited_by: the argument that limits the wait; rows of version 0.1 have it.
+        :param kwargs: ``limited_by``, the argument that limits the wait, in rows of version 0.1.
         """
-        limited_by = limited_by or self._shorter_limit()
-        wait = self._resume(context, event, limited_by)
-        return self.conclude(context, wait.conclude(event, limited_by))
+        try:
+            return self._resume("execute_complete", {"event": event, **kwargs}, context)
+        except FAILURES as error:
+            failure, cause = self.conclude_failure(error)
+            raise failure from cause
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Resume after a deferral. A deferral that Airflow failed ends as every other wait does."""
         kwargs = {str(name): value for name, value in (next_kwargs or {}).items()}
+        try:
+            return self._resume(next_method, kwargs, context)
+        except FAILURES as error:
+            failure, cause = self.conclude_failure(error)
+            raise failure from cause
+
+    def _resume(self, next_method: str, kwargs: dict[str, Any], context: Any) -> Any:
+        """Finish the task after a deferral.
+
+        :param next_method: Airflow's own name for a deferral that it failed; whatever else it is, another version of
+            this package may have named it.
+        """
         if next_method != FAILED_DEFERRAL:
-            # Another version may have named a method that this one does not have.
-            return getattr(self, next_method, self.execute_complete)(context, **kwargs)
+            event, limited_by = kwargs.get("event"), kwargs.get("limited_by") or self._shorter_limit()
+            return self.conclude(context, self._find_wait(context, event, limited_by).conclude(event, limited_by))
         reason = str(kwargs.get("error") or "Trigger failure")
-        wait = self._resume(context, None, self._shorter_limit())
+        wait = self._find_wait(context, None, self._shorter_limit())
         if reason == TRIGGER_TIMEOUT:
             return self.conclude(context, wait.after_trigger_timeout(self._shorter_limit()))
         lines = [line.strip() for line in kwargs.get("traceback") or () if str(line).strip()]
@@ -285,7 +276,7 @@ class BuildWaitOperator(MetaKraftwerkOperator):
             reason = f"{reason}: {lines[-1]}"
         return self.conclude(context, wait.after_interruption(f"Airflow failed the deferral ({reason})"))
 
-    def _resume(self, context: Any, event: Any, limited_by: str) -> BuildWait:
+    def _find_wait(self, context: Any, event: Any, limited_by: str) -> BuildWait:
         found = event if isinstance(event, Mapping) else {}
         build_id, deadline = found.get("build_id"), found.get("deadline")
         if not isinstance(build_id, int) or isinstance(build_id, bool) or build_id < 1:

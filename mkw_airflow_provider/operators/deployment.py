@@ -17,6 +17,7 @@ from mkw_airflow_provider.client.validation import (
     whole_number,
 )
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, ConfigurationError, DeploymentFailedError
+from mkw_airflow_provider.operators import runtime
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
@@ -133,29 +134,24 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
                 "`manifest=download.output`"
             )
 
-    def execute(self, context: Any) -> int:
+    def _execute(self, context: Any) -> int:
         """Deploy, unless that has been done already.
 
         :return: the build deployment's id.
         :raises DeploymentUncertainError: if there was no response and no deployment is listed that surely is this one.
-        :raises AirflowFailException: where a retry could not change anything: ``if_deployed="fail"``, a deployment that
-            the server reports as FAILED, or an error that no retry can fix.
+        :raises AirflowFailException: where a retry could not change anything: ``if_deployed="fail"`` or a deployment
+            that the server reports as FAILED.
         """
-        with self.final_errors():
-            try:
-                return self._deploy(context)
-            except (AlreadyDeployedError, DeploymentFailedError) as error:
-                raise AirflowFailException(str(error)) from error
+        try:
+            return self._deploy(context)
+        except (AlreadyDeployedError, DeploymentFailedError) as error:
+            raise AirflowFailException(str(error)) from error
 
     def _deploy(self, context: Any) -> int:
-        # Loaded only by a task that runs: reading a DAG file must not load a flow.
-        from mkw_airflow_provider.client.flows.deploy import check_outcome
-        from mkw_airflow_provider.operators.deployment_record import deploy_once
-        from mkw_airflow_provider.operators.unchanged import DEPLOYED, describe_deployed, files_of
-
         order, hook = self._request(), self.hook
+        self.announce_build(context, order.build_id)
         content = self._check_unchanged(context, order)
-        flow = deploy_once(
+        flow = runtime.deployment_record.deploy_once(
             hook.session,
             order,
             Attempt.of(context),
@@ -163,13 +159,16 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
             if_deployed=_if_deployed("if_deployed", self.if_deployed),
             retries=self.retries or 0,
         )
-        deployed = check_outcome(hook.session, order, hook.run(flow)).id
+        deployed = runtime.deploy.check_outcome(hook.session, order, hook.run(flow)).id
         if content is not None and (context or {}).get("ti") is not None:
-            context["ti"].xcom_push(key=DEPLOYED, value=safe_value(describe_deployed(order, deployed, content)))
+            context["ti"].xcom_push(
+                key=runtime.unchanged.DEPLOYED,
+                value=safe_value(runtime.unchanged.describe_deployed(order, deployed, content)),
+            )
         self.publish(
             context,
             build_deployment_id=deployed,
-            files=files_of(manifest_mapping("manifest", self.manifest), order),
+            files=runtime.unchanged.files_of(manifest_mapping("manifest", self.manifest), order),
             **{name: value for name, value in vars(order).items() if value is not None},
         )
         return deployed
@@ -186,26 +185,24 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
 
         :raises AirflowSkipException: if they are deployed already.
         """
-        # Loaded only by a task that runs: reading a DAG file must not load a flow.
-        from mkw_airflow_provider.operators.unchanged import DEPLOYED, content_of, find_unchanged
-
-        content = content_of(manifest_mapping("manifest", self.manifest), order)
+        content = runtime.unchanged.content_of(manifest_mapping("manifest", self.manifest), order)
         task_instance = (context or {}).get("ti")
         if self.if_unchanged == "skip" and task_instance is not None:
             last = task_instance.xcom_pull(
-                task_ids=self.task_id, key=DEPLOYED, map_indexes=task_instance.map_index, include_prior_dates=True
+                task_ids=self.task_id,
+                key=runtime.unchanged.DEPLOYED,
+                map_indexes=task_instance.map_index,
+                include_prior_dates=True,
             )
-            reason = self.hook.run(find_unchanged(self.hook.session, order, content, last))
+            reason = self.hook.run(runtime.unchanged.find_unchanged(self.hook.session, order, content, last))
             if reason is not None:
                 raise AirflowSkipException(reason)
         return content
 
     def _request(self) -> DeploymentRequest:
-        from mkw_airflow_provider.client.flows.deploy import DeploymentRequest
-
         self.require_rendered(pattern=self.pattern, pattern_id=self.pattern_id)
         self.require_rendered(deployment=self.deployment, deployment_id=self.deployment_id)
-        order = DeploymentRequest(
+        order = runtime.deploy.DeploymentRequest(
             build_id=self.read_build_id(self.build_id),
             pattern=optional_text("pattern", self.pattern),
             pattern_id=optional_number("pattern_id", self.pattern_id),

@@ -17,7 +17,7 @@ from mkw_airflow_provider.client.flows.deploy import (
     list_deployments,
     new_ones,
 )
-from mkw_airflow_provider.client.flows.start import may_have_started, search
+from mkw_airflow_provider.client.recovery import may_have_taken_effect, search
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, MetaKraftwerkError
 from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State, restore
 from mkw_airflow_provider.typing import IfDeployed
@@ -91,7 +91,7 @@ def deploy_once(
     try:
         made: BuildDeployment = yield from deploy(session, order, known)
     except MetaKraftwerkError as error:
-        if store is not None and not may_have_started(error):
+        if store is not None and not may_have_taken_effect(error):
             restore(store, DeploymentRecord.key, record)
         raise
     _save(store, attempt, order, "done", known=known, deployment_id=made.id)

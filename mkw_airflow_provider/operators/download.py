@@ -17,6 +17,7 @@ from mkw_airflow_provider.client.validation import (
     whole_number,
 )
 from mkw_airflow_provider.exceptions import BuildError, DownloadError, NoFilesError
+from mkw_airflow_provider.operators import runtime
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
@@ -92,31 +93,27 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         pattern_list("ignore_lines", ignore_lines)
         pattern_list("ignore_members", ignore_members)
 
-    def execute(self, context: Any) -> dict[str, Any]:
+    def _execute(self, context: Any) -> dict[str, Any]:
         """Download what is missing in the folder.
 
         :return: the manifest.
-        :raises AirflowFailException: for what no retry can fix, such as a failed build or a pattern without files.
+        :raises AirflowFailException: if the build failed, or a pattern has no files.
         :raises AirflowSkipException: if the build has no files and ``if_empty`` is ``"skip"``.
         :raises DownloadError: if the build has not ended, or a file cannot be downloaded or stored.
         :raises IntegrityError: if a file is not complete.
         """
-        from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
-
-        stop = self._stop = StopSignal()
-        with self.final_errors():
-            try:
-                manifest = self._download(stop)
-            except (BuildError, NoFilesError) as error:
-                self.log.error("%s", error)  # noqa: TRY400  # Airflow logs the traceback itself
-                raise AirflowFailException(str(error)) from error
-            except StoppedError as error:
-                raise DownloadError(
-                    "the task is being killed; complete files stay, and the next attempt downloads the rest"
-                ) from error
-            finally:
-                # It belongs to this attempt, and an operator that has one cannot be copied.
-                self._stop = None
+        stop = self._stop = runtime.stopping.StopSignal()
+        try:
+            manifest = self._download(context, stop)
+        except (BuildError, NoFilesError) as error:
+            raise AirflowFailException(str(error)) from error
+        except runtime.stopping.StoppedError as error:
+            raise DownloadError(
+                "the task is being killed; complete files stay, and the next attempt downloads the rest"
+            ) from error
+        finally:
+            # It belongs to this attempt, and an operator that has one cannot be copied.
+            self._stop = None
         self.publish(context, **{key: manifest.get(key) for key in PUBLISHED})
         return manifest
 
@@ -124,27 +121,24 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         """Return the results of the downloaded patterns as inputs, and the destination as output."""
         return datasets.of_patterns(), [datasets.of_folder(str(self.destination))]
 
-    def _download(self, stop: StopSignal) -> dict[str, Any]:
-        from mkw_airflow_provider.client.flows.download_build import BuildDownload, build_with_downloads
-        from mkw_airflow_provider.client.storage.content_digest import ContentRules
-        from mkw_airflow_provider.hooks.storage import folder_of
-
+    def _download(self, context: Any, stop: StopSignal) -> dict[str, Any]:
         build_id = self.read_build_id(self.build_id)
         self.require_rendered(destination=self.destination)
         patterns = name_list("patterns", self.patterns)
-        rules = ContentRules(
+        rules = runtime.content_digest.ContentRules(
             pattern_list("ignore_lines", self.ignore_lines), pattern_list("ignore_members", self.ignore_members)
         )
-        folder = folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id))
+        folder = runtime.storage.folder_of(self.destination, optional_text("storage_conn_id", self.storage_conn_id))
         hook = self.hook
         client = hook.get_conn()
-        build = client.run(build_with_downloads(hook.session, build_id), stop)
+        self.announce_build(context, build_id)
+        build = client.run(runtime.download_build.build_with_downloads(hook.session, build_id), stop)
         if not build.downloads:
             text = f"build {build.id} is FINISHED but has no files; perhaps it changed nothing"
             if self.if_empty == "skip":
                 raise AirflowSkipException(text)
             raise NoFilesError(f"{text}. To skip the task in this case, set if_empty='skip'")
-        download = BuildDownload(client, hook.session, build, folder, rules, stop)
+        download = runtime.download_build.BuildDownload(client, hook.session, build, folder, rules, stop)
         manifest = download.run(patterns, self.max_parallel)
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mkw_airflow_provider.client.validation import is_nothing, optional_text, whole_number
+from mkw_airflow_provider.operators import runtime
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.selection import matches_any
@@ -44,17 +45,15 @@ class ListBuildPatternsOperator(MetaKraftwerkOperator):
         check_literal(whole_number, build_id=build_id)
         check_literal(optional_text, pattern=pattern)
 
-    def execute(self, context: Any) -> list[str]:
+    def _execute(self, context: Any) -> list[str]:
         """Read the build.
 
         :return: names of patterns, each once.
         :raises DownloadError: if the build has not ended or has no files.
         """
-        # Loaded only by a task that runs: reading a DAG file must not load a flow.
-        from mkw_airflow_provider.client.flows.download_build import build_with_downloads
-
-        with self.final_errors():
-            build = self.hook.run(build_with_downloads(self.hook.session, self.read_build_id(self.build_id)))
+        flow = runtime.download_build.build_with_downloads(self.hook.session, self.read_build_id(self.build_id))
+        build = self.hook.run(flow)
+        self.announce_build(context, build.id, build.project_id)
         names = sorted({download.pattern for download in build.downloads if download.pattern is not None})
         found = [name for name in names if matches_any(name, ["*" if is_nothing(self.pattern) else str(self.pattern)])]
         self.log.info("Build %s has files of %s.", build.id, ", ".join(found) or "no matching pattern")

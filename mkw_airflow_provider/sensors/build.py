@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
 
 from mkw_airflow_provider.client.validation import fixed_flag, seconds, whole_number
 from mkw_airflow_provider.exceptions import BuildError, MetaKraftwerkError, is_final
+from mkw_airflow_provider.operators import runtime
 from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator, Limit
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
@@ -126,7 +127,7 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         """Return the id of the build that this sensor waits for."""
         return self.read_build_id(self.build_id)
 
-    def execute(self, context: Any) -> dict[str, Any]:
+    def _execute(self, context: Any) -> dict[str, Any]:
         """Wait for the build.
 
         :return: the finished build.
@@ -134,8 +135,7 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         :raises AirflowSensorTimeout: if the time is over; the build is still running.
         :raises AirflowSkipException: in either case with ``soft_fail``.
         """
-        with self.final_errors():
-            build_id = self.read_build_id(self.build_id)
+        build_id = self.read_build_id(self.build_id)
         if self.reschedule and not self.deferrable:
             return self._wait_rescheduled(build_id, context)
         build: dict[str, Any] = self.wait_for(build_id, context)
@@ -143,8 +143,6 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
 
     def _wait_rescheduled(self, build_id: int, context: Any) -> dict[str, Any]:
         """Poll once; if the build is still running, leave the worker until the next poll. Airflow's loop does that."""
-        from mkw_airflow_provider.client.flows.wait_result import TimedOut
-
         first = getattr(context["ti"], "get_first_reschedule_date", None)
         began = first(context) if first is not None else None
         # An earlier poll, in another worker, found the build.
@@ -152,7 +150,7 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         self._build_wait = BuildWait(self, build_id, limit, own=began is not None)
         source = "timeout"
         try:
-            super().execute(context)
+            BaseSensorOperator.execute(self, context)
         except AirflowTaskTimeout:
             source = "execution_timeout"
         except (AirflowSensorTimeout, AirflowSkipException):
@@ -161,41 +159,47 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         else:
             assert self._result is not None  # noqa: S101  # the loop ends with a poll that was the last one
             return dict(self.conclude(context, self._result))
-        return dict(self.conclude(context, TimedOut(build_id, source, self._last_seen())))
+        return dict(self.conclude(context, runtime.wait_result.TimedOut(build_id, source, self._last_seen())))
 
     def poke(self, context: Any) -> PokeReturnValue:
         """Poll the build once. How the wait ended is for :meth:`_finish`."""
-        from mkw_airflow_provider.client.flows.wait import age, poll_build, unknown_status
-        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, TimedOut, describe_progress
-
         wait = self._build_wait or BuildWait(self, self.read_build_id(self.build_id), None)
         build_id, limit = wait.build_id, wait.limit
         until = None
         if limit is not None:
             until = max(limit.deadline, time.time() + self.hook.settings.connect_timeout)
         try:
-            poll = self.hook.run(poll_build(self.hook.session, build_id, until=until, exists=wait.own))
+            poll = self.hook.run(runtime.wait.poll_build(self.hook.session, build_id, until=until, exists=wait.own))
             self._seen = poll.build
+            # A rescheduled attempt starts each poll without XComs.
+            self.announce_build(context, build_id, poll.build.project_id, again=wait.own)
             if poll.build.build_end is not None and not poll.build.has_ended:
-                raise unknown_status(poll.build)  # handled as any other failed poll
+                raise runtime.wait.unknown_status(poll.build)  # handled as any other failed poll
         except MetaKraftwerkError as error:
-            failed = Failed(build_id, error)
+            failed = runtime.wait_result.Failed(build_id, error)
             self._result = failed
             if wait.is_over and not is_final(error):
-                self._result = TimedOut(build_id, "timeout", self._last_seen(), str(error))
+                self._result = runtime.wait_result.TimedOut(build_id, "timeout", self._last_seen(), str(error))
             elif self._waits_on(failed):
                 self.log.warning("%s With silent_fail the sensor waits on.", failed.message())
                 return PokeReturnValue(False)
             return PokeReturnValue(True)
         build = poll.build
-        self.log.info("%s", describe_progress(build, age(build, time.time() if poll.date is None else poll.date)))
-        self._result = Ended(build)
+        self.log.info(
+            "%s",
+            runtime.wait_result.describe_progress(
+                build, runtime.wait.age(build, time.time() if poll.date is None else poll.date)
+            ),
+        )
+        self._result = runtime.wait_result.Ended(build)
         return PokeReturnValue(build.has_ended)
 
     def _last_seen(self) -> str | None:
-        from mkw_airflow_provider.client.flows.wait_result import describe_status
-
-        return None if self._seen is None else describe_status(str(self._seen.status), self._seen.progress)
+        return (
+            None
+            if self._seen is None
+            else runtime.wait_result.describe_status(str(self._seen.status), self._seen.progress)
+        )
 
     def _waits_on(self, result: Failed) -> bool:
         """Whether ``silent_fail`` waits on after a failure that a later poll may not meet again."""
@@ -209,26 +213,29 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         :raises AirflowTaskTimeout: if ``execution_timeout`` is over.
         :raises AirflowSkipException: instead, with ``soft_fail`` or ``never_fail``.
         """
-        from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, TimedOut
-
-        while isinstance(result, Failed) and self._waits_on(result) and self._build_wait is not None:
+        while (
+            isinstance(result, runtime.wait_result.Failed) and self._waits_on(result) and self._build_wait is not None
+        ):
             if self._build_wait.is_over:
                 limit = self._build_wait.limit
-                result = TimedOut(result.build_id, limit.source if limit else None, None, str(result.error))
+                result = runtime.wait_result.TimedOut(
+                    result.build_id, limit.source if limit else None, None, str(result.error)
+                )
             else:
                 self.log.warning("%s With silent_fail the sensor waits on.", result.message())
                 result = self._build_wait.run_again()
-        if isinstance(result, Ended):
+        if isinstance(result, runtime.wait_result.Ended):
             return self._finish_ended(result)
-        if isinstance(result, Failed):
+        if isinstance(result, runtime.wait_result.Failed):
             if self.never_fail:
                 self._skip("never_fail", result.message(), result.error)
-            self.raise_failed(result, f"{result.message()} A retry waits on.")
+            self._last_line = f"{result.message()} A retry waits on."
+            raise result.error
         execution = result.limit == "execution_timeout"
         # Airflow retries after `execution_timeout`, but not after a sensor's `timeout`.
         text = f"{result.message()} {'A retry waits on.' if execution else 'Clear this task to wait on.'}"
         error = AirflowTaskTimeout(text) if execution else AirflowSensorTimeout(text)
-        return self._skip_or_raise(text, error)
+        return self._skip_or_raise(error)
 
     def _finish_ended(self, result: Ended) -> dict[str, Any]:
         self.log_end(result)
@@ -238,26 +245,21 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
             text = f"{str(error).rstrip('.')}. A retry cannot change that: start another build"
             failure = AirflowFailException(text)
             failure.__cause__ = error
-            return self._skip_or_raise(None, failure)
+            return self._skip_or_raise(failure)
 
-    def _skip_or_raise(self, line: str | None, error: BaseException) -> NoReturn:
+    def _skip_or_raise(self, error: BaseException) -> NoReturn:
         option = "soft_fail" if self.soft_fail else "never_fail" if self.never_fail else None
         if option is not None:
             self._skip(option, str(error), error)
-        if line is not None:
-            self.log.error("%s", line)
         raise error
 
     def _skip(self, option: str, text: str, cause: BaseException) -> NoReturn:
         self.log.warning("%s", text)
         raise AirflowSkipException(f"Skipping because {option} is set: {text}") from cause
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Resume after a deferral, past the base class, which would skip with ``soft_fail`` whatever happened."""
-        return BuildWaitOperator.resume_execution(self, next_method, next_kwargs, context)
-
-    def execute_complete(self, context: Any, event: Any = None, limited_by: str | None = None, **others: Any) -> Any:
-        """Finish the task in a worker after the wait in the triggerer, or start it there if the triggerer could not."""
+    def _resume(self, next_method: str, kwargs: dict[str, Any], context: Any) -> Any:
+        event = kwargs.get("event")
         if isinstance(event, dict) and event.get("outcome") == "not started":
-            return self.execute(context)
-        return super().execute_complete(context, event, limited_by, **others)
+            # The triggerer could not start the task, so it starts here.
+            return self._execute(context)
+        return super()._resume(next_method, kwargs, context)

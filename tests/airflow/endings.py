@@ -106,7 +106,7 @@ CASES = {
         lambda e: e.delete_build(BUILD),
         NotFoundError,
         AirflowFailException,
-        f"answered with 404: No record found for id '{BUILD}'",
+        f"returned 404: No record found for id '{BUILD}'",
         final=True,
     ),
     "outage-503": Case(

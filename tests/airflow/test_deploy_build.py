@@ -97,7 +97,7 @@ class TestIfDeployed:
         first = _deploy()
         with pytest.raises(AirflowFailException, match=f"eployment {first} .*Nothing was sent") as raised:
             _deploy(if_deployed="fail")
-        assert isinstance(raised.value.__cause__, AlreadyDeployedError)
+        assert isinstance(raised.value.__context__, AlreadyDeployedError)
         assert len(_posts(emulator)) == 1
 
     @pytest.mark.parametrize("if_deployed", ["skip", "deploy", "fail"])
@@ -155,7 +155,7 @@ def test_the_server_refuses_in_its_own_words(emulator: Emulator, name: str, unkn
     arguments, kind, words = REFUSALS[name]
     with pytest.raises(AirflowFailException) as raised:
         _deploy(**arguments)
-    error = raised.value.__cause__
+    error = raised.value.__context__
     assert isinstance(error, kind)
     assert error.message == words
     assert len(_posts(emulator)) <= 1
@@ -185,7 +185,7 @@ class TestWhatTheServerSaysOfIt:
         emulator.set(deployment_status="present", deployment_outcome="FAILED")
         with pytest.raises(AirflowFailException, match="FAILED: Deployment failed: ENOENT") as raised:
             _deploy()
-        assert isinstance(raised.value.__cause__, DeploymentFailedError)
+        assert isinstance(raised.value.__context__, DeploymentFailedError)
         assert "Clear the task to deploy again; a retry does not" in str(raised.value)
 
     @pytest.mark.parametrize("seconds", [0, 60])

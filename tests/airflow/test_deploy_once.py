@@ -73,7 +73,7 @@ def test_wrong_name_fails_for_good(emulator: Emulator, store: StateStore | None)
     attempts = Attempts(lambda: _deploy(agent="NO_SUCH"), store=store)
     with pytest.raises(AirflowFailException, match="An agent with the name 'NO_SUCH' does not exist!") as raised:
         attempts.run()
-    assert isinstance(raised.value.__cause__, NotFoundError)
+    assert isinstance(raised.value.__context__, NotFoundError)
     assert not store or store.content == {}
 
 

@@ -157,7 +157,7 @@ def test_sensor_ends_alike(waits: Waits, name: str, mode: str) -> None:
         assert {key: end.ending.result[key] for key in ("id", "status")} == {"id": BUILD, "status": "FINISHED"}
     if case.sensor is AirflowFailException:
         assert end.ending.error is not None
-        assert end.ending.error.__cause__ is not None
+        assert end.ending.error.__context__ is not None
 
 
 #: Options of a sensor, and the cases in which each of them changes the exception.

@@ -48,11 +48,11 @@ class TestResult:
         assert build["description"] == "started by hand"
         assert [download["pattern"] for download in build["downloads"]] == ["CORE_DV_HLS"]
 
-    def test_pushes_nothing_else(self, emulator: Emulator) -> None:
+    def test_pushes_the_address_only(self, emulator: Emulator) -> None:
         emulator.end_build(BUILD, "FINISHED")
         context = context_of(_watch())
         _watch().execute(context)
-        assert context["ti"].xcom == {}
+        assert context["ti"].xcom == {"build_url": emulator.url}
 
     @pytest.mark.parametrize(("status", "cause"), [("FAILED", BuildFailedError), ("CANCELED", BuildCanceledError)])
     @pytest.mark.parametrize("deferrable", [False, True])
@@ -68,7 +68,7 @@ class TestResult:
     def test_of_an_unknown_build_is_the_servers_words(self, emulator: Emulator, deferrable: bool) -> None:
         with pytest.raises(AirflowFailException, match=r"GET /api/v1/builds/17 .* 404: No record found") as raised:
             _watch(build_id=17, deferrable=deferrable).execute({})
-        assert isinstance(raised.value.__cause__, NotFoundError)
+        assert isinstance(raised.value.__context__, NotFoundError)
         assert len(emulator.requests("GET", "/api/v1/builds/17")) == 1
 
 
@@ -87,7 +87,7 @@ class TestWaiting:
         log.once(f"Build {BUILD} is BUILDING", lambda: emulator.end_build(BUILD, "FINISHED"))
         assert _watch().execute({})["status"] == "FINISHED"
         assert len(emulator.requests("GET", PATH)) == 3
-        assert [line.split(",")[0].split(" after")[0] for line in log.lines] == [
+        assert [line.split(",")[0].split(" after")[0] for line in log.lines[1:]] == [
             f"Build {BUILD} is BUILDING",
             f"Build {BUILD} is FINISHED",
             f"Build {BUILD} ended FINISHED",
@@ -126,7 +126,7 @@ class TestReschedule:
         pause = raised.value.reschedule_date - datetime.now(timezone.utc)
         assert timedelta(seconds=50) < pause <= timedelta(seconds=60)
         assert len(emulator.requests("GET", PATH)) == 1
-        assert [timeless(line) for line in log.lines] == [
+        assert [timeless(line) for line in log.lines[1:]] == [
             f"Build {BUILD} is BUILDING, N % after N s (building AIRPLANE (1 of 1) ...)."
         ]
 
@@ -137,7 +137,7 @@ class TestReschedule:
         emulator.fault("status", status=200, body={"id": BUILD, "status": "BUILDING", "build_start": start}, path=PATH)
         with pytest.raises(AirflowRescheduleException):
             self._look()
-        assert log.lines == [f"Build {BUILD} is BUILDING."]
+        assert log.lines[1:] == [f"Build {BUILD} is BUILDING."]
 
     def test_a_build_that_has_finished_is_the_result(self, emulator: Emulator, log: Log) -> None:
         emulator.end_build(BUILD, "FINISHED")

@@ -14,7 +14,8 @@ class TestTestConnection:
         good, message = MetaKraftwerkHook().test_connection()
         assert good is True
         assert message == (
-            f"Logged in at {emulator.url}; 4 projects are visible: DEMO_PROJECT, FINANCE_DWH, HR_DWH, SALES_DWH"
+            f"Logged in at {emulator.url} as demo@example.com (user 1); 4 projects are visible: DEMO_PROJECT, "
+            "FINANCE_DWH, HR_DWH, SALES_DWH. The API does not tell whether this user may start builds"
         )
 
     def test_it_never_is_content_with_a_token_of_before(self, emulator: Emulator, connect: Connect) -> None:

@@ -34,7 +34,7 @@ LIMITS = {
     "connections of one triggerer to MetaKraftwerk": f"{network.POOL}",
     "a file name": f"{file_names.MAX_NAME} bytes",
     "pauses after a failure": (f"{retry.SHORTEST_PAUSE} to {retry.LONGEST_PAUSE:.0f} s, at random"),
-    "pauses when a lost response is looked up": f"up to {recovery.SEARCH_INTERVAL:.0f} s",
+    "pauses when a lost response is looked up": f"up to {recovery.LONGEST_SEARCH_INTERVAL:.0f} s",
     "a token is renewed": (
         f"{authentication.RENEW_AHEAD:.0f} s before it ends; "
         f"one that lives for less than {authentication.RENEW_AHEAD * 10 / 60:.0f} minutes after nine tenths of its life"

@@ -19,7 +19,7 @@ TEXTS = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not 
 #: not listed belongs to the layer of its package.
 LAYERS = [
     {"client.text"},
-    {"", "exceptions", "get_provider_info", "safe_values", "version_compat", "selection", "typing"},
+    {"", "exceptions", "get_provider_info", "safe_values", "version_compat", "selection", "typing", "links"},
     {"client", "client.request", "client.settings", "client.validation", "client.flows.polling"},
     {"client.transports", "client.transports.network", "client.model"},
     {"client.rows"},
@@ -33,7 +33,7 @@ LAYERS = [
     {"hooks"},
     {"triggers"},
     {"operators", "sensors"},
-    {"task_groups", "assets", "links", "plugin"},
+    {"task_groups", "assets", "plugin"},
 ]
 UPWARD: set[tuple[str, str]] = set()
 #: What each part of `dev` may import of `dev`.

@@ -189,13 +189,13 @@ def test_each_status_has_its_class(status, kind):
     [
         (
             NotFoundError(404, "No record found for id '99'", "GET", "/api/v1/builds/99"),
-            "GET /api/v1/builds/99 was answered with 404: No record found for id '99'",
+            "GET /api/v1/builds/99 returned 404: No record found for id '99'",
         ),
         (
             ServerError(503, "Wartung", "GET", "/x", "9 attempts"),
-            "GET /x was answered with 503: Wartung (9 attempts)",
+            "GET /x returned 503: Wartung (9 attempts)",
         ),
-        (ApiError(418, "No"), "the request was answered with 418: No"),
+        (ApiError(418, "No"), "the request returned 418: No"),
         (BuildFailedError(FAILED), "build 5139 FAILED. The server says: disk full"),
         (BuildFailedError(Build.from_json(build(5139, "FAILED"))), "build 5139 FAILED."),
         (

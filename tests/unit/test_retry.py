@@ -160,9 +160,9 @@ def test_until_ends_the_repetition_before_the_tolerance(world):
         (unreachable("connection refused"), ConnectionFailedError, "got no response: connection refused"),
         (lost("read timed out"), ConnectionFailedError, "got no response: read timed out"),
         (html(), ProtocolError, "is not the documented JSON: <html><body>Back soon</body></html>"),
-        (says_no(503, "Wartung"), ServerError, "GET /api/v1/builds/5139 was answered with 503: Wartung"),
-        (says_no(429, "Slow down"), RateLimitedError, "GET /api/v1/builds/5139 was answered with 429: Slow down"),
-        (says_no(425, "Too early"), ApiError, "GET /api/v1/builds/5139 was answered with 425: Too early"),
+        (says_no(503, "Wartung"), ServerError, "GET /api/v1/builds/5139 returned 503: Wartung"),
+        (says_no(429, "Slow down"), RateLimitedError, "GET /api/v1/builds/5139 returned 429: Slow down"),
+        (says_no(425, "Too early"), ApiError, "GET /api/v1/builds/5139 returned 425: Too early"),
     ],
 )
 def test_the_error_at_the_end_says_what_happened_how_often_and_for_how_long(answer, kind, words):
@@ -190,9 +190,7 @@ def test_the_host_is_named_where_an_order_is_not_repeated(world, status, kind):
     world.script(says_no(status, "Internal error"))
     with pytest.raises(kind) as caught:
         world.run(world.session.request(CREATE))
-    assert str(caught.value) == (
-        f"POST /api/v1/builds was answered with {status}: Internal error (at https://mkw.example.com)"
-    )
+    assert str(caught.value) == (f"POST /api/v1/builds returned {status}: Internal error (at https://mkw.example.com)")
 
 
 def test_the_host_is_not_named_where_a_redirect_led_elsewhere():
@@ -203,7 +201,7 @@ def test_the_host_is_not_named_where_a_redirect_led_elsewhere():
         world.run(
             world.session.request(replace(READ, path="https://files.example.com/x?signature=s", authenticated=False))
         )
-    assert str(caught.value).startswith("GET https://files.example.com/x was answered with 503: Not today (1 attempt ")
+    assert str(caught.value).startswith("GET https://files.example.com/x returned 503: Not today (1 attempt ")
     world.script(forever=unreachable())
     with pytest.raises(ConnectionFailedError, match=r"^GET https://files\.example\.com/x got no response: "):
         world.run(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, task_key
-from mkw_airflow_provider.client.flows.start import BuildRequest, create, create_marked, may_have_started
+from mkw_airflow_provider.client.flows.start import BuildRequest, create, create_marked
+from mkw_airflow_provider.client.recovery import may_have_taken_effect
 from mkw_airflow_provider.exceptions import BuildStartUncertainError, MetaKraftwerkError, NotFoundError, ServerError
 from tests.kit.builds_server import BuildsServer
 from tests.kit.simulation import World, html, lost, says_no, unreachable
@@ -127,7 +128,7 @@ def test_uncertain_if_nothing_appears():
     assert world.asked.count(POSTED) == 1
     assert world.now == pytest.approx(120.0)
     assert f"A build with {MARKER} in its description may be running on the server. " in str(caught.value)
-    assert may_have_started(caught.value)
+    assert may_have_taken_effect(caught.value)
 
 
 def test_uncertain_if_the_search_fails():
@@ -146,7 +147,7 @@ def test_after_a_500_the_search_takes_read_timeout(world):
     assert world.asked.count(POSTED) == 1
     assert world.now == pytest.approx(world.settings.read_timeout)
     assert f"a build with {MARKER} may be running on the server" in str(caught.value)
-    assert may_have_started(caught.value)
+    assert may_have_taken_effect(caught.value)
 
 
 @pytest.mark.parametrize("answer", [unreachable(), says_no(429), says_no(503, retry_after="5")])
@@ -163,7 +164,7 @@ def test_nothing_has_started_if_every_post_was_refused(answer):
     with pytest.raises(MetaKraftwerkError) as caught:
         run(world)
     assert set(world.asked) == {POSTED}
-    assert not may_have_started(caught.value)
+    assert not may_have_taken_effect(caught.value)
 
 
 def test_login_that_fails_starts_nothing():
@@ -173,7 +174,7 @@ def test_login_that_fails_starts_nothing():
     with pytest.raises(ServerError) as caught:
         run(world)
     assert world.asked == []
-    assert not may_have_started(caught.value)
+    assert not may_have_taken_effect(caught.value)
 
 
 def test_error_response_is_final(world):
@@ -181,7 +182,7 @@ def test_error_response_is_final(world):
     with pytest.raises(NotFoundError, match="Instance not found") as caught:
         run(world)
     assert world.asked == [POSTED]
-    assert not may_have_started(caught.value)
+    assert not may_have_taken_effect(caught.value)
 
 
 def test_without_a_marker_nothing_is_searched(world):

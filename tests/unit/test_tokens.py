@@ -83,7 +83,7 @@ def test_after_401_it_logs_in_once_and_sends_once_more_whatever_the_message(worl
 
 def test_a_second_401_ends_it(world):
     world.script(says_no(401, "jwt expired"), logged_in(), says_no(401, "Not authenticated"))
-    with pytest.raises(NotAuthenticatedError, match="GET /api/v1/builds/5139 was answered with 401: Not authenticated"):
+    with pytest.raises(NotAuthenticatedError, match="GET /api/v1/builds/5139 returned 401: Not authenticated"):
         world.run(world.session.request(READ))
     assert len(world.sent) == 3
 
@@ -97,7 +97,7 @@ def test_after_401_a_call_is_repeated_through_an_outage_as_before(world):
 def test_a_wrong_password_is_one_login_and_the_words_of_the_server():
     world = stranger()
     world.script(says_no(401, "Invalid login"))
-    with pytest.raises(NotAuthenticatedError, match="POST /authentication was answered with 401: Invalid login"):
+    with pytest.raises(NotAuthenticatedError, match="POST /authentication returned 401: Invalid login"):
         world.run(world.session.request(READ))
     assert len(world.sent) == 1
 

@@ -12,16 +12,10 @@ from mkw_airflow_provider.client.api.build_deployments import (
     create_build_deployment,
     find_build_deployments,
 )
-from mkw_airflow_provider.client.flows.start import search_after_500
 from mkw_airflow_provider.client.recovery import send_or_recover, send_without_recovery
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow
-from mkw_airflow_provider.exceptions import (
-    DeploymentFailedError,
-    DeploymentUncertainError,
-    MetaKraftwerkError,
-    ServerError,
-)
+from mkw_airflow_provider.exceptions import DeploymentFailedError, DeploymentUncertainError, MetaKraftwerkError
 
 
 @dataclass(frozen=True)
@@ -168,11 +162,8 @@ def deploy(session: ApiSession, order: DeploymentRequest, known: Collection[int]
     def find() -> Flow[BuildDeployment | None]:
         return (yield from find_new(session, order, known))
 
-    post = order.post()
-    try:
-        return (yield from send_or_recover(session, post, find=find, uncertain=uncertain))
-    except ServerError as error:
-        return (yield from search_after_500(session, post, error, find, f"the deployment {order}"))
+    effect = f"the deployment {order}"
+    return (yield from send_or_recover(session, order.post(), find=find, effect=effect, uncertain=uncertain))
 
 
 def create(session: ApiSession, order: DeploymentRequest) -> Flow[BuildDeployment]:
@@ -207,6 +198,6 @@ def check_outcome(session: ApiSession, order: DeploymentRequest, deployment: Bui
             "Deployment %s %s was accepted. The API does not report its outcome; check %s.",
             deployment.id,
             order,
-            session.settings.base_url,
+            session.settings.build_url(order.build_id, None),
         )
     return deployment

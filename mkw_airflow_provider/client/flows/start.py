@@ -6,28 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from mkw_airflow_provider.client.api.builds import Build, CreatedBuild, create_build, find_builds, get_build
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, MarkedBuild
-from mkw_airflow_provider.client.recovery import send_or_recover, send_without_recovery
+from mkw_airflow_provider.client.recovery import search, send_or_recover, send_without_recovery
 from mkw_airflow_provider.client.request import Request, Response
 from mkw_airflow_provider.client.rows import read_list
-from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
-from mkw_airflow_provider.exceptions import (
-    BuildStartUncertainError,
-    DeploymentUncertainError,
-    NotFoundError,
-    ProtocolError,
-    ServerError,
-)
+from mkw_airflow_provider.client.session import ApiSession, Flow
+from mkw_airflow_provider.exceptions import BuildStartUncertainError, NotFoundError, ProtocolError
 from mkw_airflow_provider.selection import InstanceSelector, is_glob
 
-T = TypeVar("T")
-
-#: Seconds between two searches: the first pause, and the longest.
-SHORTEST_SEARCH_INTERVAL = 1.0
-LONGEST_SEARCH_INTERVAL = 15.0
 #: Seconds for which a build that was just started may not be readable yet.
 UNREADABLE_FOR = 60.0
 #: A ``Date`` header has whole seconds, and a server may keep it for a second.
@@ -104,32 +93,10 @@ def create_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker,
             "The next attempt of this task searches for it, and starts one only if it finds none"
         )
 
-    try:
-        created: CreatedBuild = yield from send_or_recover(session, post, find=find, uncertain=uncertain)
-        return _log_start(session, order, created)
-    except ServerError as error:
-        found = yield from search_after_500(session, post, error, find, f"a build with {marker}")
-        return _log_start(session, order, found)
-
-
-def search_after_500(
-    session: ApiSession, post: Request[T], error: ServerError, find: Callable[[], Flow[T | None]], effect: str
-) -> Flow[T]:
-    """Return what a POST made despite its 500: the server may have done the work before it failed.
-
-    :param effect: what the POST may have made, for the error.
-    :raises ServerError: if nothing appears within ``read_timeout``; says that it may be there all the same.
-    """
-    if error.status == 503 or error.path != post.path:
-        # A 503 that comes out of a POST was a refusal with Retry-After; and a login changes nothing.
-        raise error
-    seconds = min(session.settings.read_timeout, session.settings.outage_tolerance)
-    session.log.warning("%s; checking for %.0f s whether it took effect.", error, seconds)
-    found = yield from search(session, find, seconds)
-    if found is not None:
-        return found
-    note = f"{effect} may be running on the server, but none appeared within {seconds:.0f} s"
-    raise ServerError(error.status, error.message, error.method, error.path, note) from error
+    created: CreatedBuild = yield from send_or_recover(
+        session, post, find=find, effect=f"a build with {marker}", uncertain=uncertain
+    )
+    return _log_start(session, order, created)
 
 
 def _log_start(session: ApiSession, order: BuildRequest, created: CreatedBuild) -> CreatedBuild:
@@ -139,31 +106,6 @@ def _log_start(session: ApiSession, order: BuildRequest, created: CreatedBuild) 
         "Started build %s in project %s (%s instance%s).", created.build.id, project, count, "s"[: count != 1]
     )
     return created
-
-
-def may_have_started(error: Exception) -> bool:
-    """Whether a POST may have taken effect although it raised an error."""
-    if isinstance(error, ServerError):
-        return error.status != 503 and not error.path.endswith("authentication")
-    return isinstance(error, (BuildStartUncertainError, DeploymentUncertainError))
-
-
-def search(session: ApiSession, find: Callable[[], Flow[T | None]], seconds: float) -> Flow[T | None]:
-    """Repeat a search until it finds something.
-
-    :param find: searches once; what it raises ends the search.
-    :param seconds: after which the search ends with None.
-    """
-    end, pause = session.monotonic() + seconds, SHORTEST_SEARCH_INTERVAL
-    while True:
-        began = session.monotonic()
-        found = yield from find()
-        now = session.monotonic()
-        if found is not None or now >= end:
-            return found
-        # A list that takes long to read is large: it must not be fetched again and again.
-        yield Sleep(min(max(pause, 5 * (now - began)), end - now))
-        pause = min(2 * pause, LONGEST_SEARCH_INTERVAL)
 
 
 def find_marked(session: ApiSession, order: BuildRequest, marker: BuildMarker) -> Flow[Build | None]:

@@ -89,7 +89,7 @@ def test_a_file_that_does_not_exist(worker, metakraftwerk):
     sink = Memory()
     with pytest.raises(NotFoundError) as caught:
         worker.call(get_file(9, sink))
-    assert str(caught.value) == "GET /api/v1/downloads/9 was answered with 404: No record found for id '9'"
+    assert str(caught.value) == "GET /api/v1/downloads/9 returned 404: No record found for id '9'"
     assert (sink.status, sink.content) == (None, b"")
 
 

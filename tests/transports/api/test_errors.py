@@ -61,7 +61,7 @@ def check(caught, kind, status, message, call, note=""):
     error = caught.value
     assert type(error) is kind
     assert (error.status, error.message, error.method, error.path) == (status, message, call.method, call.path)
-    assert str(error) == f"{call.method} {call.path} was answered with {status}: {message}{note}"
+    assert str(error) == f"{call.method} {call.path} returned {status}: {message}{note}"
 
 
 @pytest.mark.parametrize(("user", "call", "kind", "status", "message"), TABLE)

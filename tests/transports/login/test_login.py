@@ -66,7 +66,7 @@ def test_a_second_401_ends_it(metakraftwerk, api):
     metakraftwerk.fault("expired", path="/api/*", times=None)
     with pytest.raises(NotAuthenticatedError) as caught:
         api.call(find_projects())
-    assert str(caught.value) == "GET /api/v1/projects was answered with 401: Not authenticated"
+    assert str(caught.value) == "GET /api/v1/projects returned 401: Not authenticated"
     assert sent(metakraftwerk) == [LOGIN, REFUSED, LOGIN, REFUSED]
     assert api.clock.pauses == []
 
@@ -77,7 +77,7 @@ def test_a_login_that_is_refused_when_it_is_renewed(metakraftwerk, api):
     metakraftwerk.fault("status", path="/authentication", status=401, body={"message": "Invalid login"})
     with pytest.raises(NotAuthenticatedError) as caught:
         api.call(find_projects())
-    assert str(caught.value) == "POST /authentication was answered with 401: Invalid login"
+    assert str(caught.value) == "POST /authentication returned 401: Invalid login"
     assert sent(metakraftwerk) == [LOGIN, PROJECTS, REFUSED, (*LOGIN[:2], 401)]
 
 
@@ -85,7 +85,7 @@ def test_a_bad_password_is_sent_once(metakraftwerk, connect):
     api = connect(password="wr0ng-secret")
     with pytest.raises(NotAuthenticatedError) as caught:
         api.call(find_projects())
-    assert str(caught.value) == "POST /authentication was answered with 401: Invalid login"
+    assert str(caught.value) == "POST /authentication returned 401: Invalid login"
     assert sent(metakraftwerk) == [(*LOGIN[:2], 401)]
     assert api.log.lines == []
 

@@ -37,7 +37,7 @@ def test_one_failure_for_all_who_wait(metakraftwerk, connect):
     metakraftwerk.fault("delay", path="/authentication", delay=0.4)
     outcomes = api.call_all([find_projects() for _ in range(CALLERS)])
     assert [type(outcome) for outcome in outcomes] == [NotAuthenticatedError] * CALLERS
-    assert {str(outcome) for outcome in outcomes} == {"POST /authentication was answered with 401: Invalid login"}
+    assert {str(outcome) for outcome in outcomes} == {"POST /authentication returned 401: Invalid login"}
     assert logins(metakraftwerk) == 1
 
 

@@ -52,7 +52,7 @@ def test_what_the_server_refuses_for_too_long_is_an_error(metakraftwerk, api, cr
         api.call(create)
     tries, work = made(metakraftwerk, create)
     assert work == 0
-    assert f"POST {create.path} was answered with {arguments['status']}: " in str(caught.value)
+    assert f"POST {create.path} returned {arguments['status']}: " in str(caught.value)
     assert f"{tries} attempts in 2 s" in str(caught.value)
 
 

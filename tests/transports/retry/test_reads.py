@@ -72,7 +72,7 @@ def test_beyond_the_tolerance_it_is_an_error(metakraftwerk, api, fault, sent, fa
     assert f"at {metakraftwerk.url}" in text
     if isinstance(caught.value, ApiError):
         assert caught.value.status == arguments["status"]
-        assert f" was answered with {arguments['status']}: " in text
+        assert f" returned {arguments['status']}: " in text
     else:
         assert text.startswith((f"GET {PROJECTS} at {metakraftwerk.url} ", f"GET {PROJECTS} at {metakraftwerk.url}: "))
     assert [secret for secret in SECRETS if secret in text + "".join(api.log.lines)] == []
@@ -162,7 +162,7 @@ def test_a_log_says_each_outage_but_not_each_try(metakraftwerk, connect, fault):
     api.call(find_projects())
     assert len(api.log.lines) == 10
     assert api.log.lines[0] == (
-        "GET /api/v1/projects failed (GET /api/v1/projects was answered with 503: Service Unavailable "
+        "GET /api/v1/projects failed (GET /api/v1/projects returned 503: Service Unavailable "
         f"(at {metakraftwerk.url})); retrying in 0.5 s, giving up after 60 s."
     )
 
