@@ -58,9 +58,10 @@ class MetaKraftwerkOperator(BaseOperator):
     _build_url: str | None = None
     #: The last line of the log of a task that fails; None: the error's own text.
     _last_line: str | None = None
-
     #: What the task has done; only in the process that ends it.
     published: Mapping[str, Any] | None = None
+    #: Whether :meth:`lineage` returns any datasets.
+    has_datasets = False
 
     def execute(self, context: Any) -> Any:
         """Do the work of the task.
@@ -85,11 +86,11 @@ class MetaKraftwerkOperator(BaseOperator):
         attach_extra(context, self.outlets, dict(self.published))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """Return the datasets and the build of a task that has ended; None if it did nothing.
+        """Return the datasets and the build of a task that has ended.
 
         OpenLineage's provider for Airflow calls this, after the task, where it is installed.
         """
-        return None if self.published is None else runtime.lineage.find_lineage(self, self.published)
+        return runtime.lineage.find_lineage(self, self.published)
 
     def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
         """Return the task's input and output datasets.

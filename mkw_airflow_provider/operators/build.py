@@ -88,6 +88,7 @@ class StartBuildOperator(BuildWaitOperator):
     )
     template_fields_renderers = {"instances": "json", "releases": "json"}  # noqa: RUF012  # Airflow declares it so
     ui_color = "#e3f0fb"
+    has_datasets = True
 
     def __init__(
         self,

@@ -80,6 +80,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         "metakraftwerk_conn_id",
     )
     ui_color = "#e3f0fb"
+    has_datasets = True
 
     def __init__(
         self,
@@ -196,6 +197,8 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
             )
             reason = self.hook.run(runtime.unchanged.find_unchanged(self.hook.session, order, content, last))
             if reason is not None:
+                # Airflow 3 shows the reason of a skipped task only as a detail of its own line.
+                self.log.info("%s", reason)
                 raise AirflowSkipException(reason)
         return content
 

@@ -56,6 +56,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
 
     template_fields: Sequence[str] = ("build_id", "destination", "patterns", "storage_conn_id", "metakraftwerk_conn_id")
     ui_color = "#e3f0fb"
+    has_datasets = True
 
     def __init__(
         self,

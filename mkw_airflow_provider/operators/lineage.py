@@ -58,21 +58,27 @@ class Datasets:
         return _dataset(self._namespace, "/".join(quote(name, safe="") for name in names))
 
 
-def find_lineage(operator: MetaKraftwerkOperator, facts: Mapping[str, Any]) -> Any:
+def find_lineage(operator: MetaKraftwerkOperator, facts: Mapping[str, Any] | None) -> Any:
     """Return the datasets of a task, and the build as a facet of its run.
 
     This runs in a process forked from the task's, so it must not use the task's connections to the server.
 
-    :param facts: what the task published; it has the build's id.
+    :param facts: what the task published; it has the build's id. None: it did nothing.
     """
     # The provider that has these modules is optional.
     from airflow.providers.common.compat.openlineage.facet import ExternalQueryRunFacet
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    if facts is None:
+        # Not None, which would be logged as a mistake.
+        return OperatorLineage()
     settings = replace(operator.hook.settings, connect_timeout=TIMEOUT, read_timeout=TIMEOUT, outage_tolerance=TIMEOUT)
     session = ApiSession(settings, token_cache_for(settings), log=operator.log)
-    datasets = Client(settings, user_agent(), mask).run(_find_datasets(session, facts["build_id"]))
-    inputs, outputs = operator.lineage(datasets)
+    inputs: list[Any] = []
+    outputs: list[Any] = []
+    if operator.has_datasets:
+        client = Client(settings, user_agent(), mask)
+        inputs, outputs = operator.lineage(client.run(_find_datasets(session, facts["build_id"])))
     facet = ExternalQueryRunFacet(externalQueryId=str(facts["build_id"]), source=settings.base_url)
     return OperatorLineage(inputs=inputs, outputs=outputs, run_facets={"externalQuery": facet})
 
