@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mkw_airflow_provider import __version__
+
 CONNECTION_TYPE = "metakraftwerk"
 
 ASSET_URIS = {
@@ -87,7 +89,7 @@ def _modules(kind: str, *names: str) -> list[dict[str, Any]]:
 def _option(description: str) -> dict[str, Any]:
     return {
         "description": f"{description} Airflow 3.3 and later; an argument of the sensor takes precedence.",
-        "version_added": "0.2.0",
+        "version_added": "1.0.0",
         "type": "boolean",
         "example": None,
         "default": "False",
@@ -96,8 +98,6 @@ def _option(description: str) -> dict[str, Any]:
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's description, as ``airflow/provider_info.schema.json`` wants it."""
-    from mkw_airflow_provider import __version__
-
     return {
         "package-name": "mkw-airflow-provider",
         "name": "MetaKraftwerk",
