@@ -94,6 +94,7 @@ def _find_datasets(session: ApiSession, build_id: int) -> Flow[Datasets]:
 
 
 def _dataset(namespace: str, name: str) -> Any:
+    # As above.
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
     return Dataset(namespace=namespace, name=name)
