@@ -82,9 +82,6 @@ class BuildTaskGroup(TaskGroup):
     :param patterns: names of the patterns to download; None: all.
     :param deployments: each a :class:`Deployment` or its dict form.
     :param only_if_changed: skip a deployment whose files have not changed since its last one; needs ``destination``.
-    :param ignore_lines: regular expressions for ``only_if_changed``; lines in which one is found do not count, such as
-        those with a time or the number of the build.
-    :param ignore_members: regular expressions; members of a ZIP in whose name one is found do not count either.
     :param approve: names of deployments that a person must approve first (Airflow 3.1 and later). A rejected approval
         fails its task, and nothing after it runs.
     :param deferrable: wait in the triggerer instead of in a worker.
@@ -106,8 +103,6 @@ class BuildTaskGroup(TaskGroup):
         patterns: Sequence[str] | str | XComArg | None = None,
         deployments: Sequence[Deployment | DeploymentDict] = (),
         only_if_changed: bool = False,
-        ignore_lines: Sequence[str] = (),
-        ignore_members: Sequence[str] = (),
         approve: Sequence[str] = (),
         deferrable: bool = True,
         metakraftwerk_conn_id: str = "metakraftwerk_default",
@@ -140,8 +135,6 @@ class BuildTaskGroup(TaskGroup):
                 build_id=self.start.output,
                 destination=destination,
                 patterns=patterns,
-                ignore_lines=ignore_lines,
-                ignore_members=ignore_members,
                 **connection,
             )
             self.wait >> self.download
