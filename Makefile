@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test versions check format docs chaos bench fault-table soak lock clean FORCE
+.PHONY: help install demo test versions live check format docs chaos bench fault-table soak lock clean FORCE
 
 # Not empty: the Python to make .venv with; else that of .venv, or the first suitable one on the PATH.
 PYTHON :=
@@ -39,6 +39,9 @@ test: .venv/.dev ## Run all tests, the last of them on a real Airflow
 
 versions: $(ON:%=.versions/%/.test) ## Run the tests of Airflow on its older versions; ON='2.11 3.0'
 	@.ci/test-versions $(ON)
+
+live: .venv/.dev ## Check what is assumed about MetaKraftwerk on a real account; see docs/live.md
+	@$(ALONE) $(BIN)/pytest -q -m live tests/live
 
 check: .venv/.dev ## Check format, lint and types
 	@.ci/check
