@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test versions live check format docs chaos bench fault-table soak lock clean FORCE
+.PHONY: help install demo test versions live check format docs chaos bench fault-table soak dist lock clean FORCE
 
 # Not empty: the Python to make .venv with; else that of .venv, or the first suitable one on the PATH.
 PYTHON :=
@@ -64,6 +64,9 @@ fault-table: .venv/.python ## Measure how providers handle faults; takes 15 minu
 
 soak: .venv/.python ## Wait for 500 builds an hour in compressed time and see what grows; MINUTES=3
 	@exec $(BIN)/python -m dev.benchmarks.soak $(MINUTES:%=--minutes %)
+
+dist: .venv/.dev ## Build wheel and sdist, check them, and test the installed wheel
+	@exec $(BIN)/python -m dev.dist
 
 lock: .venv/.python ## Pin the newest versions of everything that is installed
 	.ci/lock

@@ -87,7 +87,7 @@ def _modules(kind: str, *names: str) -> list[dict[str, Any]]:
 def _option(description: str) -> dict[str, Any]:
     return {
         "description": f"{description} Airflow 3.3 and later; an argument of the sensor takes precedence.",
-        "version_added": "0.2.0",
+        "version_added": "1.0.0",
         "type": "boolean",
         "example": None,
         "default": "False",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-# Before anything imports Airflow: it reads these once, and must not touch the home of whoever runs the tests.
+# Before anything imports Airflow: it reads these once, and must not touch the user's home.
 HOME = os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"

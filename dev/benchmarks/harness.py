@@ -25,7 +25,7 @@ class Plan:
     """How much to measure.
 
     :param quick: use small sizes, which only show that everything works.
-    :param seed: seed of the order of the subjects and of the simulated builds.
+    :param seed: seed for shuffling the subjects and of the simulated builds.
     :param folder: for files that are written during measurements.
     """
 

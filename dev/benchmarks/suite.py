@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(
-        "--seed", type=int, default=SEED, help="seed of the order and of simulated builds (%(default)s)"
+        "--seed", type=int, default=SEED, help="seed for shuffling and for simulated builds (%(default)s)"
     )
     options = parser.parse_args(arguments)
     return _measure(quick=options.quick, only=options.only, seed=options.seed)

@@ -69,5 +69,5 @@ def unfolded(log: str) -> Iterator[str]:
 
 
 def requests_by_kind(requests: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Count requests by method and path, with `:id` in place of ids, in the order of first occurrence."""
+    """Count requests by method and path, with `:id` in place of ids, sorted by first occurrence."""
     return dict(Counter(f"{each['method']} {re.sub('/[0-9]+(?=/|$)', '/:id', each['path'])}" for each in requests))

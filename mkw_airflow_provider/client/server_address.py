@@ -37,7 +37,8 @@ def read_base_url(
     parts = split_url(host)
     name = parts and _host_name(parts.hostname or "")
     if not parts or not parts.hostname or not name:
-        faults.append("host is not a host name or a URL")
+        hint = "" if host.isascii() else ": write an international name in its ASCII form, xn--…"
+        faults.append(f"host is not a host name or a URL{hint}")
         return ""
     if parts.username or parts.password:
         faults.append("host must not hold a login: put it into the fields login and password")
@@ -67,14 +68,6 @@ def _host_name(host: str) -> str | None:
     else:
         # An address with a zone is written in another way by each library.
         return None if "%" in host else f"[{host}]" if address.version == 6 else host
-    if not host.isascii():
-        # Not often needed, and its tables are large. Both libraries of the transports come with it.
-        import idna
-
-        try:
-            host = idna.encode(host, uts46=True).decode()
-        except idna.IDNAError:
-            return None
     return host if len(host) <= 253 and _NAME.fullmatch(host) else None
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import ParamSpec
 
+    from mkw_airflow_provider.client.flows import Flow
     from mkw_airflow_provider.client.request import Request
 
     P = ParamSpec("P")
@@ -19,18 +20,22 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-def endpoint(make: Callable[P, Request[R]], *, default_project: bool = False) -> Callable[Concatenate[Any, P], R]:
+def endpoint(
+    make: Callable[P, Request[R]], *, default_project: bool = False, flow: Callable[..., Flow[R]] | None = None
+) -> Callable[Concatenate[Any, P], R]:
     """Return a hook method with the signature, types and docstring of an endpoint's function.
 
     :param make: a function of :mod:`mkw_airflow_provider.client.api`, which returns the request.
     :param default_project: whether the connection's project is used if the caller names none.
+    :param flow: makes a flow from a session and the same arguments, where sending the request is not enough.
     """
 
     @wraps(make)
     def send(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         if default_project and kwargs.get("project") is None and kwargs.get("project_id") is None:
             kwargs["project"] = self.settings.project
-        found: R = self.run(self.session.request(make(*args, **kwargs)))
+        sent = self.session.request(make(*args, **kwargs)) if flow is None else flow(self.session, *args, **kwargs)
+        found: R = self.run(sent)
         return found
 
     signature = inspect.signature(make)

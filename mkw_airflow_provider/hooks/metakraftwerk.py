@@ -29,9 +29,12 @@ from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBu
 from mkw_airflow_provider.client.api.downloads import Download, DownloadedFile
 from mkw_airflow_provider.client.api.metadata import QueryResult
 from mkw_airflow_provider.client.flows import ApiSession, Flow
+from mkw_airflow_provider.client.flows.deploy import create as create_build_deployment
+from mkw_airflow_provider.client.flows.select import select
 from mkw_airflow_provider.client.flows.start import BuildRequest
 from mkw_airflow_provider.client.flows.start import create as create_build
 from mkw_airflow_provider.client.flows.wait import read_build, wait
+from mkw_airflow_provider.client.recovery import send_without_recovery
 from mkw_airflow_provider.client.settings import Settings, describe_unknown_extra
 from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.client.token_cache import TokenCache, token_cache_for
@@ -132,6 +135,7 @@ class MetaKraftwerkHook(BaseHook):
     find_builds = endpoint(builds.find_builds)
     find_build_deployments = endpoint(build_deployments.find_build_deployments)
     get_build_deployment = endpoint(build_deployments.get_build_deployment)
+    create_build_deployment = endpoint(build_deployments.create_build_deployment, flow=create_build_deployment)
     find_projects = endpoint(projects.find_projects)
     find_patterns = endpoint(patterns.find_patterns)
     find_releases = endpoint(releases.find_releases)
@@ -151,9 +155,6 @@ class MetaKraftwerkHook(BaseHook):
         :param project: name; without it and ``project_id`` the connection's.
         :raises QueryError: if the statement failed, or if there was no response: whether it was run is unknown then.
         """
-        # Here and not above: only a request that changes state needs it.
-        from mkw_airflow_provider.client.recovery import send_without_recovery
-
         project, project_id = self.project_or_default(project, project_id)
         request = metadata.query_metadata(statement, project=project, project_id=project_id)
         return self.run(send_without_recovery(self.session, request, uncertain=QueryError))
@@ -171,9 +172,6 @@ class MetaKraftwerkHook(BaseHook):
         :param project: name; without it and ``project_id`` the connection's.
         :raises SelectionError: if it names a pattern or a folder that does not exist, or selects too many instances.
         """
-        # Here and not above: few tasks select.
-        from mkw_airflow_provider.client.flows.select import select
-
         if isinstance(selector, Mapping):
             selector = InstanceSelector.from_dict(selector)
         project, project_id = self.project_or_default(project, project_id)
@@ -273,34 +271,6 @@ class MetaKraftwerkHook(BaseHook):
         folder.create()
         checksums = download_into(self.get_conn(), self.session, number, folder, name)
         return DownloadedFile(folder.shown(name), checksums.size, checksums.sha256)
-
-    def create_build_deployment(
-        self,
-        *,
-        build_id: int,
-        pattern: str | None = None,
-        pattern_id: int | None = None,
-        deployment: str | None = None,
-        deployment_id: int | None = None,
-        agent: str | None = None,
-        agent_id: int | None = None,
-        agent_group: str | None = None,
-        agent_group_id: int | None = None,
-    ) -> BuildDeployment:
-        """Deploy a build's results (``POST /build_deployments``). Never sent twice.
-
-        Exactly one of pattern and pattern_id, exactly one of deployment and deployment_id, at most one of the four that
-        name an agent or a group; with none of those the server's default executes it.
-
-        :raises ConfigurationError: for arguments that the API rules out; nothing is sent.
-        :raises DeploymentUncertainError: if the response was lost: whether it was deployed is unknown.
-        """
-        from mkw_airflow_provider.client.flows.deploy import DeploymentRequest, create
-
-        order = DeploymentRequest(
-            build_id, pattern, pattern_id, deployment, deployment_id, agent, agent_id, agent_group, agent_group_id
-        )
-        return self.run(create(self.session, order))
 
     def test_connection(self) -> tuple[bool, str]:
         """Log in and read the projects; behind the button of the connection form.

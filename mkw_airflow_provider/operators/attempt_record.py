@@ -39,9 +39,10 @@ class AttemptRecord:
         value = store.get(cls.key)
         if not isinstance(value, dict):
             return None
+        # Another version may have written fields that this one does not know, or none for those with a default.
         try:
-            return cls(**{field.name: value[field.name] for field in fields(cls)})
-        except KeyError:
+            return cls(**{field.name: value[field.name] for field in fields(cls) if field.name in value})
+        except TypeError:
             return None
 
     def save(self, store: TaskStateStore) -> None:

@@ -21,7 +21,7 @@ else:
     from airflow.models.xcom import XCom as XComRow  # type: ignore[no-redef]
 
 
-#: Of so many tasks that started a build, the newest, the pages know which build is theirs.
+#: How many of the newest tasks that started a build are read to find the owner of a build.
 MOST_TASKS = 5_000
 
 

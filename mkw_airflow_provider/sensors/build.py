@@ -188,7 +188,7 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         self.log.info(
             "%s",
             runtime.wait_result.describe_progress(
-                build, runtime.wait.age(build, time.time() if poll.date is None else poll.date)
+                build, runtime.wait.age(runtime.wait.started(build), time.time() if poll.date is None else poll.date)
             ),
         )
         self._result = runtime.wait_result.Ended(build)

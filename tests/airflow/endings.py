@@ -34,7 +34,7 @@ class Case:
     :param words: what the message says, besides the build's id.
     :param last: what the last line in the log says.
     :param prepare: what happens there before; the first look, that of the task itself, must succeed.
-    :param after_a_look: whether it begins after a look that a worker takes before the wait.
+    :param after_a_look: whether it begins after the poll that a worker makes before the wait.
     :param of_look: whether a poll failed: what ``silent_fail`` waits out.
     :param final: whether no retry can fix the failure: then not even ``silent_fail`` waits on.
     """

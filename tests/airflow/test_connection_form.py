@@ -124,7 +124,7 @@ class TestOnThePage:
     def test_the_connection_type_is_listed(self) -> None:
         assert _form().hook_name == "MetaKraftwerk"
 
-    @pytest.mark.skipif(VERSION < (3, 1), reason="Airflow 3.0 shows them only beside the provider fab")
+    @pytest.mark.skipif(VERSION < (3, 1), reason="Airflow 3.0 shows them only with the provider fab")
     def test_the_extra_fields_have_labels_hints_and_types(self) -> None:
         shown = _form().extra_fields
         assert set(shown) == set(connection_fields())
@@ -140,7 +140,7 @@ class TestOnThePage:
             assert {key: value for key, value in shown[name]["schema"].items() if key != "default"} == schema
             assert shown[name]["value"] == item["schema"].get("default")
 
-    @pytest.mark.skipif(VERSION < (3, 1), reason="Airflow 3.0 shows them only beside the provider fab")
+    @pytest.mark.skipif(VERSION < (3, 1), reason="Airflow 3.0 shows them only with the provider fab")
     def test_the_standard_fields_have_names_and_placeholders(self) -> None:
         shown = _form().standard_fields
         labels = field_behaviour()["relabeling"]

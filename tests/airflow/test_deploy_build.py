@@ -150,7 +150,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[ApiError], str]] = {
 @pytest.mark.parametrize("unknown_filter", ["404", "empty"])
 @pytest.mark.parametrize("name", REFUSALS)
 def test_the_server_refuses_in_its_own_words(emulator: Emulator, name: str, unknown_filter: str) -> None:
-    """Some names are refused by the look already, where the API answers a filter that names nothing with 404."""
+    """Some names are already refused by the check, where the API answers a filter that names nothing with 404."""
     emulator.set(unknown_filter=unknown_filter)
     arguments, kind, words = REFUSALS[name]
     with pytest.raises(AirflowFailException) as raised:

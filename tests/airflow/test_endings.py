@@ -23,8 +23,8 @@ from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import AIRPLANE, Connect, Log
 from tests.airflow.endings import BUILD, CASES, STILL_RUNNING, Case
 from tests.kit.pauses import forget_tokens
-from tests.kit.tasks import Ending, alarm_in_a_worker, context_of, play, timeless
-from tests.kit.triggerer import Supervisor, play_without_worker, since_33
+from tests.kit.tasks import Ending, alarm_in_a_worker, context_of, run_task, without_times
+from tests.kit.triggerer import Supervisor, run_without_worker, since_33
 
 pytestmark = pytest.mark.usefixtures("at_once")
 #: Airflow's alarm and that of pytest-timeout are the same signal.
@@ -65,7 +65,7 @@ class End:
 
 def _without_transport(text: str) -> str:
     # requests and aiohttp name a broken connection differently; the words around it are the client's.
-    return timeless(re.sub(r"(got no response: )[^(]*", r"\1", text))
+    return without_times(re.sub(r"(got no response: )[^(]*", r"\1", text))
 
 
 class Waits:
@@ -99,9 +99,9 @@ class Waits:
             emulator.start_build()
         context = context_of(operator, start_date=start_date())
         if mode in ("started", "ended"):
-            ending = play_without_worker(make, context, self._supervisor())
+            ending = run_without_worker(make, context, self._supervisor())
         else:
-            ending = play(make, context)
+            ending = run_task(make, context)
         assert ending.deferrals > 0 or mode != "deferred"
         assert ending.deferrals == 0 or mode not in ("plain", "rescheduled")
         return End(ending, _without_transport(self._log.lines[-1]))

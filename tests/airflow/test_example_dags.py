@@ -43,7 +43,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dags(results: Path, repository: Path) -> Any:
-    """The examples as Airflow reads them, from the folder where it looks for DAGs."""
+    """The examples as Airflow reads them from its DAGs folder."""
     folder = Path(os.environ["AIRFLOW_HOME"]) / "dags"
     folder.mkdir()
     for name in EXAMPLES:
@@ -95,7 +95,7 @@ def run(dags: Any, database: None, emulator: Emulator, monkeypatch: pytest.Monke
 
 
 def _story(emulator: Emulator) -> list[str]:
-    """What arrived at the server, looks that follow each other as one."""
+    """What arrived at the server; consecutive polls count as one."""
     requests = [f"{request['method']} {request['path']}" for request in emulator.requests()]
     return [text for text, before in zip(requests, [None, *requests], strict=False) if text != before]
 

@@ -61,7 +61,7 @@ def test_many_browsers_make_one_request(feed: Feed, emulator: Emulator) -> None:
 
 
 def test_one_request_per_interval_in_the_long_run(feed: Feed, emulator: Emulator, clock: Clock) -> None:
-    """However many different builds are looked at; only what a connection has saved up comes on top."""
+    """However many different builds are shown; only what a connection has saved up comes on top."""
     for _ in range(100):
         for number in range(10):
             feed.read(resources.one_build(BUILD + number, None))

@@ -27,7 +27,7 @@ from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBui
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from mkw_airflow_provider.triggers import build as triggers
-from tests.kit.tasks import StateStore, context_of, play, through_database
+from tests.kit.tasks import StateStore, context_of, run_task, through_database
 
 logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, force=True)
 for name in ("urllib3", "aiohttp", "asyncio", "mkw_airflow_provider", "airflow"):
@@ -37,7 +37,7 @@ triggers.EARLIEST_EVENT = 0.0
 def show(make):
     store = StateStore()
     context = context_of(make(), store)
-    ending = play(make, context)
+    ending = run_task(make, context)
     print("RESULT", ending.result, "XCOM", json.dumps(context["ti"].xcom), "STORE", store.content)
     if ending.error is not None:
         traceback.print_exception(ending.error, limit=None, file=sys.stdout)

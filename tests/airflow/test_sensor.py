@@ -20,7 +20,7 @@ from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import BuildCanceledError, BuildFailedError, NotFoundError, ProtocolError
 from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import Connect, Log
-from tests.kit.tasks import AirflowRescheduleException, context_of, timeless
+from tests.kit.tasks import AirflowRescheduleException, context_of, without_times
 
 BUILD = 5139
 PATH = f"/api/v1/builds/{BUILD}"
@@ -114,7 +114,7 @@ class TestWaiting:
 
 @pytest.mark.skipif(airflow_version.startswith("2."), reason="Airflow 2 asks its database when the wait began")
 class TestReschedule:
-    """``mode="reschedule"``: a look in a worker, then out of it until the next one."""
+    """``mode="reschedule"``: one poll in a worker, which is then free until the next one."""
 
     def _look(self, *, began: Any = timedelta(0), **arguments: Any) -> Any:
         task = _watch(mode="reschedule", **{"poke_interval": 60, "timeout": 600, **arguments})
@@ -126,7 +126,7 @@ class TestReschedule:
         pause = raised.value.reschedule_date - datetime.now(timezone.utc)
         assert timedelta(seconds=50) < pause <= timedelta(seconds=60)
         assert len(emulator.requests("GET", PATH)) == 1
-        assert [timeless(line) for line in log.lines[1:]] == [
+        assert [without_times(line) for line in log.lines[1:]] == [
             f"Build {BUILD} is BUILDING, N % after N s (building AIRPLANE (1 of 1) ...)."
         ]
 

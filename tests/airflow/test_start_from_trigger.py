@@ -16,7 +16,7 @@ from mkw_airflow_provider.sensors import start
 from mkw_airflow_provider.sensors.build import BuildSensor
 from tests.airflow.conftest import AIRPLANE, Connect, Log
 from tests.kit.tasks import context_of, deferral
-from tests.kit.triggerer import Supervisor, only, serialised, since_33, started
+from tests.kit.triggerer import Supervisor, only, serialized_task, since_33, started
 
 pytestmark = [since_33, pytest.mark.usefixtures("at_once")]
 BUILD = 5139
@@ -55,7 +55,7 @@ class TestRun:
         self, supervisor: Supervisor, emulator: Emulator, build: int, log: Log
     ) -> None:
         emulator.end_build(build, "FINISHED")
-        event = _run(started(serialised(_sensor)))
+        event = _run(started(serialized_task(_sensor)))
         assert isinstance(event, TaskSuccessEvent)
         # Airflow 3.3.2 would hand them on as text.
         assert event.xcoms is None
@@ -66,7 +66,7 @@ class TestRun:
 
     def test_without_a_result_pushes_none(self, supervisor: Supervisor, emulator: Emulator, build: int) -> None:
         emulator.end_build(build, "FINISHED")
-        assert isinstance(_run(started(serialised(lambda: _sensor(do_xcom_push=False)))), TaskSuccessEvent)
+        assert isinstance(_run(started(serialized_task(lambda: _sensor(do_xcom_push=False)))), TaskSuccessEvent)
         assert supervisor.xcom == {}
 
     @pytest.mark.parametrize("pushed", [BUILD, str(BUILD)])
@@ -75,12 +75,12 @@ class TestRun:
     ) -> None:
         supervisor.xcom["start", "return_value", -1] = pushed
         emulator.end_build(build, "FINISHED")
-        assert isinstance(_run(started(serialised(_after_start))), TaskSuccessEvent)
+        assert isinstance(_run(started(serialized_task(_after_start))), TaskSuccessEvent)
         assert supervisor.xcom["watch", "return_value", -1]["id"] == build
 
     def test_looks_at_once(self, supervisor: Supervisor, emulator: Emulator, build: int, log: Log) -> None:
         log.once(f"Build {build} is BUILDING", lambda: emulator.end_build(build, "FINISHED"))
-        _run(started(serialised(lambda: _sensor(poke_interval=0.1))))
+        _run(started(serialized_task(lambda: _sensor(poke_interval=0.1))))
         assert len(emulator.requests("GET", PATH)) == 2
 
     @pytest.mark.parametrize("status", ["FAILED", "CANCELED"])
@@ -88,7 +88,7 @@ class TestRun:
         self, supervisor: Supervisor, emulator: Emulator, build: int, status: str
     ) -> None:
         emulator.end_build(build, status)
-        event = _run(started(serialised(_sensor)))
+        event = _run(started(serialized_task(_sensor)))
         assert not isinstance(event, TaskSuccessEvent)
         with pytest.raises(AirflowFailException, match=status):
             _sensor().execute_complete(context_of(_sensor()), event.payload)
@@ -96,9 +96,9 @@ class TestRun:
     def test_of_a_retry_lets_a_worker_end_the_task(
         self, supervisor: Supervisor, emulator: Emulator, build: int
     ) -> None:
-        """Airflow 3.3.2 would write down the end of the try before."""
+        """Airflow 3.3.2 would record the end of the previous attempt."""
         emulator.end_build(build, "FINISHED")
-        event = _run(started(serialised(_sensor), try_number=2))
+        event = _run(started(serialized_task(_sensor), try_number=2))
         assert event.payload["outcome"] == "ended"
         assert _sensor().execute_complete(context_of(_sensor()), event.payload)["id"] == build
 
@@ -107,7 +107,7 @@ class TestRun:
     ) -> None:
         """``dag.test()`` takes each event for a payload."""
         emulator.end_build(build, "FINISHED")
-        trigger = started(serialised(_sensor))
+        trigger = started(serialized_task(_sensor))
         trigger.trigger_id = None
         assert _run(trigger).payload["outcome"] == "ended"
 
@@ -115,7 +115,7 @@ class TestRun:
         self, supervisor: Supervisor, emulator: Emulator, build: int, log: Log
     ) -> None:
         emulator.end_build(build, "FINISHED")
-        trigger = started(serialised(_sensor))
+        trigger = started(serialized_task(_sensor))
         trigger.task_instance.run_id = "of another supervisor"  # type: ignore[union-attr]
         event = _run(trigger)
         assert event.payload["outcome"] == "ended"
@@ -128,7 +128,7 @@ class TestRun:
         self, supervisor: Supervisor, emulator: Emulator, connect: Connect, pushed: Any, message: str
     ) -> None:
         supervisor.xcom["start", "return_value", -1] = pushed
-        event = _run(started(serialised(_after_start)))
+        event = _run(started(serialized_task(_after_start)))
         assert event.payload == {"outcome": "not started"}
         assert emulator.requests() == []
         task = _sensor()
@@ -146,7 +146,7 @@ class TestRun:
 
     def test_keeps_no_secret(self, supervisor: Supervisor, emulator: Emulator, build: int) -> None:
         emulator.end_build(build, "FINISHED")
-        trigger = started(serialised(_sensor))
+        trigger = started(serialized_task(_sensor))
         _run(trigger)
         (token,) = emulator.tokens()
         for secret in (token["token"], emulator.connection["password"]):
@@ -171,16 +171,16 @@ class TestDeadline:
     def test_is_the_earlier_of_both_limits(
         self, supervisor: Supervisor, build: int, limits: dict[str, Any], seconds: int
     ) -> None:
-        event = _run(started(serialised(lambda: _sensor(**limits)), start=self.START))
+        event = _run(started(serialized_task(lambda: _sensor(**limits)), start=self.START))
         assert event.payload["outcome"] == "timeout"
         assert event.payload["deadline"] == pytest.approx(self.START.timestamp() + seconds)
 
     def test_is_read_from_a_database_that_keeps_no_zones(self, supervisor: Supervisor, build: int) -> None:
-        event = _run(started(serialised(lambda: _sensor(timeout=600)), start=self.START.replace(tzinfo=None)))
+        event = _run(started(serialized_task(lambda: _sensor(timeout=600)), start=self.START.replace(tzinfo=None)))
         assert event.payload["deadline"] == pytest.approx(self.START.timestamp() + 600)
 
     def test_counts_from_now_where_airflow_does_not_tell(self, supervisor: Supervisor, build: int) -> None:
-        trigger: Any = started(serialised(lambda: _sensor(timeout=0.2)), start=self.START)
+        trigger: Any = started(serialized_task(lambda: _sensor(timeout=0.2)), start=self.START)
         trigger.timeout_after = None
         event = _run(trigger)
         assert event.payload["outcome"] == "timeout"
@@ -188,23 +188,23 @@ class TestDeadline:
 
     def test_in_airflow_comes_an_hour_later(self) -> None:
         """The trigger's own is the one that counts; this one is for a triggerer that is gone."""
-        assert serialised(lambda: _sensor(timeout=600)).start_trigger_args.timeout == timedelta(seconds=4200)
+        assert serialized_task(lambda: _sensor(timeout=600)).start_trigger_args.timeout == timedelta(seconds=4200)
 
 
 class TestOptions:
     def test_are_off_by_default(self) -> None:
-        task = serialised(lambda: _sensor(start_from_trigger=False, end_from_trigger=False))
+        task = serialized_task(lambda: _sensor(start_from_trigger=False, end_from_trigger=False))
         assert task.start_from_trigger is False
         assert BuildSensor(task_id="watch", build_id=BUILD, deferrable=True).end_from_trigger is False
 
     def test_do_nothing_for_a_sensor_that_is_not_deferrable(self) -> None:
-        assert serialised(lambda: _sensor(deferrable=False)).start_from_trigger is False
+        assert serialized_task(lambda: _sensor(deferrable=False)).start_from_trigger is False
 
     def test_end_alone_defers_from_a_worker(self, emulator: Emulator, connect: Connect) -> None:
         emulator.set(build_seconds=60)
         emulator.start_build()
         task = _sensor(start_from_trigger=False)
-        assert serialised(lambda: _sensor(start_from_trigger=False)).start_from_trigger is False
+        assert serialized_task(lambda: _sensor(start_from_trigger=False)).start_from_trigger is False
         assert deferral(task, context_of(task)).trigger.end_from_trigger is True
 
     @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ class TestOptions:
     )
     def test_that_cannot_work_are_refused(self, arguments: dict[str, Any], reason: str) -> None:
         with pytest.raises(Exception, match=f"cannot work for task 'watch': .*{reason}"):
-            serialised(lambda: _sensor(**arguments))
+            serialized_task(lambda: _sensor(**arguments))
 
     def test_end_is_refused_if_a_task_is_mapped_over_the_result(self) -> None:
         def make() -> BuildSensor:
@@ -231,9 +231,9 @@ class TestOptions:
             return sensor
 
         with pytest.raises(Exception, match="a task is mapped over its result"):
-            serialised(make)
+            serialized_task(make)
 
     def test_need_airflow_3_3(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(start, "AIRFLOW_V_3_3_PLUS", False)
         with pytest.raises(Exception, match=r"this needs Airflow 3\.3 or later"):
-            serialised(_sensor)
+            serialized_task(_sensor)

@@ -29,6 +29,10 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
         "without_worker.SensorTrigger",
         {"ends_with": "build", "from_task": None, "from_key": None, "wait": 60.0, "backstop": 3660.0},
     ),
+    "1.0.0rc1, BuildTrigger": (
+        "build.BuildTrigger",
+        {"deadline": 4_000_000_000.0, "limit": "timeout", "outage_tolerance": 60.0, "end_from_trigger": False},
+    ),
     "later": ("build.BuildTrigger", {"limit": "timeout", "of_2031": {"x": 1}}),
 }
 

@@ -40,7 +40,7 @@ def _event(**arguments: Any) -> dict[str, Any]:
 
 
 async def _requests(emulator: Emulator, count: int, method: str = "GET", path: str = PATH) -> None:
-    """Return when so many requests have arrived."""
+    """Return when that number of requests has arrived."""
     while len(await asyncio.to_thread(emulator.requests, method, path)) < count:
         await asyncio.sleep(0.02)
 

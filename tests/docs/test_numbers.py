@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from mkw_airflow_provider import __version__
-from mkw_airflow_provider.client import recovery, retry, text
-from mkw_airflow_provider.client import request as wire
+from mkw_airflow_provider.client import recovery, request, retry, text
 from mkw_airflow_provider.client.api import authentication
 from mkw_airflow_provider.client.flows import download, polling, wait
 from mkw_airflow_provider.client.storage import file_names
@@ -25,10 +24,12 @@ AIRFLOW = version("apache-airflow")
 MEBIBYTE = 1024 * 1024
 LIMITS = {
     "largest JSON response": (
-        f"{wire.MAX_LIST_BODY // MEBIBYTE} MiB for a list, {wire.MAX_OBJECT_BODY // MEBIBYTE} MiB else"
+        f"{request.MAX_LIST_BODY // MEBIBYTE} MiB for a list, {request.MAX_OBJECT_BODY // MEBIBYTE} MiB else"
     ),
-    "what is read of an error": (f"{wire.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"),
-    "a JSON response must be complete within": f"{wire.SLOWEST_RESPONSE} times read_timeout",
+    "what is read of an error": (
+        f"{request.MAX_ERROR_BODY // 1024} KiB, of which {text.MAX_TEXT:,} characters are shown"
+    ),
+    "a JSON response must be complete within": f"{request.SLOWEST_RESPONSE} times read_timeout",
     "an idle connection is kept for": f"{network.KEEP_ALIVE:.0f} s",
     "redirects of a download": f"{download.MAX_REDIRECTS}",
     "connections of one triggerer to MetaKraftwerk": f"{network.POOL}",
@@ -94,4 +95,4 @@ def test_older_airflow_versions_are_pinned() -> None:
 def test_changelog_has_this_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(rf"\b{re.escape(__version__)}\b", text)
-    assert re.search(r"^## \[(Unreleased|\d+\.\d+\.\d+)\]", text, flags=re.MULTILINE)
+    assert re.search(r"^## \[(Unreleased|\d+\.\d+\.\d+(rc\d+)?)\]", text, flags=re.MULTILINE)

@@ -17,6 +17,13 @@ from mkw_airflow_provider.emulator import Control
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# More users than the administrator, for the tests of the pages' access.
+USERS = {
+    "PYTHONPATH": str(ROOT),
+    "AIRFLOW__CORE__AUTH_MANAGER": "tests.kit.auth_manager.AuthManager",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer,outsider:viewer",
+}
+
 # Longer than the other tasks need to start, so that the wait defers.
 BUILD_SECONDS = 10.0
 
@@ -41,6 +48,7 @@ def airflow(metakraftwerk_program: EmulatorProgram, tmp_path_factory: pytest.Tem
         cache=ROOT / ".demo" / "cache",
         environment={
             **metakraftwerk_program.connection,
+            **USERS,
             "METAKRAFTWERK_RESULTS": str(tmp_path_factory.mktemp("results")),
         },
     ) as stack:

@@ -192,7 +192,7 @@ class TestNothingIsFound:
         assert {name: found for name, found in places.items() if found} == {}
 
     def test_not_in_the_server_log(self, aftermath: Aftermath) -> None:
-        # At its start the server prints the connection with the password, for whoever wants to use it.
+        # At its start the server prints the connection with the password, for anyone who wants to use it.
         log = "\n".join(line for line in aftermath.server_log.splitlines() if not line.startswith("AIRFLOW_CONN_"))
         kept = [("log", log.encode()), ("requests", json.dumps(aftermath.requests).encode())]
         places = {name: _found(secret, iter(kept)) for name, secret in aftermath.secrets.items()}

@@ -1,4 +1,4 @@
-"""What can happen to a try: its worker is killed at any point, or the server answers wrongly."""
+"""What can happen to an attempt: its worker is killed at any point, or the server answers wrongly."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from mkw_airflow_provider.client.storage import download_sink as incoming
-from mkw_airflow_provider.client.storage import folder
+from mkw_airflow_provider.client.storage import download_sink, folder
 from mkw_airflow_provider.client.transports import sync
 from mkw_airflow_provider.emulator import Control
 
@@ -25,7 +24,7 @@ class KilledError(BaseException):
 class Reaper:
     """Kills a worker at a point of its work: before or after a request, or while it stores something.
 
-    A killed worker does nothing more: whatever it tries then, say to tidy up, fails in the same way.
+    A killed worker does nothing more: whatever it tries then, such as cleaning up, fails in the same way.
     """
 
     def __init__(self) -> None:
@@ -64,7 +63,7 @@ class Reaper:
             (folder.Folder, "open"),
             (folder.Folder, "move"),
             (folder.Folder, "remove"),
-            (incoming.DownloadSink, "write"),
+            (download_sink.DownloadSink, "write"),
         ):
             monkeypatch.setattr(owner, name, self._watched(getattr(owner, name)))
 
@@ -93,13 +92,13 @@ class Fault:
     arguments: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def provoke(self, control: Control) -> None:
-        """Set it at the server."""
+        """Set it on the server."""
         control.fault(self.action, method=self.method, path=self.path, times=self.times, **self.arguments)
 
 
 @dataclass(frozen=True)
 class Accident:
-    """What happens to one try.
+    """What happens to one attempt.
 
     :param killed_after: how many points of its work the worker passes; None: it lives.
     :param faults: what the server answers wrongly.
@@ -109,7 +108,7 @@ class Accident:
     faults: tuple[Fault, ...] = ()
 
 
-#: Longer than the read time-out of the connection.
+#: Longer than the read timeout of the connection.
 SLOW = 0.4
 
 
@@ -174,10 +173,10 @@ DOWNLOADING = (_unread(DOWNLOADS), _unread(DOWNLOADS), _unread(ONE_BUILD), LOGIN
 
 
 def accidents(groups: tuple[list[Fault], ...], points: int) -> st.SearchStrategy[Accident]:
-    """Return a strategy for what happens to a try.
+    """Return a strategy for what happens to an attempt.
 
     :param groups: what the server may answer wrongly.
-    :param points: about how many points of its work a try passes.
+    :param points: about how many points of its work an attempt passes.
     """
     killed = st.none() | st.integers(0, points)
     fault = st.one_of([st.sampled_from(group) for group in groups])

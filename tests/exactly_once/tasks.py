@@ -1,4 +1,4 @@
-"""Tasks that are retried, cleared and killed, and what each try did."""
+"""Tasks that are retried, cleared and killed, and what each attempt did."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tests.exactly_once.accidents import Accident, KilledError, Reaper
 from tests.kit.outcomes import FINISHED
 from tests.kit.tasks import DagRun, StateStore, Task, TaskInstance
 
-#: More tries than one run of the machine can use up.
+#: More attempts than one run of the machine can use up.
 RETRIES = 1000
 KILLED, CLEARED = "killed", "cleared"
 
-#: Task id, map index, first try.
-Series: TypeAlias = tuple[str, int, int]
+#: Task id, map index, first attempt.
+AttemptGroup: TypeAlias = tuple[str, int, int]
 
 
 class MortalStore(StateStore):
@@ -43,8 +43,8 @@ class Mortal(TaskInstance):
         self.reaper.point()
 
 
-class TriedTask(Task):
-    """A task with its series of tries: it is retried until it finishes, and begins a new series when it is cleared.
+class TaskUnderTest(Task):
+    """A task with its group of attempts: it is retried until it finishes, and begins a new group when it is cleared.
 
     :param task_id: its name.
     :param map_index: which of the mapped ones it is; -1: it is not mapped.
@@ -70,12 +70,12 @@ class TriedTask(Task):
 
     @property
     def first_try(self) -> int:
-        """Number of the first try of the present series."""
+        """Number of the first attempt of the present group."""
         return self.instance.max_tries - RETRIES + 1
 
     @property
-    def series(self) -> Series:
-        """What tells the present series of tries from all others."""
+    def group(self) -> AttemptGroup:
+        """What tells the present group of attempts from all others."""
         return self.instance.task_id, self.instance.map_index, self.first_try
 
     @property
@@ -85,16 +85,16 @@ class TriedTask(Task):
 
     @property
     def is_due(self) -> bool:
-        """Whether Airflow would start a try: the first one, or a retry."""
+        """Whether Airflow would start an attempt: the first one, or a retry."""
         return self.deferred is None and self.endings[-1:] != [FINISHED]
 
     @property
     def has_begun(self) -> bool:
-        """Whether the present series has had a try."""
+        """Whether the present group has had an attempt."""
         return self.deferred is not None or len(self.endings) >= self.first_try
 
     def clear(self) -> None:
-        """Begin a new series, as the button in Airflow's web application does."""
+        """Begin a new group, as the button in Airflow's web application does."""
         if self.deferred is not None:
             self.deferred = None
             self.endings.append(CLEARED)
@@ -102,11 +102,11 @@ class TriedTask(Task):
         self.context["dag_run"].clear_number += 1
 
     def attempt(self, accident: Accident) -> None:
-        """Run a try in a worker to its end, its deferral, or the worker's."""
+        """Run an attempt in a worker to its end, its deferral, or the worker's."""
         self._in_a_worker(self.start, accident.killed_after)
 
     def go_on(self, accident: Accident) -> None:
-        """Run a try on in a worker after its trigger's event."""
+        """Run an attempt on in a worker after its trigger's event."""
         self._in_a_worker(self.resume, accident.killed_after)
 
     def _in_a_worker(self, work: Callable[[], None], killed_after: int | None) -> None:

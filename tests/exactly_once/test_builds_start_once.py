@@ -1,4 +1,4 @@
-"""Hypothesis drives tries, clears, deaths, faults and restarts in any order, and looks for a build too many."""
+"""Hypothesis drives attempts, clears, deaths, faults and restarts in any order, and checks for duplicate builds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.exactly_once.accidents import (
     Reaper,
     accidents,
 )
-from tests.exactly_once.tasks import RETRIES, MortalStore, TriedTask
+from tests.exactly_once.tasks import RETRIES, MortalStore, TaskUnderTest
 from tests.exactly_once.world import BROKEN, World
 from tests.kit.outcomes import FINISHED
 
@@ -60,7 +60,7 @@ class BuildsStartOnce(RuleBasedStateMachine):
 
     :param emulator: the server.
     :param folder: for downloads.
-    :param secrets: takes up what must not be in any log.
+    :param secrets: collects what must not be in any log.
     """
 
     def __init__(self, emulator: Emulator, reaper: Reaper, folder: Path, secrets: set[str]) -> None:
@@ -69,13 +69,13 @@ class BuildsStartOnce(RuleBasedStateMachine):
         self.world = World(emulator, folder)
         self.of_build: dict[str, int] = {}
         self.tasks = {
-            name: TriedTask(reaper, task_id, self._starting(task_id), map_index=map_index)
+            name: TaskUnderTest(reaper, task_id, self._starting(task_id), map_index=map_index)
             for name, (task_id, map_index) in STARTS.items()
         }
         for name in DEPLOYS:
             store = MortalStore(reaper) if name == "deploy" else None
-            self.tasks[name] = TriedTask(reaper, name, self._deploying(name), store=store)
-        self.tasks[DOWNLOAD] = TriedTask(reaper, DOWNLOAD, self._downloading)
+            self.tasks[name] = TaskUnderTest(reaper, name, self._deploying(name), store=store)
+        self.tasks[DOWNLOAD] = TaskUnderTest(reaper, DOWNLOAD, self._downloading)
 
     def _starting(self, task_id: str) -> Any:
         waits_in_worker = task_id == "waits"
@@ -114,13 +114,13 @@ class BuildsStartOnce(RuleBasedStateMachine):
     def _destination(self) -> Path:
         return self.world.folder / f"build-{self.of_build[DOWNLOAD]}"
 
-    def _ready(self, name: str, *, clear: bool) -> TriedTask:
+    def _ready(self, name: str, *, clear: bool) -> TaskUnderTest:
         """Return a task that is due: cleared first, if it has finished or somebody wants it so."""
         task = self.tasks[name]
         if task.has_begun and (clear or task.endings[-1:] == [FINISHED]):
             task.clear()
         if name not in STARTS and not task.has_begun:
-            # A series of tries stays with its build, as one that comes from XCom does.
+            # A group of attempts stays with its build, as one that comes from XCom does.
             self.of_build[name] = self.world.finished_build()
         return task
 
@@ -131,11 +131,11 @@ class BuildsStartOnce(RuleBasedStateMachine):
         clear=NOW_AND_THEN,
     )
     def start(self, name: str, accident: Accident, end: str | None, clear: bool) -> None:
-        """A task starts a build, or goes on with it; before that its build may have ended."""
+        """A task starts a build, or adopts it; before that its build may have ended."""
         task = self.tasks[name]
         self.world.end_builds(task, end)
         if task.deferred is not None and not clear:
-            self.world.look(task, accident)
+            self.world.poll(task, accident)
         else:
             self.world.start(self._ready(name, clear=clear), accident)
 
@@ -145,7 +145,7 @@ class BuildsStartOnce(RuleBasedStateMachine):
         task = self.tasks[name]
         self.world.end_builds(task, end)
         if task.deferred is not None:
-            self.world.look(task, CALM)
+            self.world.poll(task, CALM)
         self.world.start(self._ready(name, clear=False), accident)
 
     @rule(name=st.sampled_from([*DEPLOYS]), accident=accidents(DEPLOYING, 10), clear=NOW_AND_THEN)
@@ -180,7 +180,7 @@ class BuildsStartOnce(RuleBasedStateMachine):
         self.world.check_files()
 
     def teardown(self) -> None:
-        """Let every task end in peace: each finishes, and what its series has built is known by then."""
+        """Let every task end in peace: each finishes, and what its group has built is known by then."""
         for name in STARTS:
             if self.tasks[name].has_begun:
                 self.world.finish(self.tasks[name])

@@ -1,4 +1,4 @@
-"""A server, an Airflow, and what must hold between them after every try."""
+"""A server, an Airflow, and what must hold between them after every attempt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from mkw_airflow_provider.client.storage.manifest import MANIFEST
 from mkw_airflow_provider.emulator import Emulator
 from tests.exactly_once.accidents import Accident
-from tests.exactly_once.tasks import Series, TriedTask
+from tests.exactly_once.tasks import AttemptGroup, TaskUnderTest
 from tests.kit.outcomes import FINISHED
 from tests.kit.pauses import forget_tokens
 from tests.kit.tasks import first_event
@@ -27,11 +27,11 @@ SWITCHES = {"build_seconds": 1_000_000.0}
 
 #: What a person builds: two patterns, so that there are two files.
 PERSONS_INSTANCES: list[str | int] = ["AIRPLANE", "STG_AIRPLANE"]
-PERSON: Series = ("", -1, 0)
+PERSON: AttemptGroup = ("", -1, 0)
 
 
 class World:
-    """What the tries of all tasks do to one server.
+    """What the attempts of all tasks do to one server.
 
     :param emulator: the server.
     :param folder: below which downloads go.
@@ -41,9 +41,9 @@ class World:
         self.emulator = emulator
         self.folder = folder
         self.claimed: set[int] = set()
-        self.deployed: dict[Series, int] = {}
+        self.deployed: dict[AttemptGroup, int] = {}
         self.damaged: set[Path] = set()
-        self._started_by: dict[int, Series] = {}
+        self._started_by: dict[int, AttemptGroup] = {}
         self._contents: dict[int, str] = {}
         emulator.reset()
         emulator.set(**SWITCHES)
@@ -69,25 +69,25 @@ class World:
                 # The next worker is a new process, and knows no token.
                 forget_tokens()
 
-    def builds_of(self, task: TriedTask) -> dict[int, str]:
-        """Return the builds that the tries of a task's present series started, and their statuses."""
+    def builds_of(self, task: TaskUnderTest) -> dict[int, str]:
+        """Return the builds that the attempts of a task's present group started, and their statuses."""
         return {
             build["id"]: build["status"]
             for build in self.emulator.builds()
-            if self._started_by.get(build["id"]) == task.series
+            if self._started_by.get(build["id"]) == task.group
         }
 
-    def end_builds(self, task: TriedTask, status: str | None) -> None:
-        """Let the running builds of a task's present series end.
+    def end_builds(self, task: TaskUnderTest, status: str | None) -> None:
+        """Let the running builds of a task's present group end.
 
-        :param status: how; None: let them go on.
+        :param status: how; None: leave them running.
         """
         for build_id, current in self.builds_of(task).items():
             if status is not None and current == "BUILDING":
                 self.emulator.end_build(build_id, status)
 
     def finished_build(self) -> int:
-        """Return the newest build that has finished; a person starts one where there is none."""
+        """Return the newest build that has finished; if there is none, a person starts one."""
         finished = [build["id"] for build in self.emulator.builds() if build["status"] == "FINISHED"]
         if not finished:
             build = self.emulator.start_build(instances=PERSONS_INSTANCES)
@@ -95,17 +95,17 @@ class World:
             finished = [self.emulator.end_build(build["id"], "FINISHED")["id"]]
         return int(finished[-1])
 
-    def start(self, task: TriedTask, accident: Accident) -> None:
-        """Run a try of a task that starts a build, and check what it did."""
+    def start(self, task: TaskUnderTest, accident: Accident) -> None:
+        """Run an attempt of a task that starts a build, and check what it did."""
         before, all_before = self.builds_of(task), self._ids()
         with self.struck_by(accident):
             task.attempt(accident)
         self._let_requests_end()
         new = self._ids() - all_before
-        self._started_by |= dict.fromkeys(new, task.series)
-        assert len(new) <= 1, f"one try started {len(new)} builds"
+        self._started_by |= dict.fromkeys(new, task.group)
+        assert len(new) <= 1, f"one attempt started {len(new)} builds"
         if new:
-            assert set(before.values()) <= set(BROKEN), f"a build was started beside {before}"
+            assert set(before.values()) <= set(BROKEN), f"a build was started in addition to {before}"
         self._check_claim(task, before)
 
     def _ids(self) -> set[int]:
@@ -116,8 +116,8 @@ class World:
         while any(request["seconds"] is None for request in self.emulator.requests()):
             time.sleep(0.01)
 
-    def look(self, task: TriedTask, accident: Accident) -> None:
-        """Let the triggerer look at the build of a deferred task; if it has ended, the task goes on in a worker."""
+    def poll(self, task: TaskUnderTest, accident: Accident) -> None:
+        """Let the triggerer poll the build of a deferred task; if it has ended, the task continues in a worker."""
         before = self.builds_of(task)
         trigger = task.trigger()
         ended = before[trigger.build_id] != "BUILDING"
@@ -128,31 +128,31 @@ class World:
                 task.go_on(accident)
                 self._check_claim(task, {})
 
-    def _check_claim(self, task: TriedTask, before: dict[int, str]) -> None:
-        """Check the build that a try has claimed.
+    def _check_claim(self, task: TaskUnderTest, before: dict[int, str]) -> None:
+        """Check the build that an attempt has claimed.
 
-        :param before: the builds of the series before the try.
+        :param before: the builds of the group before the attempt.
         """
         builds = self.builds_of(task)
         claimed = task.instance.xcom.get("build_id")
         ended = task.endings[-1:] if task.deferred is None else []
         if claimed is None:
-            assert ended not in ([], [FINISHED]), "a try went on without a build"
+            assert ended not in ([], [FINISHED]), "an attempt continued without a build"
             return
-        assert claimed in builds, f"XCom build_id is {claimed}, the series has {builds}"
-        assert before.get(claimed) not in BROKEN, f"a try took up build {claimed}, which was {before[claimed]} before"
+        assert claimed in builds, f"XCom build_id is {claimed}, the group has {builds}"
+        assert before.get(claimed) not in BROKEN, f"build {claimed} was adopted, though {before[claimed]}"
         self.claimed.add(claimed)
         if ended == [FINISHED]:
             assert builds[claimed] == "FINISHED", f"a task finished with build {claimed}, which is {builds[claimed]}"
 
-    def finish(self, task: TriedTask) -> None:
+    def finish(self, task: TaskUnderTest) -> None:
         """Let a task end in peace, and check that nothing was built behind its back."""
         for _ in range(4):
             if task.is_due:
                 self.start(task, Accident())
             self.end_builds(task, "FINISHED")
             if task.deferred is not None:
-                self.look(task, Accident())
+                self.poll(task, Accident())
         assert task.endings[-1] == FINISHED, f"{task.endings}: {task.errors[-1:]!r}"
         unknown = {
             build_id: status
@@ -162,30 +162,30 @@ class World:
         assert not unknown, f"builds that nobody knows of: {unknown}"
 
     def check_builds(self) -> None:
-        """Check that each build was started by a try, and each series of tries has one build that is not broken."""
-        whole: dict[Series, list[int]] = {}
+        """Check that an attempt started each build, and each group of attempts has one build that is not broken."""
+        whole: dict[AttemptGroup, list[int]] = {}
         for build in self.emulator.builds():
-            assert build["id"] in self._started_by, f"build {build['id']} was started by no try"
+            assert build["id"] in self._started_by, f"build {build['id']} was started by no attempt"
             if build["status"] not in BROKEN and self._started_by[build["id"]] != PERSON:
                 whole.setdefault(self._started_by[build["id"]], []).append(build["id"])
-        assert all(len(ids) == 1 for ids in whole.values()), f"a series has more than one build: {whole}"
+        assert all(len(ids) == 1 for ids in whole.values()), f"a group has more than one build: {whole}"
 
-    def deploy(self, task: TriedTask, accident: Accident) -> None:
-        """Run a try of a task that deploys, and check what it did."""
+    def deploy(self, task: TaskUnderTest, accident: Accident) -> None:
+        """Run an attempt of a task that deploys, and check what it did."""
         before = {deployment["id"] for deployment in self.emulator.build_deployments()}
         with self.struck_by(accident):
             task.attempt(accident)
         self._let_requests_end()
         after = {deployment["id"] for deployment in self.emulator.build_deployments()}
-        self.deployed[task.series] = self.deployed.get(task.series, 0) + len(after - before)
-        assert self.deployed[task.series] <= 1, "a series deployed more than once"
+        self.deployed[task.group] = self.deployed.get(task.group, 0) + len(after - before)
+        assert self.deployed[task.group] <= 1, "a group deployed more than once"
         if task.endings[-1] == FINISHED:
             assert task.result in after
             if task.knows_what_was_listed:
-                assert self.deployed[task.series] == 1, "a series finished without having deployed"
+                assert self.deployed[task.group] == 1, "a group finished without having deployed"
 
-    def download(self, task: TriedTask, folder: Path, accident: Accident) -> None:
-        """Run a try of a task that downloads, and check what it did."""
+    def download(self, task: TaskUnderTest, folder: Path, accident: Accident) -> None:
+        """Run an attempt of a task that downloads, and check what it did."""
         intact = self._intact(folder)
         with self.struck_by(accident):
             task.attempt(accident)

@@ -13,7 +13,7 @@ from mkw_airflow_provider.client.flows.start import BuildRequest
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_record import mark_done, start_once
-from tests.kit.simulation import USER_ID, World, build, ok, says_no
+from tests.kit.simulation import USER_ID, World, build, http_error, ok
 from tests.kit.tasks import as_stored
 
 BUILD_REQUEST = BuildRequest("DEMO_PROJECT", None, [{"id": 1001}, {"id": 1002}], {"DWH_GROUP": "R1"}, "nightly build")
@@ -86,7 +86,7 @@ class BuildsServer:
         for row in self.builds:
             if row["id"] == number and self._age(row) >= self.readable_after:
                 return ok(row)
-        return says_no(404, f"No record found for id '{number}'")
+        return http_error(404, f"No record found for id '{number}'")
 
     def _post(self, call: Request[Any]) -> Any:
         answer, is_done = self.faults.pop(0) if self.faults else (None, True)

@@ -19,7 +19,7 @@ from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.storage.content_digest import Checksums
 from mkw_airflow_provider.client.storage.folder import Folder
 from mkw_airflow_provider.client.transports.stopping import StopSignal
-from tests.kit.simulation import Body, World, body, lost, ok, says_no
+from tests.kit.simulation import Body, World, body, http_error, lost, ok
 
 
 def in_memory(filesystem: type[MemoryFileSystem] = MemoryFileSystem) -> Folder:
@@ -87,7 +87,7 @@ class Files:
         if number in self.instead:
             return self.instead[number](call)
         if number not in self.files:
-            return says_no(404, f"No record found for id '{number}'")
+            return http_error(404, f"No record found for id '{number}'")
         return self._part(number, headers)
 
     def _part(self, number: int, headers: dict[str, str]) -> Any:
@@ -96,7 +96,7 @@ class Files:
         if "Range" in headers and headers.get("If-Range") == tag:
             begin = int(headers["Range"].removeprefix("bytes=").rstrip("-"))
             if begin >= len(data):
-                return says_no(416, "Range Not Satisfiable")
+                return http_error(416, "Range Not Satisfiable")
             described |= {"status": 206, "content_range": f"bytes {begin}-{len(data) - 1}/{len(data)}"}
             described["content_length"] = str(len(data) - begin)
         breaks = self.breaks.get(number)

@@ -34,10 +34,10 @@ __all__ = [
     "body",
     "build",
     "html",
+    "http_error",
     "lost",
     "ok",
     "redirect",
-    "says_no",
     "unreachable",
 ]
 
@@ -54,7 +54,7 @@ def ok(value: Any, status: int = 200, **headers: str) -> Response:
     return Response(status, _headers({"content-type": "application/json", **headers}), json.dumps(value).encode())
 
 
-def says_no(status: int, message: str = "Not today", **headers: str) -> Response:
+def http_error(status: int, message: str = "Not today", **headers: str) -> Response:
     """An answer with an error body."""
     return ok({"message": message, "code": status}, status, **headers)
 

@@ -42,14 +42,14 @@ __all__ = [
     "first_event",
     "of_this_version",
     "only_event",
-    "play",
+    "run_task",
     "search_once",
     "through_database",
-    "timeless",
+    "without_times",
 ]
 
 
-TRY_OUT_DAG = "try_out"
+DAG_ID = "test_dag"
 RUN = "scheduled__2026-11-22T02:00:00+00:00"
 
 
@@ -58,7 +58,7 @@ class TaskInstance:
     """What operators use of Airflow's task instance. It keeps what is pushed, as JSON."""
 
     task_id: str
-    dag_id: str = TRY_OUT_DAG
+    dag_id: str = DAG_ID
     run_id: str = RUN
     map_index: int = -1
     try_number: int = 1
@@ -295,7 +295,7 @@ class Ending:
         return None if self.error is None else type(self.error)
 
 
-def play(make: Callable[[], Any], context: dict[str, Any], begin: Callable[[Any], Any] | None = None) -> Ending:
+def run_task(make: Callable[[], Any], context: dict[str, Any], begin: Callable[[Any], Any] | None = None) -> Ending:
     """Run an attempt to its end, through as many deferrals as it wants.
 
     :param make: makes the operator.
@@ -317,7 +317,7 @@ def _alarm(execution_timeout: Any) -> AbstractContextManager[Any]:
     return alarm
 
 
-def timeless(text: str) -> str:
+def without_times(text: str) -> str:
     """Take out of a text what depends on when it was written."""
     text = re.sub(r"\d+ (s|min|h)\b", r"N \1", text)
     text = re.sub(r"\d+ times?\b", "N times", text)

@@ -13,9 +13,9 @@ import pytest
 from airflow import __version__ as airflow_version
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from tests.kit.tasks import RUN, TRY_OUT_DAG, Ending, of_this_version, play
+from tests.kit.tasks import DAG_ID, RUN, Ending, of_this_version, run_task
 
-__all__ = ["Supervisor", "only", "play_without_worker", "serialised", "since_33", "started"]
+__all__ = ["Supervisor", "only", "run_without_worker", "serialized_task", "since_33", "started"]
 
 since_33 = pytest.mark.skipif(
     tuple(map(int, airflow_version.split(".")[:2])) < (3, 3), reason="Airflow starts tasks in the triggerer since 3.3"
@@ -36,7 +36,7 @@ class Supervisor:
 
         with pytest.raises(RuntimeError):
             asyncio.get_running_loop()
-        assert (message.dag_id, message.run_id) == (TRY_OUT_DAG, RUN)
+        assert (message.dag_id, message.run_id) == (DAG_ID, RUN)
         place = (message.task_id, message.key, message.map_index)
         if isinstance(message, GetXCom):
             return XComResult(key=message.key, value=self.xcom.get(place))
@@ -49,12 +49,12 @@ class Supervisor:
         assert type(message).__name__ == "MaskSecret"
 
 
-def serialised(make: Callable[[], Any]) -> Any:
+def serialized_task(make: Callable[[], Any]) -> Any:
     """Return a task as the scheduler knows it."""
     from airflow.sdk import DAG
     from airflow.serialization.serialized_objects import DagSerialization
 
-    with DAG(TRY_OUT_DAG, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+    with DAG(DAG_ID, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
         task = make()
     return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag)))).get_task(task.task_id)
 
@@ -77,7 +77,7 @@ def started(task: Any, *, start: datetime | None = None, try_number: int = 1) ->
     made.trigger_id = 1
     made.timeout_after = start + min(limits, default=timedelta(days=7))
     made.task_instance = SimpleNamespace(
-        dag_id=TRY_OUT_DAG, run_id=RUN, task_id=task.task_id, map_index=-1, try_number=try_number
+        dag_id=DAG_ID, run_id=RUN, task_id=task.task_id, map_index=-1, try_number=try_number
     )
     trigger: BaseTrigger = made
     return trigger
@@ -89,11 +89,11 @@ async def only(trigger: BaseTrigger) -> TriggerEvent:
     return event
 
 
-def play_without_worker(make: Callable[[], Any], context: dict[str, Any], supervisor: Supervisor) -> Ending:
+def run_without_worker(make: Callable[[], Any], context: dict[str, Any], supervisor: Supervisor) -> Ending:
     """Run a task that starts in the triggerer to its end; a worker resumes it only if the trigger says so."""
     task_id, start = context["ti"].task_id, context["ti"].start_date.astimezone(timezone.utc)
-    event = asyncio.run(only(started(serialised(make), start=start)))
+    event = asyncio.run(only(started(serialized_task(make), start=start)))
     if isinstance(event, TaskSuccessEvent):
         return Ending(result=supervisor.xcom[task_id, "return_value", -1])
     arguments = {"event": json.loads(json.dumps(event.payload))}
-    return play(make, context, lambda operator: operator.resume_execution("execute_complete", arguments, context))
+    return run_task(make, context, lambda operator: operator.resume_execution("execute_complete", arguments, context))

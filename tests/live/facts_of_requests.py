@@ -190,7 +190,7 @@ def unknown_filter(account: Account) -> Finding:
     if response.status == 404:
         return green(describe(response))
     if response.json_or_none() == []:
-        return tolerated("[]", "the list is empty; whoever misspells a name gets no error")
+        return tolerated("[]", "the list is empty, so a misspelled name causes no error")
     return red(describe(response), "the filter has no effect, so lists contain other records")
 
 

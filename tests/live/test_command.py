@@ -14,7 +14,9 @@ from tests.live.all_facts import ALL, READING
 from tests.live.options import PREFIX, Options
 from tests.live.page import fact_rows, variable_rows
 
-COMMAND = [sys.executable, "-m", "pytest", "-q", "-m", "live", "-p", "no:cacheprovider", "tests/live"]
+#: The plugins of other tests take longer to load than the checks to run.
+PLUGINS = ["-p", "no:cacheprovider", "-p", "pytest_timeout"]
+COMMAND = [sys.executable, "-m", "pytest", "-q", "-m", "live", *PLUGINS, "tests/live"]
 
 
 @pytest.fixture
@@ -23,7 +25,8 @@ def run(repository):
 
     def run_with(**variables):
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        environment |= {f"{PREFIX}{name.upper()}": value for name, value in variables.items()} | {"COLUMNS": "160"}
+        environment |= {f"{PREFIX}{name.upper()}": value for name, value in variables.items()}
+        environment |= {"COLUMNS": "160", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         return subprocess.run(COMMAND, cwd=repository, env=environment, capture_output=True, text=True, check=False)
 
     return run_with

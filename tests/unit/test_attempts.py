@@ -1,4 +1,4 @@
-"""Hypothesis drives the attempts of a task in simulated time, and looks for a build too many or too few.
+"""Hypothesis drives the attempts of a task in simulated time, and checks for duplicate and missing builds.
 
 Attempts are killed, cleared and retried, DAG runs are deleted and created again, and the server loses responses, cuts
 descriptions and shows lists late. The same over a socket, with waiting and downloads, is in ``tests/exactly_once``.
@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
 from mkw_airflow_provider.operators.build_record import mark_done
 from tests.kit.builds_server import BuildTask
-from tests.kit.simulation import World, lost, says_no
+from tests.kit.simulation import World, http_error, lost
 
 BROKEN = ("FAILED", "CANCELED")
 KILLED = RuntimeError("killed")
@@ -29,10 +29,10 @@ ACCIDENTS = [
     (KILLED, True),
     (lost(), False),
     (lost(), True),
-    (says_no(500), False),
-    (says_no(500), True),
-    (says_no(502), True),
-    (says_no(403), False),
+    (http_error(500), False),
+    (http_error(500), True),
+    (http_error(502), True),
+    (http_error(403), False),
 ]
 
 
@@ -120,7 +120,7 @@ class Attempts(RuleBasedStateMachine):
             if row["status"] == "BUILDING":
                 row["status"] = status
         if not self.task.has_store and self.current is not None and self.origins[self.current] != self._origin:
-            # Nothing tells a retry that a build of before was adopted.
+            # Nothing tells a retry that an earlier build was adopted.
             self.past.add(self.current)
             self.current = None
 

@@ -1,4 +1,4 @@
-"""The marker in a build's description, and which of the marked builds a retry looks at."""
+"""The marker in a build's description, and which of the marked builds a retry considers."""
 
 from __future__ import annotations
 

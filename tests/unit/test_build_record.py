@@ -11,7 +11,7 @@ from mkw_airflow_provider.exceptions import ForbiddenError, ServerError
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_record import BuildRecord, decide, digest_of
 from tests.kit.builds_server import BUILD_REQUEST, BuildTask
-from tests.kit.simulation import NIGHT, lost, says_no, unreachable
+from tests.kit.simulation import NIGHT, http_error, lost, unreachable
 
 POSTED = "POST /builds"
 LISTED = ["GET /builds?project=DEMO_PROJECT&user_id=7", "GET /builds?project=DEMO_PROJECT"]
@@ -110,7 +110,7 @@ def test_cleared_while_running(task, on_clear):
     )
     assert len(task.world.logged("WARNING")) == (on_clear == "rebuild")
     if task.has_store or on_clear == "rebuild":
-        # Without a store nothing tells that the build of before was adopted.
+        # Without a store nothing tells that the earlier build was adopted.
         task.server.end("FINISHED")
         assert task.run() == second
 
@@ -125,11 +125,11 @@ def test_cleared_after_success_builds_again(task):
 
 
 def test_recreated_run_builds_again(task):
-    """Its first attempt was refused, so that its second looks for a build."""
+    """Its first attempt was refused, so its second one searches for a build."""
     first = task.succeed()
     task.server.end("FINISHED")
     task.recreate()
-    task.server.faults = [(says_no(403), False)]
+    task.server.faults = [(http_error(403), False)]
     with pytest.raises(ForbiddenError):
         task.run()
     second = task.run()
@@ -137,7 +137,7 @@ def test_recreated_run_builds_again(task):
     assert task.run() == second
 
 
-@pytest.mark.parametrize("fault", [(lost(), True), (says_no(500), True), KILLED])
+@pytest.mark.parametrize("fault", [(lost(), True), (http_error(500), True), KILLED])
 def test_retry_finds_a_build_that_appears_late(task, fault):
     """The response was lost, or the worker was killed, and the list is behind."""
     task.world.session.settings = replace(task.world.settings, outage_tolerance=5.0)
@@ -233,7 +233,7 @@ def test_deleted_build_is_built_again(stored):
 
 
 def test_refused_post_leaves_no_record(stored):
-    stored.server.faults = [(says_no(403), False)]
+    stored.server.faults = [(http_error(403), False)]
     with pytest.raises(ForbiddenError):
         stored.run()
     assert stored.store.content == {}
@@ -269,7 +269,7 @@ def test_with_a_store_no_list_is_read(stored):
     assert stored.world.asked == [f"GET /builds/{first}"]
 
 
-@pytest.mark.parametrize("failure", [says_no(403), says_no(500), unreachable()])
+@pytest.mark.parametrize("failure", [http_error(403), http_error(500), unreachable()])
 def test_what_only_feeds_a_warning_blocks_no_start(stored, failure):
     stored.on_clear = "rebuild"
     stored.run()
@@ -282,7 +282,7 @@ def test_what_only_feeds_a_warning_blocks_no_start(stored, failure):
 
 def test_search_that_decides_fails_the_attempt(unstored):
     unstored.run()
-    unstored.world.server = lambda _: says_no(500)
+    unstored.world.server = lambda _: http_error(500)
     with pytest.raises(ServerError):
         unstored.run()
     assert POSTED not in unstored.world.asked
@@ -303,7 +303,7 @@ def test_skewed_clocks_do_not_matter(unstored, skew):
     assert unstored.run() == first
     unstored.recreate()
     unstored.world.clock.advance(5)
-    unstored.server.faults = [(says_no(403), False)]
+    unstored.server.faults = [(http_error(403), False)]
     with pytest.raises(ForbiddenError):
         unstored.run()
     assert unstored.run() != first

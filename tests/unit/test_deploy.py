@@ -17,7 +17,7 @@ from mkw_airflow_provider.exceptions import (
     ServerError,
 )
 from tests.kit.deployments_server import DEPLOYMENT_REQUEST, DeploymentsServer
-from tests.kit.simulation import World, html, lost, says_no, unreachable
+from tests.kit.simulation import World, html, http_error, lost, unreachable
 
 LISTED = "GET /build_deployments?build_id=5139&pattern=CORE_DV_HLS&deployment=DEPLOY_TO_DEV"
 POSTED = "POST /build_deployments"
@@ -74,7 +74,9 @@ def test_request_is_sent_as_documented(world):
     }
 
 
-@pytest.mark.parametrize("fault", [lost(), html(201), says_no(500), says_no(502), says_no(504), says_no(503)])
+@pytest.mark.parametrize(
+    "fault", [lost(), html(201), http_error(500), http_error(502), http_error(504), http_error(503)]
+)
 @pytest.mark.parametrize(
     ("executor", "lookups"),
     [
@@ -124,7 +126,7 @@ def test_agents_that_cannot_be_told_apart(executor):
 
 
 def test_after_a_500_the_search_takes_read_timeout(world):
-    DeploymentsServer(world, faults=[(says_no(500), False)])
+    DeploymentsServer(world, faults=[(http_error(500), False)])
     with pytest.raises(ServerError):
         run(world)
     assert world.now == pytest.approx(world.settings.read_timeout)
@@ -140,7 +142,7 @@ def test_uncertain_if_the_search_fails():
 
 
 def test_error_response_is_final(world):
-    world.script(says_no(404, "Build not found"))
+    world.script(http_error(404, "Build not found"))
     with pytest.raises(NotFoundError, match="Build not found"):
         run(world)
     assert world.asked == [POSTED]
@@ -149,7 +151,7 @@ def test_error_response_is_final(world):
 def test_without_a_list_a_lost_response_is_an_error(world):
     DeploymentsServer(world, faults=[LOST_AFTER_THE_WORK])
     with pytest.raises(DeploymentUncertainError, match="List the build's deployments before you deploy again"):
-        world.run(create(world.session, DEPLOYMENT_REQUEST))
+        world.run(create(world.session, **vars(DEPLOYMENT_REQUEST)))
     assert (world.asked, world.pauses) == ([POSTED], [])
 
 

@@ -9,7 +9,7 @@ import pytest
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, DeploymentUncertainError, NotFoundError
 from mkw_airflow_provider.operators.deployment_record import DeploymentRecord
 from tests.kit.deployments_server import DEPLOYMENT_REQUEST, DeployTask
-from tests.kit.simulation import World, lost, says_no
+from tests.kit.simulation import World, http_error, lost
 
 POSTED = "POST /build_deployments"
 KILLED = (RuntimeError("killed"), True)
@@ -36,7 +36,7 @@ def test_retry_takes_what_an_earlier_attempt_made(task, if_deployed, executor):
     assert task.server.ids == [first]
 
 
-@pytest.mark.parametrize("fault", [KILLED, (lost(), True), (says_no(500), True)])
+@pytest.mark.parametrize("fault", [KILLED, (lost(), True), (http_error(500), True)])
 def test_retry_finds_one_that_appears_late(task, fault):
     task.world.session.settings = replace(task.world.settings, outage_tolerance=5.0)
     task.server.faults = [fault]
@@ -48,7 +48,7 @@ def test_retry_finds_one_that_appears_late(task, fault):
 
 
 def test_retry_deploys_if_nothing_was_made(task):
-    task.server.faults = [(says_no(404), False)]
+    task.server.faults = [(http_error(404), False)]
     with pytest.raises(NotFoundError):
         task.run()
     assert task.run() == 19
@@ -67,7 +67,7 @@ def test_cleared_task_deploys_again(task, if_deployed):
 def test_cleared_task_still_deploys_after_a_refusal(stored):
     first = stored.run()
     stored.clear()
-    stored.server.faults = [(says_no(404), False)]
+    stored.server.faults = [(http_error(404), False)]
     with pytest.raises(NotFoundError):
         stored.run()
     assert stored.run() == first + 1

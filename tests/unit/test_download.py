@@ -16,7 +16,7 @@ from mkw_airflow_provider.exceptions import (
     NotFoundError,
 )
 from tests.kit.files import Files, content, fetch, names, on_disk, sha256, zip_of
-from tests.kit.simulation import World, body, lost, ok, says_no, unreachable
+from tests.kit.simulation import World, body, http_error, lost, ok, unreachable
 
 DATA = bytes(range(256)) * 40
 PART = {"etag": '"v1"', "status": 206}
@@ -114,7 +114,7 @@ def test_range_beyond_the_end_starts_over(world, folder):
 
 
 def test_416_without_a_range_is_an_error(world, folder):
-    world.script(says_no(416, "Range Not Satisfiable"))
+    world.script(http_error(416, "Range Not Satisfiable"))
     with pytest.raises(ApiError, match="416"):
         fetch(world, folder)
     assert names(folder) == []
@@ -188,7 +188,7 @@ def test_missing_download_fails_immediately(world, folder):
 def test_expired_token_is_renewed_in_the_middle(world, folder):
     world.script(
         body(b"one", etag='"v1"', breaks=lost()),
-        says_no(401, "jwt expired"),
+        http_error(401, "jwt expired"),
         ok({"accessToken": "new"}, 201),
         body(b"two", **PART, content_range="bytes 3-5/6"),
     )

@@ -26,7 +26,7 @@ from mkw_airflow_provider.exceptions import (
 )
 from tests.kit.builds import ALL, CORE, DOWNLOADS, FILES, FINISHED, STAGE, TWIN, download
 from tests.kit.files import Files, content, names, on_disk, put, sha256
-from tests.kit.simulation import World, body, build, says_no
+from tests.kit.simulation import World, body, build, http_error
 
 
 def read(world: World, value: dict[str, Any], **others: Any) -> Build:
@@ -170,7 +170,7 @@ def test_next_attempt_downloads_the_rest(world, folder, failure):
     def fail(call):
         if failure is KeyboardInterrupt:
             raise failure
-        return says_no(403, "Not yours")
+        return http_error(403, "Not yours")
 
     files.instead = dict.fromkeys((5444, 5445), fail)
     with pytest.raises(failure):
@@ -299,7 +299,7 @@ def test_failed_file_stops_the_others_and_not_the_next_attempt(world, folder):
     def fail(call):
         running.wait()
         refused.set()
-        return says_no(404, "No record found for id '5443'")
+        return http_error(404, "No record found for id '5443'")
 
     files.instead = {5442: lambda call: body_of(endless()), 5443: fail}
     with pytest.raises(NotFoundError, match="5443"):

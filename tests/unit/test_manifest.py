@@ -15,7 +15,7 @@ from mkw_airflow_provider.client.storage.manifest import MANIFEST, Manifest
 from mkw_airflow_provider.exceptions import ForbiddenError
 from tests.kit.builds import ALL, FILES, FINISHED, download
 from tests.kit.files import Files, content, names, on_disk, put, sha256
-from tests.kit.simulation import body, build, says_no
+from tests.kit.simulation import body, build, http_error
 
 SCRIPTS, ZIPS = ["SCRIPTS"], ["CORE_DV_HLS", "STAGE_LOAD"]
 #: Another build, with file names of its own.
@@ -124,7 +124,7 @@ def test_processes_lose_no_entry(tmp_path, repository):
 def test_failed_task_takes_nothing_from_the_others(world, folder):
     files = Files(world, FILES)
     scripts = download(world, folder, patterns=SCRIPTS)
-    files.instead[5443] = lambda call: says_no(403, "Not yours")
+    files.instead[5443] = lambda call: http_error(403, "Not yours")
     with pytest.raises(ForbiddenError):
         download(world, folder, patterns=ZIPS, max_parallel=1)
     assert manifest_in(folder) == scripts
@@ -158,7 +158,7 @@ def test_forged_entry_does_not_survive_a_merge(world, folder):
 def test_manifest_is_about_the_last_build(world, folder):
     files = Files(world, FILES | {5501: b"select 2;"})
     download(world, folder)
-    files.instead[5501] = lambda call: says_no(403)
+    files.instead[5501] = lambda call: http_error(403)
     with pytest.raises(ForbiddenError):
         download(world, folder, NEXT)
     assert MANIFEST not in names(folder)

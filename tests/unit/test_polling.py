@@ -118,7 +118,7 @@ def poll(
     *,
     deferred: bool,
 ) -> Figures:
-    """Poll 400 builds from their start on: at once, or for a deferred task first in the worker, then in the trigger."""
+    """Poll 400 builds from their start; for a deferred task, first in the worker, then in the trigger."""
     durations = random.Random(4)
     delays, requests = [], 0
     for number in range(400):

@@ -10,7 +10,7 @@ from mkw_airflow_provider.client.flows.download import MAX_REDIRECTS
 from mkw_airflow_provider.client.storage.folder import Folder
 from mkw_airflow_provider.exceptions import DownloadError, ForbiddenError, MetaKraftwerkError, ServerError
 from tests.kit.files import fetch, in_memory, sha256
-from tests.kit.simulation import FIRST_TOKEN, World, body, lost, redirect, says_no
+from tests.kit.simulation import FIRST_TOKEN, World, body, http_error, lost, redirect
 
 DATA = bytes(range(256)) * 40
 STORE = "https://files.example.com/1?signature=abcdef"
@@ -89,7 +89,7 @@ def test_number_of_redirects_is_bounded(world, folder):
 
 
 def test_redirect_without_an_address_is_an_error(world, folder):
-    world.script(says_no(302))
+    world.script(http_error(302))
     with pytest.raises(MetaKraftwerkError, match="302"):
         fetch(world, folder)
 
@@ -110,10 +110,10 @@ def test_expired_address_is_replaced_and_resumed(world, folder, status):
     world.script(
         redirect(STORE),
         body(b"one", etag='"v1"', breaks=lost()),
-        says_no(status, "Request has expired"),
+        http_error(status, "Request has expired"),
         redirect(f"{STORE}2"),
         body(b"two", etag='"v1"', status=206, content_range="bytes 3-8/9", breaks=lost()),
-        says_no(status, "Request has expired"),
+        http_error(status, "Request has expired"),
         redirect(f"{STORE}3"),
         body(b"six", etag='"v1"', status=206, content_range="bytes 6-8/9"),
     )
@@ -124,7 +124,7 @@ def test_expired_address_is_replaced_and_resumed(world, folder, status):
 
 
 def test_address_that_is_refused_again_is_an_error(world, folder):
-    world.script(redirect(STORE), says_no(403), redirect(STORE), says_no(403, "Not yours"))
+    world.script(redirect(STORE), http_error(403), redirect(STORE), http_error(403, "Not yours"))
     with pytest.raises(ForbiddenError, match="Not yours") as caught:
         fetch(world, folder)
     assert "abcdef" not in str(caught.value)
@@ -132,14 +132,16 @@ def test_address_that_is_refused_again_is_an_error(world, folder):
 
 
 def test_refusal_by_the_api_itself_is_final(world, folder):
-    world.script(redirect(STORE), body(b"one", etag='"v1"', breaks=lost()), says_no(403), says_no(403, "Not yours"))
+    world.script(
+        redirect(STORE), body(b"one", etag='"v1"', breaks=lost()), http_error(403), http_error(403, "Not yours")
+    )
     with pytest.raises(ForbiddenError, match="Not yours"):
         fetch(world, folder)
 
 
 def test_outage_of_the_other_host_does_not_start_over(folder):
     world = World(outage_tolerance=60.0)
-    world.script(redirect(STORE), forever=says_no(503))
+    world.script(redirect(STORE), forever=http_error(503))
     with pytest.raises(ServerError):
         fetch(world, folder)
     assert world.asked.count("GET /downloads/1") == 1
@@ -150,7 +152,12 @@ def test_address_of_a_redirect_gives_no_secret_away(world, folder):
     url = "https://admin:p4ssw0rd@files.example.com/1?signature=abc%2Bdef&expires=900"
     said = "signature abc+def or abc%2Bdef of admin:p4ssw0rd is wrong, expires=900"
     world.script(
-        redirect(url), lost(f"no route to {url}"), says_no(503, said), says_no(403), redirect(url), says_no(403, said)
+        redirect(url),
+        lost(f"no route to {url}"),
+        http_error(503, said),
+        http_error(403),
+        redirect(url),
+        http_error(403, said),
     )
     with pytest.raises(ForbiddenError) as caught:
         fetch(world, folder)

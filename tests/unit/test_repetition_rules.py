@@ -20,7 +20,7 @@ from mkw_airflow_provider.exceptions import (
     ServerError,
     is_final,
 )
-from tests.kit.simulation import World, build, html, lost, ok, redirect, says_no, unreachable
+from tests.kit.simulation import World, build, html, http_error, lost, ok, redirect, unreachable
 
 READ = get_build(5139)
 START = create_build(project="DEMO_PROJECT", instances=[{"id": 1001}])
@@ -29,7 +29,7 @@ CREATED = ok({"build": build(), "warnings": []}, 201)
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520])
 def test_a_read_is_repeated_after_a_passing_status(world, status):
-    world.script(says_no(status), ok(build()))
+    world.script(http_error(status), ok(build()))
     assert world.run(world.session.request(READ)).id == 5139
     assert len(world.sent) == 2
 
@@ -66,7 +66,7 @@ def test_any_2xx_is_a_good_answer(world, status):
 )
 @pytest.mark.parametrize("call", [READ, START], ids=["read", "start"])
 def test_any_other_error_is_final_and_in_the_words_of_the_server(world, call, status, kind):
-    world.script(says_no(status, "A project with the name 'X' does not exist!"))
+    world.script(http_error(status, "A project with the name 'X' does not exist!"))
     with pytest.raises(ApiError) as caught:
         world.run(world.session.request(call))
     assert type(caught.value) is kind
@@ -87,10 +87,10 @@ def test_a_redirect_of_anything_but_a_file_is_not_followed(world, call, status):
     "answer",
     [
         unreachable("name or service not known"),
-        says_no(429),
-        says_no(429, retry_after="1"),
-        says_no(425),
-        says_no(503, retry_after="1"),
+        http_error(429),
+        http_error(429, retry_after="1"),
+        http_error(425),
+        http_error(503, retry_after="1"),
     ],
     ids=["never arrived", "429", "429 with Retry-After", "425", "503 with Retry-After"],
 )
@@ -107,7 +107,7 @@ def test_a_post_that_surely_did_nothing_is_sent_again(world, answer):
         html(201),
         ok({"warnings": []}, 201),
         ok([], 201),
-        *map(says_no, (408, 500, 502, 503, 504, 520)),
+        *map(http_error, (408, 500, 502, 503, 504, 520)),
     ],
     ids=["reset", "html", "no build", "array", "408", "500", "502", "503", "504", "520"],
 )
@@ -118,7 +118,9 @@ def test_a_post_that_may_have_done_its_work_is_never_sent_again(world, answer):
     assert (world.asked, world.pauses) == (["POST /builds"], [])
 
 
-@pytest.mark.parametrize(("answer", "kind"), [(unreachable(), ConnectionFailedError), (says_no(429), RateLimitedError)])
+@pytest.mark.parametrize(
+    ("answer", "kind"), [(unreachable(), ConnectionFailedError), (http_error(429), RateLimitedError)]
+)
 def test_a_post_that_never_gets_through_ends_with_the_tolerance(answer, kind):
     world = World(outage_tolerance=30.0)
     world.script(forever=answer)
@@ -128,7 +130,7 @@ def test_a_post_that_never_gets_through_ends_with_the_tolerance(answer, kind):
 
 
 def test_a_post_that_is_lost_after_it_was_refused_is_still_never_sent_again(world):
-    world.script(says_no(429), lost())
+    world.script(http_error(429), lost())
     with pytest.raises(OutcomeUnknownError):
         world.run(world.session.request(START))
     assert len(world.sent) == 2

@@ -18,7 +18,7 @@ from mkw_airflow_provider.exceptions import (
     RateLimitedError,
     ServerError,
 )
-from tests.kit.simulation import PROPERTY, World, body, build, html, lost, ok, says_no, unreachable
+from tests.kit.simulation import PROPERTY, World, body, build, html, http_error, lost, ok, unreachable
 
 READ = get_build(5139)
 CREATE = create_build(project_id=402, instances=[{"id": 1001}])
@@ -160,9 +160,9 @@ def test_until_ends_the_repetition_before_the_tolerance(world):
         (unreachable("connection refused"), ConnectionFailedError, "got no response: connection refused"),
         (lost("read timed out"), ConnectionFailedError, "got no response: read timed out"),
         (html(), ProtocolError, "is not the documented JSON: <html><body>Back soon</body></html>"),
-        (says_no(503, "Wartung"), ServerError, "GET /api/v1/builds/5139 returned 503: Wartung"),
-        (says_no(429, "Slow down"), RateLimitedError, "GET /api/v1/builds/5139 returned 429: Slow down"),
-        (says_no(425, "Too early"), ApiError, "GET /api/v1/builds/5139 returned 425: Too early"),
+        (http_error(503, "Wartung"), ServerError, "GET /api/v1/builds/5139 returned 503: Wartung"),
+        (http_error(429, "Slow down"), RateLimitedError, "GET /api/v1/builds/5139 returned 429: Slow down"),
+        (http_error(425, "Too early"), ApiError, "GET /api/v1/builds/5139 returned 425: Too early"),
     ],
 )
 def test_the_error_at_the_end_says_what_happened_how_often_and_for_how_long(answer, kind, words):
@@ -187,7 +187,7 @@ def test_the_host_is_named_where_no_server_was_heard():
 
 @pytest.mark.parametrize(("status", "kind"), [(501, ServerError), (505, ServerError)])
 def test_the_host_is_named_where_an_order_is_not_repeated(world, status, kind):
-    world.script(says_no(status, "Internal error"))
+    world.script(http_error(status, "Internal error"))
     with pytest.raises(kind) as caught:
         world.run(world.session.request(CREATE))
     assert str(caught.value) == (f"POST /api/v1/builds returned {status}: Internal error (at https://mkw.example.com)")
@@ -196,7 +196,7 @@ def test_the_host_is_named_where_an_order_is_not_repeated(world, status, kind):
 def test_the_host_is_not_named_where_a_redirect_led_elsewhere():
     """The address is in the path, then."""
     world = World(outage_tolerance=0.0)
-    world.script(forever=says_no(503))
+    world.script(forever=http_error(503))
     with pytest.raises(ServerError) as caught:
         world.run(
             world.session.request(replace(READ, path="https://files.example.com/x?signature=s", authenticated=False))
@@ -220,7 +220,7 @@ def test_the_first_failure_is_logged_and_later_ones_ever_more_seldom(world):
 
 def test_no_secret_is_logged_or_named_in_an_error():
     world = World(outage_tolerance=60.0)
-    world.script(forever=says_no(503))
+    world.script(forever=http_error(503))
     with pytest.raises(ServerError) as caught:
         world.run(world.session.request(READ))
     said = " ".join([*(text for _, text in world.lines), str(caught.value), repr(world.sent), repr(world.settings)])

@@ -8,13 +8,13 @@ import pytest
 
 from mkw_airflow_provider.client.api.builds import get_build
 from mkw_airflow_provider.exceptions import RateLimitedError
-from tests.kit.simulation import NIGHT, World, build, ok, says_no
+from tests.kit.simulation import NIGHT, World, build, http_error, ok
 
 READ = get_build(5139)
 
 
 def pause_after(world: World, **headers: str) -> float:
-    world.script(says_no(503, **headers), ok(build()))
+    world.script(http_error(503, **headers), ok(build()))
     world.run(world.session.request(READ))
     (pause,) = world.pauses
     return pause
@@ -47,7 +47,7 @@ def test_what_asks_for_nothing_leaves_the_usual_pause(world, value):
 
 
 def test_the_longer_one_of_it_and_the_usual_pause_counts(world):
-    world.script(*[says_no(503, retry_after="3")] * 4, ok(build()))
+    world.script(*[http_error(503, retry_after="3")] * 4, ok(build()))
     world.run(world.session.request(READ))
     assert world.pauses == [3, 3, 4, 8]
 
@@ -55,14 +55,14 @@ def test_the_longer_one_of_it_and_the_usual_pause_counts(world):
 @pytest.mark.parametrize("value", ["86400", "1e999", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_huge_one_is_capped_by_what_is_left_of_the_tolerance(value):
     world = World(outage_tolerance=60.0)
-    world.script(says_no(429), forever=says_no(429, retry_after=value))
+    world.script(http_error(429), forever=http_error(429, retry_after=value))
     with pytest.raises(RateLimitedError):
         world.run(world.session.request(READ))
     assert world.pauses == [1.0, 59.0]
 
 
 def test_it_is_capped_by_the_deadline_too(world):
-    world.script(forever=says_no(429, retry_after="600"))
+    world.script(forever=http_error(429, retry_after="600"))
     with pytest.raises(RateLimitedError):
         world.run(world.session.request(READ, until=world.clock.wall() + 25))
     assert world.pauses == [25.0]

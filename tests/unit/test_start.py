@@ -9,7 +9,7 @@ from mkw_airflow_provider.client.flows.start import BuildRequest, create, create
 from mkw_airflow_provider.client.recovery import may_have_taken_effect
 from mkw_airflow_provider.exceptions import BuildStartUncertainError, MetaKraftwerkError, NotFoundError, ServerError
 from tests.kit.builds_server import BuildsServer
-from tests.kit.simulation import World, html, lost, says_no, unreachable
+from tests.kit.simulation import World, html, http_error, lost, unreachable
 
 ORDER = BuildRequest("DEMO_PROJECT", None, [{"id": 1001}], {"DWH_GROUP": "R1"}, "nightly build")
 MARKER = BuildMarker(task_key("nightly", "run", "start", -1), 3, "00000001")
@@ -42,7 +42,15 @@ def test_request_is_sent_as_documented(world):
 
 
 @pytest.mark.parametrize(
-    "fault", [lost("read timed out"), html(201), says_no(502), says_no(504), says_no(503), says_no(500)]
+    "fault",
+    [
+        lost("read timed out"),
+        html(201),
+        http_error(502),
+        http_error(504),
+        http_error(503),
+        http_error(500),
+    ],
 )
 def test_lost_response_is_found_by_marker(world, fault):
     BuildsServer(world, faults=[(fault, True)])
@@ -141,7 +149,7 @@ def test_uncertain_if_the_search_fails():
 
 
 def test_after_a_500_the_search_takes_read_timeout(world):
-    BuildsServer(world, faults=[(says_no(500, "Oops"), False)])
+    BuildsServer(world, faults=[(http_error(500, "Oops"), False)])
     with pytest.raises(ServerError) as caught:
         run(world)
     assert world.asked.count(POSTED) == 1
@@ -150,14 +158,14 @@ def test_after_a_500_the_search_takes_read_timeout(world):
     assert may_have_taken_effect(caught.value)
 
 
-@pytest.mark.parametrize("answer", [unreachable(), says_no(429), says_no(503, retry_after="5")])
+@pytest.mark.parametrize("answer", [unreachable(), http_error(429), http_error(503, retry_after="5")])
 def test_post_that_did_nothing_is_resent(world, answer):
     BuildsServer(world, faults=[(answer, False), (answer, False)])
     assert run(world).build.id == 5139
     assert world.asked == [POSTED] * 3
 
 
-@pytest.mark.parametrize("answer", [unreachable(), says_no(429), says_no(503, retry_after="5")])
+@pytest.mark.parametrize("answer", [unreachable(), http_error(429), http_error(503, retry_after="5")])
 def test_nothing_has_started_if_every_post_was_refused(answer):
     world = World(outage_tolerance=60.0)
     world.script(forever=answer)
@@ -170,7 +178,7 @@ def test_nothing_has_started_if_every_post_was_refused(answer):
 def test_login_that_fails_starts_nothing():
     world = World(outage_tolerance=60.0)
     world.token_cache = world.session.token_cache = type(world.token_cache)()
-    world.script(forever=says_no(500))
+    world.script(forever=http_error(500))
     with pytest.raises(ServerError) as caught:
         run(world)
     assert world.asked == []
@@ -178,7 +186,7 @@ def test_login_that_fails_starts_nothing():
 
 
 def test_error_response_is_final(world):
-    world.script(says_no(404, "Instance not found"))
+    world.script(http_error(404, "Instance not found"))
     with pytest.raises(NotFoundError, match="Instance not found") as caught:
         run(world)
     assert world.asked == [POSTED]

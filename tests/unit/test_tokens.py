@@ -19,7 +19,7 @@ from mkw_airflow_provider.exceptions import (
     ProtocolError,
     ServerError,
 )
-from tests.kit.simulation import FIRST_TOKEN, NIGHT, World, build, lost, ok, says_no
+from tests.kit.simulation import FIRST_TOKEN, NIGHT, World, build, http_error, lost, ok
 
 READ = get_build(5139)
 START = create_build(project="DEMO_PROJECT", instances=[{"id": 1001}])
@@ -75,28 +75,28 @@ def test_later_requests_use_the_same_token():
 @pytest.mark.parametrize("message", ["Not authenticated", "jwt expired", ""])
 @pytest.mark.parametrize(("call", "answer"), [(READ, ok(build())), (START, ok({"build": build()}, 201))])
 def test_after_401_it_logs_in_once_and_sends_once_more_whatever_the_message(world, call, answer, message):
-    world.script(says_no(401, message), logged_in(), answer)
+    world.script(http_error(401, message), logged_in(), answer)
     world.run(world.session.request(call))
     assert tokens_sent(world) == [FIRST_TOKEN, None, "new-token"]
     assert world.pauses == []
 
 
 def test_a_second_401_ends_it(world):
-    world.script(says_no(401, "jwt expired"), logged_in(), says_no(401, "Not authenticated"))
+    world.script(http_error(401, "jwt expired"), logged_in(), http_error(401, "Not authenticated"))
     with pytest.raises(NotAuthenticatedError, match="GET /api/v1/builds/5139 returned 401: Not authenticated"):
         world.run(world.session.request(READ))
     assert len(world.sent) == 3
 
 
 def test_after_401_a_call_is_repeated_through_an_outage_as_before(world):
-    world.script(says_no(503), says_no(401), says_no(503), logged_in(), says_no(503), ok(build()))
+    world.script(http_error(503), http_error(401), http_error(503), logged_in(), http_error(503), ok(build()))
     world.run(world.session.request(READ))
     assert tokens_sent(world) == [FIRST_TOKEN, FIRST_TOKEN, None, None, "new-token", "new-token"]
 
 
 def test_a_wrong_password_is_one_login_and_the_words_of_the_server():
     world = stranger()
-    world.script(says_no(401, "Invalid login"))
+    world.script(http_error(401, "Invalid login"))
     with pytest.raises(NotAuthenticatedError, match="POST /authentication returned 401: Invalid login"):
         world.run(world.session.request(READ))
     assert len(world.sent) == 1
@@ -104,7 +104,7 @@ def test_a_wrong_password_is_one_login_and_the_words_of_the_server():
 
 def test_a_lost_answer_to_the_login_is_met_by_another_login():
     world = stranger()
-    world.script(lost(), says_no(502), logged_in(), ok(build()))
+    world.script(lost(), http_error(502), logged_in(), ok(build()))
     world.run(world.session.request(READ))
     assert tokens_sent(world) == [None, None, None, "new-token"]
 
@@ -201,7 +201,7 @@ def test_those_whose_token_was_refused_at_once_share_the_new_login(world):
     world.script(logged_in(), forever=ok(build()))
     flows = [world.session.request(READ) for _ in range(3)]
     calls = [next(flow) for flow in flows]
-    turns = [flow.send(says_no(401)) for flow in flows]
+    turns = [flow.send(http_error(401)) for flow in flows]
     calls = [flow.send(world.do(turn)) for flow, turn in zip(flows, turns, strict=True)]
     assert [call.token for call in calls] == ["new-token"] * 3
     assert len(world.sent) == 1
@@ -209,7 +209,7 @@ def test_those_whose_token_was_refused_at_once_share_the_new_login(world):
 
 def test_those_who_wait_for_a_login_share_its_failure():
     world = stranger()
-    world.script(says_no(401, "Invalid login"))
+    world.script(http_error(401, "Invalid login"))
     first, second = world.session.request(READ), world.session.request(READ)
     turns = [next(first), next(second)]
     for turn in turns:
@@ -240,9 +240,9 @@ def attempts_of(world):
 
 
 def test_temporary_failure_counts_for_each_waiting_caller():
-    """One caller has no tolerance left; the other goes on, and neither sends a login for each other's failure."""
+    """One caller has no tolerance left; the other continues, and neither sends a login for each other's failure."""
     world = stranger()
-    world.script(says_no(503), logged_in(), forever=ok(build()))
+    world.script(http_error(503), logged_in(), forever=ok(build()))
     hasty = ApiSession(
         replace(world.settings, outage_tolerance=0.0),
         world.session.token_cache,
@@ -276,7 +276,7 @@ def test_wait_for_another_login_ends_with_the_own_deadline():
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_refused_login_is_not_sent_again_for_a_minute(status):
     world = stranger()
-    world.script(says_no(status, "Invalid login"), logged_in(), forever=ok(build()))
+    world.script(http_error(status, "Invalid login"), logged_in(), forever=ok(build()))
     for _ in range(1_000):
         with pytest.raises(ApiError, match="Invalid login"):
             world.run(world.session.request(READ))
@@ -288,7 +288,7 @@ def test_refused_login_is_not_sent_again_for_a_minute(status):
 
 def test_refused_token_is_not_sent_again_for_a_minute():
     world = stranger(token="ready")
-    world.script(says_no(401), forever=ok(build()))
+    world.script(http_error(401), forever=ok(build()))
     for _ in range(10):
         with pytest.raises(NotAuthenticatedError):
             world.run(world.session.request(READ))
@@ -296,7 +296,7 @@ def test_refused_token_is_not_sent_again_for_a_minute():
 
 
 def test_refused_token_of_a_login_is_not_sent_again(world):
-    world.script(says_no(401), logged_in("second"), says_no(401), logged_in("third"), ok(build()))
+    world.script(http_error(401), logged_in("second"), http_error(401), logged_in("third"), ok(build()))
     with pytest.raises(NotAuthenticatedError):
         world.run(world.session.request(READ))
     world.run(world.session.request(READ))
@@ -307,7 +307,7 @@ def test_refused_token_of_a_login_is_not_sent_again(world):
 def test_rotated_credentials_are_read_from_the_connection(world, new):
     settings = replace(world.settings, **new)
     world.session.reload_settings = lambda: settings
-    answers = [says_no(401), says_no(401, "Invalid login")] + ([] if "token" in new else [logged_in("rotated")])
+    answers = [http_error(401), http_error(401, "Invalid login")] + ([] if "token" in new else [logged_in("rotated")])
     world.script(*answers, forever=ok(build()))
     for _ in range(2):
         assert world.run(world.session.request(READ)).id == 5139
@@ -319,7 +319,7 @@ def test_rotated_credentials_are_read_from_the_connection(world, new):
 def test_rotated_token_replaces_a_token_of_the_connection():
     world = stranger(token="old", login=None, password=None)
     world.session.reload_settings = lambda: replace(world.settings, token="new")
-    world.script(says_no(401), ok(build()))
+    world.script(http_error(401), ok(build()))
     assert world.run(world.session.request(READ)).id == 5139
     assert tokens_sent(world) == ["old", "new"]
 
@@ -335,7 +335,7 @@ def test_rotated_token_replaces_a_token_of_the_connection():
 )
 def test_without_new_credentials_a_refusal_is_final(world, reload):
     world.session.reload_settings = lambda: reload(world.settings)
-    world.script(says_no(401), says_no(401, "Invalid login"))
+    world.script(http_error(401), http_error(401, "Invalid login"))
     with pytest.raises(NotAuthenticatedError, match="Invalid login"):
         world.run(world.session.request(READ))
     assert len(world.sent) == 2
@@ -343,6 +343,6 @@ def test_without_new_credentials_a_refusal_is_final(world, reload):
 
 def test_refused_user_name_is_told_to_be_an_email():
     world = stranger(login="me")
-    world.script(says_no(401, "Invalid login"))
+    world.script(http_error(401, "Invalid login"))
     with pytest.raises(NotAuthenticatedError, match="must be the e-mail address"):
         world.run(world.session.request(READ))

@@ -7,6 +7,7 @@ from email.utils import formatdate
 import pendulum
 import pytest
 
+from mkw_airflow_provider.client.api.builds import get_build
 from mkw_airflow_provider.client.flows.wait import read_build, wait
 from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, TimedOut
 from mkw_airflow_provider.exceptions import (
@@ -17,7 +18,7 @@ from mkw_airflow_provider.exceptions import (
     NotFoundError,
     ProtocolError,
 )
-from tests.kit.simulation import NIGHT, Course, World, build, html, ok, says_no, unreachable
+from tests.kit.simulation import NIGHT, Course, World, build, html, http_error, ok, unreachable
 
 
 def run(world: World, **options):
@@ -53,9 +54,25 @@ def test_read_build_reads_it_once(world):
     assert world.asked == ["GET /builds/5139"]
 
 
+@pytest.mark.parametrize(("status", "read"), [("BUILDING", {"id", "status", "progress"}), ("FINISHED", None)])
+def test_running_build_is_read_in_part(status, read):
+    sent = build(status=status, progress=40)
+    shown = get_build(5139, running=("id", "status", "progress")).read(ok(sent))
+    assert set(shown.raw) == (read or set(sent))
+
+
+def test_start_is_read_once(world):
+    """Later polls leave it out: an earlier start would make the pauses longer."""
+    began = pendulum.from_timestamp(world.clock.wall())
+    later = build(build_start=str(began.subtract(hours=1)))
+    world.script(ok(build(build_start=str(began))), ok(later), ok(later), ok(build(status="FINISHED")))
+    assert run(world).build.status == "FINISHED"
+    assert max(world.pauses) < 5
+
+
 def test_outages_within_the_tolerance_are_waited_out(world):
     course = Course(seconds=4_000).serve(world)
-    world.server = lambda call: says_no(502) if world.now % 1_000 > 200 else course(call)
+    world.server = lambda call: http_error(502) if world.now % 1_000 > 200 else course(call)
     assert run(world).build.status == "FINISHED"
     assert world.now >= 4_000
 
@@ -68,19 +85,19 @@ def test_after_the_tolerance_the_state_is_unknown():
 
 
 def test_refused_read_fails_immediately(world):
-    world.script(ok(build()), says_no(403, "You don't have permissions to access this project!"))
+    world.script(ok(build()), http_error(403, "You don't have permissions to access this project!"))
     assert isinstance(error_of(run(world)), ForbiddenError)
     assert len(world.sent) == 2
 
 
 def test_expired_token_is_renewed(world):
-    world.script(ok(build()), says_no(401), ok({"accessToken": "new"}, 201), ok(build(status="FINISHED")))
+    world.script(ok(build()), http_error(401), ok({"accessToken": "new"}, 201), ok(build(status="FINISHED")))
     assert run(world).build.status == "FINISHED"
     assert [sent.call.token for sent in world.sent] == ["first-token", "first-token", None, "new"]
 
 
 def test_refused_login_fails(world):
-    world.script(ok(build()), forever=says_no(401, "Invalid login"))
+    world.script(ok(build()), forever=http_error(401, "Invalid login"))
     assert isinstance(error_of(run(world)), NotAuthenticatedError)
 
 
@@ -96,24 +113,24 @@ def test_bad_build_id_is_a_result(world):
 def test_404_of_an_existing_build_is_retried(world, exists):
     """A gateway or a replica may not know it for a moment. Without ``exists`` it was read once before."""
     first = [] if exists else [ok(build())]
-    world.script(*first, says_no(404), says_no(404), ok(build()), says_no(404), ok(build(status="FINISHED")))
+    world.script(*first, http_error(404), http_error(404), ok(build()), http_error(404), ok(build(status="FINISHED")))
     assert run(world, exists=exists).build.status == "FINISHED"
 
 
 def test_404_is_retried_for_a_minute(world):
-    world.script(ok(build()), forever=says_no(404, "No record found for id '5139'"))
+    world.script(ok(build()), forever=http_error(404, "No record found for id '5139'"))
     assert "No record found for id '5139'" in str(error_of(run(world)))
     assert 60 <= world.now <= 70
 
 
 def test_404_of_an_unknown_build_is_final(world):
-    world.script(says_no(404))
+    world.script(http_error(404))
     assert isinstance(error_of(run(world, deadline=NIGHT - 1)), NotFoundError)
     assert len(world.sent) == 1
 
 
 def test_404_at_the_deadline_is_a_timeout(world):
-    world.script(ok(build()), forever=says_no(404, "No record"))
+    world.script(ok(build()), forever=http_error(404, "No record"))
     result = run(world, deadline=NIGHT + 30)
     assert isinstance(result, TimedOut)
     assert "No record" in str(result.cause)
@@ -198,9 +215,9 @@ def test_timeout_message_has_state_and_limit(world):
     ("answer", "words"),
     [
         (unreachable("connection refused"), "connection refused"),
-        (says_no(503, "Wartung"), "503: Wartung"),
-        (says_no(429, "Slow down"), "429: Slow down"),
-        (says_no(408, "Too slow"), "408: Too slow"),
+        (http_error(503, "Wartung"), "503: Wartung"),
+        (http_error(429, "Slow down"), "429: Slow down"),
+        (http_error(408, "Too slow"), "408: Too slow"),
         (html(), "is not the documented JSON"),
     ],
 )

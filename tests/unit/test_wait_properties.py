@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mkw_airflow_provider.client.flows.polling import FLOOR
 from mkw_airflow_provider.client.flows.wait import wait
 from mkw_airflow_provider.exceptions import BuildTimeoutError
-from tests.kit.simulation import NIGHT, PROPERTY, Course, World, says_no, unreachable
+from tests.kit.simulation import NIGHT, PROPERTY, Course, World, http_error, unreachable
 
 #: Shapes of progress over the share of its time that a build has had.
 SHAPES = {
@@ -26,7 +26,7 @@ chances = st.floats(0, 1)
 
 
 def courses(longest: float) -> st.SearchStrategy[Course]:
-    """Builds that take up to so many seconds."""
+    """Builds that take up to the given number of seconds."""
     return st.builds(
         Course,
         seconds=st.floats(0.01, longest),
@@ -36,7 +36,7 @@ def courses(longest: float) -> st.SearchStrategy[Course]:
     )
 
 
-#: A longest pause, and a build that is not looked at thousands of times with it.
+#: A longest pause, and a build that it does not poll thousands of times.
 intervals_and_courses = st.floats(0.1, 300).flatmap(
     lambda interval: st.tuples(st.just(interval), courses(120 * interval))
 )
@@ -84,7 +84,7 @@ def test_a_wait_ends_at_the_deadline_or_with_the_build(course, poll_interval, ch
     chances,
     st.floats(0, 3_000),
     st.floats(0, 850),
-    st.sampled_from([unreachable(), says_no(502), says_no(429, retry_after="20")]),
+    st.sampled_from([unreachable(), http_error(502), http_error(429, retry_after="20")]),
 )
 def test_any_outage_within_the_tolerance_ends_like_none(course, chance, begins, lasts, answer):
     world = chancy(chance)

@@ -7,7 +7,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-#: In the order of the tables.
+#: Sorted as in the tables.
 KINDS = ("metakraftwerk", "dbt-cloud", "databricks", "airbyte")
 
 #: Time limit of triggers that require one, in seconds: longer than any measurement.

@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def _with_rows(table: dict[str, Any], added: dict[str, Any]) -> dict[str, Any]:
-    """Return a table with newly measured rows, in the order of the catalog of faults.
+    """Return a table with newly measured rows, sorted as in the catalog of faults.
 
     :raises ValueError: the rest of the table was measured with other versions or times.
     """

@@ -128,7 +128,7 @@ class Airbyte(_OtherProvider):
         return services.airbyte_job(build_id, status)
 
 
-#: Providers by the names of their distributions, in the order of the table.
+#: Providers by distribution name, sorted as in the table.
 PROVIDERS: dict[str, type[Provider]] = {
     "mkw-airflow-provider": MetaKraftwerk,
     "apache-airflow-providers-dbt-cloud": DbtCloud,

@@ -104,11 +104,15 @@ def create_build_deployment(
     agent_group: str | None = None,
     agent_group_id: int | None = None,
 ) -> Request[BuildDeployment]:
-    """Deploy a build's results. It must not be sent twice.
+    """Deploy a build's results (``POST /build_deployments``). Never sent twice.
+
+    Exactly one of pattern and pattern_id, exactly one of deployment and deployment_id, at most one of the four that
+    name an agent or a group.
 
     :param agent: name of the agent that executes the deployment; with none of the four the server's default.
     :param agent_group: any available agent of the group executes it.
-    :raises ConfigurationError: for arguments that the API's page rules out.
+    :raises ConfigurationError: for arguments that the API rules out; nothing is sent.
+    :raises DeploymentUncertainError: if the response was lost: whether it was deployed is unknown.
     """
     check_choice(
         pattern=pattern,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -205,11 +205,16 @@ def list_build_heads(
     )
 
 
-def get_build(build_id: int) -> Request[Build]:
-    """Read one build."""
+def get_build(build_id: int, *, running: Collection[str] | None = None) -> Request[Build]:
+    """Read one build.
+
+    :param running: the fields to read while the build is BUILDING; None: all. A wait reads the same build many times.
+    """
     number = whole_number("build_id", build_id)
 
     def read(value: Any) -> Build:
+        if running is not None and isinstance(value, Mapping) and value.get("status") == BuildStatus.BUILDING:
+            value = {name: value[name] for name in running if name in value}
         build = Build.from_json(value)
         if build.id != number:
             raise ProtocolError(f"build {number} was asked for, build {build.id} came")

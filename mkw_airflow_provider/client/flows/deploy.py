@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mkw_airflow_provider.client.api.agents import Agent, AgentGroup, find_agent_groups, find_agents
 from mkw_airflow_provider.client.api.build_deployments import (
@@ -166,11 +167,13 @@ def deploy(session: ApiSession, order: DeploymentRequest, known: Collection[int]
     return (yield from send_or_recover(session, order.post(), find=find, effect=effect, uncertain=uncertain))
 
 
-def create(session: ApiSession, order: DeploymentRequest) -> Flow[BuildDeployment]:
+def create(session: ApiSession, **arguments: Any) -> Flow[BuildDeployment]:
     """Send ``POST /build_deployments`` once, without knowing what was listed before.
 
+    :param arguments: those of :class:`DeploymentRequest`.
     :raises DeploymentUncertainError: if there was no response.
     """
+    order = DeploymentRequest(**arguments)
 
     def uncertain(what: str) -> DeploymentUncertainError:
         return DeploymentUncertainError(

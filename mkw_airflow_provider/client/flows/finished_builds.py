@@ -78,7 +78,7 @@ def has_pattern(build: Build, pattern_id: int) -> bool:
 class Watermark:
     """Remembers which builds have ended, so that each one is new once.
 
-    Builds do not end in the order of their ids, and one can be listed later than one with a higher id. So it keeps the
+    Builds do not end by ascending id, and one can be listed later than one with a higher id. So it keeps the
     ids of the newest builds that have ended; below the lowest of them (the floor) everything is known, except the
     builds that are listed as running.
 
@@ -130,7 +130,7 @@ class Watermark:
         return cls(value["source"], floor, ended or (), running or (), newest if isinstance(newest, float) else None)
 
     def take(self, builds: BuildList) -> list[BuildHead]:
-        """Return the builds that are FINISHED and were not before, in the order of their ids, each once."""
+        """Return the builds that are FINISHED and were not before, by ascending id, each once."""
         listed = [*sorted(self.running), *builds.above(self.floor)]
         heads = [builds.heads[number] for number in listed if number in builds.heads and number not in self.ended]
         new = [head for head in heads if head.has_ended]

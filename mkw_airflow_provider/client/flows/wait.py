@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +29,9 @@ from mkw_airflow_provider.exceptions import (
     is_final,
 )
 
+#: What a wait reads of a build that is still running, and of its start, once.
+PROGRESS_FIELDS = ("id", "status", "progress", "message")
+START_FIELDS = ("build_start", "created_at")
 #: A line is logged when the progress enters another of these steps, in per cent.
 PROGRESS_STEP = 10
 #: A history is one line: of more changes than this, the oldest but the first are left out.
@@ -99,14 +103,22 @@ class Poll:
     date: float | None
 
 
-def poll_build(session: ApiSession, build_id: int, *, until: float | None = None, exists: bool = False) -> Flow[Poll]:
+def poll_build(
+    session: ApiSession,
+    build_id: int,
+    *,
+    until: float | None = None,
+    exists: bool = False,
+    running: Collection[str] | None = None,
+) -> Flow[Poll]:
     """Poll a build once, and again while the server is unreachable.
 
     :param until: epoch seconds after which no retry starts.
     :param exists: the build was read before, or started by this task: a 404 is retried for 60 s.
+    :param running: see :func:`get_build`.
     :raises NotFoundError: if there is no such build.
     """
-    reads_build = get_build(build_id)
+    reads_build = get_build(build_id, running=running)
 
     def read(response: Response) -> Poll:
         return Poll(reads_build.read(response), response.date)
@@ -177,20 +189,26 @@ def _wait(
 ) -> Flow[WaitResult]:
     began = session.monotonic()
     unknown_since: float | None = None
+    start: float | None = None
+    fields: Collection[str] = (*PROGRESS_FIELDS, *START_FIELDS)
     # A deadline that has passed already, for example while no triggerer ran, still allows one poll.
     if first_pause > 0:
         yield Sleep(first_pause if deadline is None else max(0.0, min(first_pause, deadline - session.wall())))
     while True:
         exists = exists or history.polls > 0
         try:
-            poll = yield from poll_build(session, build_id, until=_last_retry(session, deadline), exists=exists)
+            until = _last_retry(session, deadline)
+            poll = yield from poll_build(session, build_id, until=until, exists=exists, running=fields)
         except (ConnectionFailedError, ApiError, ProtocolError) as error:
             passes = not is_final(error) or (exists and isinstance(error, NotFoundError))
             if passes and deadline is not None and session.wall() >= deadline:
                 return TimedOut(build_id, limit, history.last_seen(), str(error))
             raise
         build, now = poll.build, session.monotonic()
-        elapsed = age(build, session.wall() if poll.date is None else poll.date, now - began) or now - began
+        start = started(build) or start
+        if build.build_start is not None:
+            fields = PROGRESS_FIELDS
+        elapsed = age(start, session.wall() if poll.date is None else poll.date, now - began) or now - began
         if history.add(build, now - began):
             session.log.info("%s", describe_progress(build, elapsed))
         if build.has_ended:
@@ -231,15 +249,21 @@ def unknown_status(build: Build) -> ProtocolError:
     )
 
 
-def age(build: Build, now: float, watched: float = 0.0) -> float | None:
+def started(build: Build) -> float | None:
+    """Return when a build started, in seconds since the epoch by the server's clock; None: not known."""
+    start = build.build_start or build.created_at
+    return None if start is None else start.timestamp()
+
+
+def age(start: float | None, now: float, watched: float = 0.0) -> float | None:
     """Return a build's age in seconds by its own start, which a restart of the wait does not change; None: not known.
 
+    :param start: see :func:`started`.
     :param now: seconds since the epoch, by the clock of the server.
     :param watched: for how many seconds the build has been polled, at least.
     """
-    start = build.build_start or build.created_at
     if start is None:
         return None
-    since = now - start.timestamp()
+    since = now - start
     # The server's date has no fractions of a second. A wrong clock must make neither pauses nor sentences absurd.
     return max(since, watched) if watched - 2.0 <= since <= watched + 30 * 86_400 else None

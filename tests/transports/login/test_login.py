@@ -116,7 +116,7 @@ def test_a_lost_answer_to_a_login_is_met_by_asking_again(metakraftwerk, api):
 
 @pytest.mark.parametrize(("age", "logins"), [(0, 1), (1000, 1), (1081, 2), (5000, 2)])
 def test_a_token_is_renewed_ahead_of_its_end(metakraftwerk, api, age, logins):
-    """A token of 1,200 s is used for 1,080; at the server it is good all the time, so no 401 is seen."""
+    """A token of 1,200 s is used for 1,080; it is valid on the server all the time, so no 401 is seen."""
     metakraftwerk.set(token_seconds=1200)
     api.call(find_projects())
     api.clock.advance(age)

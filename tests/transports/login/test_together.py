@@ -43,7 +43,7 @@ def test_one_failure_for_all_who_wait(metakraftwerk, connect):
 
 def test_outage_of_the_login_counts_for_each_caller(connect, serve):
     def silence(request):
-        # Long enough for all to stand in line.
+        # Long enough for all to queue.
         time.sleep(0.1)
 
     server = serve(silence)

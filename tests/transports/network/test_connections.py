@@ -13,7 +13,7 @@ from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports import aio, sync
 from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
 from mkw_airflow_provider.client.transports.network import KEEP_ALIVE, POOL
-from mkw_airflow_provider.exceptions import ApiError, ConfigurationError, ConnectionFailedError
+from mkw_airflow_provider.exceptions import ApiError, ConfigurationError
 from tests.transports.network.conftest import settings_for
 
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
@@ -190,19 +190,6 @@ def test_a_login_is_not_sent_on_by_a_redirect(metakraftwerk, api, serve):
         api.call(find_projects())
     assert (caught.value.status, caught.value.path) == (308, "/authentication")
     assert other.connections == 0
-
-
-def test_a_name_in_another_script_is_sent_alike(connect, start_proxy, metakraftwerk):
-    proxy = start_proxy()
-    api = connect(
-        host="http://münchen.invalid",
-        extra={"token": "t", "allow_http": True, "proxy": proxy.url, "outage_tolerance": 0},
-    )
-    with pytest.raises(ConnectionFailedError):
-        api.call(find_projects())
-    method, target, headers = proxy.asked[0]
-    assert (method, target) == ("GET", "http://xn--mnchen-3ya.invalid/api/v1/projects")
-    assert headers["host"] == "xn--mnchen-3ya.invalid"
 
 
 def test_idle_connection_is_not_used_again(api, counted, monkeypatch):

@@ -30,7 +30,7 @@ def asked(proxy):
 
 
 def secrets_shown(caught, api):
-    """Which secrets stand in the log or in the traceback, with all the errors that led to the one caught."""
+    """Which secrets are in the log or in the traceback, with all the errors that led to the one caught."""
     shown = "".join(traceback.format_exception(caught.value)) + "".join(api.log.lines)
     return [secret for secret in ("s3cret", "t0ken") if secret in shown]
 
@@ -190,7 +190,7 @@ def test_a_proxy_that_comes_back(metakraftwerk, secure, by_proxy, start_proxy, s
 
 @pytest.mark.parametrize("schema", ["http", "https"])
 def test_an_answer_that_a_proxy_loses_is_lost(metakraftwerk, secure, by_proxy, start_proxy, schema):
-    """The build goes on: a second one would be real damage."""
+    """The build is still running: a second one would do real damage."""
     server = metakraftwerk if schema == "http" else secure
     way = start_proxy(to=server)
     api = by_proxy(schema, proxy=way.url)

@@ -110,11 +110,11 @@ def speak_plain_http(client):
     client.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
 
-@pytest.mark.parametrize("behaviour", [hang, close, reset, speak_plain_http])
+@pytest.mark.parametrize("behavior", [hang, close, reset, speak_plain_http])
 @pytest.mark.parametrize("call", [find_projects(), BUILD], ids=["read", "create"])
-def test_a_handshake_that_fails_is_tried_again_by_a_create_too(connect, listen, call, behaviour):
+def test_a_handshake_that_fails_is_retried_for_a_create_too(connect, listen, call, behavior):
     """Nothing of the request has left the machine."""
-    server = listen(behaviour)
+    server = listen(behavior)
     api = connect(host="127.0.0.1", port=server.port, extra={"token": "t", "connect_timeout": 0.5})
     with pytest.raises(ConnectionFailedError, match=f"{call} at https://127.0.0.1:{server.port} .*5 attempts"):
         api.call(call)
@@ -164,7 +164,7 @@ def unreadable(certificates, folder):
     "what", ["a bundle of text", "a certificate of text", "a certificate without its key", "a key behind a pass phrase"]
 )
 def test_files_that_cannot_be_read_are_an_error_of_the_connection(at, secure, certificates, tmp_path, what):
-    """At once: nobody is asked for a pass phrase, and nothing is tried again."""
+    """It fails immediately: no prompt for a pass phrase, no retry."""
     api = at(**unreadable(certificates, tmp_path)[what])
     with pytest.raises(ConfigurationError, match=r"the CA bundle or client certificate .* cannot be read"):
         api.call(find_projects())
@@ -196,7 +196,7 @@ def test_running_wait_reads_replaced_files(connect, serve, server_context, certi
 
 
 def hash_of(certificate):
-    """The name under which OpenSSL looks for an authority in a folder."""
+    """The file name that OpenSSL expects for an authority in a folder."""
     command = ["openssl", "x509", "-hash", "-noout", "-in", certificate]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -136,7 +136,7 @@ def test_a_redirect_is_not_followed(metakraftwerk, api, create):
 
 
 def test_an_error_that_the_caller_handles_meanwhile_says_nothing_about_this_one(metakraftwerk, connect, api):
-    """A refused connection of before stands in the context of the next error; it is not why that one happened."""
+    """An earlier refused connection is the context of the next error, but not its cause."""
     with pytest.raises(ConnectionFailedError) as before:
         connect(host="http://127.0.0.1:9", extra={"token": "t"}).call(BUILD)
     metakraftwerk.fault("reset", method="POST", path=BUILDS, work=True, times=None)

@@ -15,7 +15,7 @@ from mkw_airflow_provider.exceptions import (
 
 PROJECTS = "/api/v1/projects"
 HTML = {"status": 200, "body": "<html><h1>Back soon</h1></html>", "content_type": "text/html"}
-# What happens, and the class of the error where it goes on for too long.
+# What happens, and the class of the error if it lasts too long.
 FAILURES = {
     "reset before the work": (("reset", {}), ConnectionFailedError),
     "reset after the work": (("reset", {"work": True}), ConnectionFailedError),

@@ -1,0 +1,37 @@
+"""Records that versions of this package have stored in the task state store: every later version reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mkw_airflow_provider.operators.build_record import BuildRecord
+from mkw_airflow_provider.operators.deployment_record import DeploymentRecord
+from mkw_airflow_provider.version_compat import TaskStateStore
+from tests.kit.tasks import StateStore
+
+BUILD = {"state": "started", "max_tries": 3, "clear_number": 0, "digest": "d1", "marker": "[m]", "build_id": 5139}
+DEPLOYMENT = {"state": "done", "max_tries": 3, "clear_number": 0, "digest": "d2", "known": [17], "deployment_id": 19}
+#: By version and record: what it stored, and an id in it.
+STORED = {
+    "1.0.0rc1 build": (BuildRecord, BUILD, {"build_id": 5139}),
+    "1.0.0rc1 deployment": (DeploymentRecord, DEPLOYMENT, {"deployment_id": 19, "known": [17]}),
+    "later build": (BuildRecord, {**BUILD, "of_2031": {"x": 1}}, {"build_id": 5139}),
+}
+
+
+def load(kind, value):
+    store = TaskStateStore(StateStore())
+    store.set(kind.key, value)
+    return kind.load(store)
+
+
+@pytest.mark.parametrize("version", STORED)
+def test_record_of_every_version_is_read(version):
+    kind, value, expected = STORED[version]
+    record = load(kind, value)
+    assert {name: getattr(record, name) for name in expected} == expected
+
+
+def test_record_lacks_only_what_has_a_default():
+    assert load(BuildRecord, {name: BUILD[name] for name in BUILD if name != "build_id"}).build_id is None
+    assert load(BuildRecord, {name: BUILD[name] for name in BUILD if name != "marker"}) is None
