@@ -40,7 +40,7 @@ test: .venv/.dev ## Run all tests, the last of them on a real Airflow
 versions: $(ON:%=.versions/%/.test) ## Run the tests of Airflow on its older versions; ON='2.11 3.0'
 	@.ci/test-versions $(ON)
 
-live: .venv/.dev ## Check what is assumed about MetaKraftwerk on a real account; see docs/live.md
+live: .venv/.dev ## Check what is assumed about MetaKraftwerk on a real account; see docs/evidence/live.md
 	@$(ALONE) $(BIN)/pytest -q -m live tests/live
 
 check: .venv/.dev ## Check format, lint and types

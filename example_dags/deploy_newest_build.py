@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, task
+from airflow.providers.common.compat.sdk import DAG, task
 
 from mkw_airflow_provider.hooks.metakraftwerk import BuildStatus, MetaKraftwerkHook
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
@@ -14,22 +12,16 @@ with DAG(
     dag_id="metakraftwerk_deploy_newest_build",
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     doc_md=__doc__,
     tags=["metakraftwerk"],
 ) as dag:
-    # [START howto_find_builds]
+
     @task
     def newest_build() -> int:
         """Return the id of the newest FINISHED build."""
         builds = MetaKraftwerkHook().find_builds(project="DEMO_PROJECT", pattern="CORE_DV_HLS")
-        finished = [build.id for build in builds if build.status == BuildStatus.FINISHED]
-        if not finished:
-            raise AirflowSkipException("DEMO_PROJECT has no FINISHED build")
-        return max(finished)
+        return max(build.id for build in builds if build.status == BuildStatus.FINISHED)
 
-    # [END howto_find_builds]
-    # [START howto_deploy_again]
     BuildDeploymentOperator(
         task_id="deploy_build",
         build_id=newest_build(),
@@ -38,4 +30,3 @@ with DAG(
         agent="dev_md_agent",
         if_deployed="deploy",
     )
-    # [END howto_deploy_again]

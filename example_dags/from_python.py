@@ -21,21 +21,14 @@ with DAG(
     doc_md=__doc__,
     tags=["metakraftwerk"],
 ) as dag:
-    # [START howto_hook_build]
+
     @task(retries=0)
     def build_and_fetch() -> list[str]:
         """Build one instance and return the paths of the files."""
         hook = MetaKraftwerkHook()
-        created = hook.create_build(
-            project="DEMO_PROJECT",
-            instances=[{"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}],
-            description="built from Python",
-        )
-        for warning in created.warnings:
-            hook.log.warning("MetaKraftwerk warns: %s", warning)
+        created = hook.create_build(project="DEMO_PROJECT", instances=[{"id": 1001}], description="built from Python")
         build = hook.wait_for_build(created.build.id, timeout=3600)
         folder = f"{RESULTS}/build-{build.id}/"
         return [hook.download(download.id, folder).path for download in build.downloads]
 
-    # [END howto_hook_build]
     build_and_fetch()

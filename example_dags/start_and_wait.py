@@ -1,4 +1,4 @@
-"""One task that starts a build and waits for it by itself."""
+"""One task that starts a build and waits for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ with DAG(
     doc_md=__doc__,
     tags=["metakraftwerk"],
 ) as dag:
-    # [START howto_start_and_wait]
     StartBuildOperator(
         task_id="build",
         project="DEMO_PROJECT",
@@ -27,4 +26,3 @@ with DAG(
         execution_timeout=timedelta(hours=2),
         retries=2,
     )
-    # [END howto_start_and_wait]

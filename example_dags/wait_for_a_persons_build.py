@@ -23,19 +23,13 @@ with DAG(
     doc_md=__doc__,
     tags=["metakraftwerk"],
 ) as dag:
-    # [START howto_wait_for_a_persons_build]
-    wait_for_build = BuildSensor(
-        task_id="wait_for_build",
-        build_id="{{ params.build_id }}",
-        deferrable=True,
-        soft_fail=True,
-        timeout=8 * 3600,
+    wait = BuildSensor(
+        task_id="wait_for_build", build_id="{{ params.build_id }}", deferrable=True, soft_fail=True, timeout=8 * 3600
     )
-    download_build = DownloadBuildOperator(
+    download = DownloadBuildOperator(
         task_id="download_build",
         build_id="{{ params.build_id }}",
         destination=f"{RESULTS}/build-{{{{ params.build_id }}}}",
     )
-    # [END howto_wait_for_a_persons_build]
 
-    wait_for_build >> download_build
+    wait >> download

@@ -1,8 +1,6 @@
-"""Start a build and wait for it without a triggerer: the sensor leaves the worker between two looks."""
+"""Start a build and wait for it without a triggerer: the sensor leaves the worker between two polls."""
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 import pendulum
 from airflow.providers.common.compat.sdk import DAG
@@ -14,22 +12,17 @@ with DAG(
     dag_id="metakraftwerk_wait_without_triggerer",
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    default_args={"retries": 2},
     doc_md=__doc__,
     tags=["metakraftwerk"],
 ) as dag:
-    start_build = StartBuildOperator(
-        task_id="start_build",
-        project="DEMO_PROJECT",
-        instances=[{"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}],
-    )
-    # [START howto_reschedule]
-    wait_for_build = BuildSensor(
+    start = StartBuildOperator(task_id="start_build", project="DEMO_PROJECT", instances=[{"id": 1001}])
+
+    BuildSensor(
         task_id="wait_for_build",
-        build_id=start_build.output,
+        build_id=start.output,
         deferrable=False,
         mode="reschedule",
         poke_interval=60,
         timeout=4 * 3600,
     )
-    # [END howto_reschedule]

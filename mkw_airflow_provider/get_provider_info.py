@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mkw_airflow_provider import __version__
+
 CONNECTION_TYPE = "metakraftwerk"
 
 ASSET_URIS = {
@@ -96,8 +98,6 @@ def _option(description: str) -> dict[str, Any]:
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's description, as ``airflow/provider_info.schema.json`` wants it."""
-    from mkw_airflow_provider import __version__
-
     return {
         "package-name": "mkw-airflow-provider",
         "name": "MetaKraftwerk",

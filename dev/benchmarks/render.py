@@ -12,7 +12,7 @@ from dev.benchmarks import tables
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "dev" / "benchmarks" / "results.json"
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE = ROOT / "docs" / "evidence" / "benchmarks.md"
 
 _BLOCK = re.compile(r"(<!-- measured: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

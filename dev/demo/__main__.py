@@ -1,4 +1,4 @@
-"""`make demo`: run the nightly chain on a real Airflow, show what happens, and leave nothing running."""
+"""`make demo`: run the nightly warehouse on a real Airflow, show what happens, and leave nothing running."""
 
 from __future__ import annotations
 
@@ -54,16 +54,18 @@ def main() -> int:
 def demonstrate(terminal: Terminal, cleanup: contextlib.ExitStack, *, keep: bool) -> int:
     """Start everything, run the chain and show the result; `cleanup` ends what was started."""
     began = time.monotonic()
-    terminal.title("A nightly MetaKraftwerk build on a real Airflow")
+    terminal.title("A nightly MetaKraftwerk warehouse on a real Airflow")
     emulator = EmulatorProgram(FOLDER / "metakraftwerk", build_seconds=BUILD_SECONDS)
     cleanup.callback(emulator.stop)
     emulator.start()
     terminal.fact("MetaKraftwerk", f"{emulator.url}, an emulator on this machine")
+    # DAGs that assets start need the scheduler's own schedule; the demo itself triggers its DAG.
+    schedules = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True"} if keep else {}
     stack = AirflowStack(
         FOLDER / "airflow",
         dags=ROOT / "example_dags",
         cache=FOLDER / "cache",
-        environment={**emulator.connection, "METAKRAFTWERK_RESULTS": str(FOLDER / "results")},
+        environment={**emulator.connection, "METAKRAFTWERK_RESULTS": str(FOLDER / "results"), **schedules},
     )
     cleanup.callback(stack.stop)
     cleanup.callback(terminal.line, "\nStopping Airflow and the emulator ...")
@@ -80,15 +82,17 @@ def demonstrate(terminal: Terminal, cleanup: contextlib.ExitStack, *, keep: bool
         report.failure(terminal, stack.client, finished)
         terminal.bad("\nThe chain failed.")
     if keep:
-        wait(terminal, report.page(stack.client, finished), stack)
+        wait(terminal, report.page(stack.client, finished), stack, emulator.url)
     return 0 if finished.succeeded else 1
 
 
-def wait(terminal: Terminal, page: str, stack: AirflowStack) -> None:
+def wait(terminal: Terminal, page: str, stack: AirflowStack, control_url: str) -> None:
     """Leave everything running until somebody stops it, which is not an error."""
-    terminal.title("Airflow is still running")
+    terminal.title("Airflow is still running, with its schedules")
     terminal.fact("web page", page)
     terminal.fact("login", f"{stack.user}, password {stack.password}")
+    terminal.fact("next", "docs/tutorial.md: trigger the DAG again, change an instance, approve a promotion")
+    terminal.fact("emulator", f"{control_url}, see docs/reference/emulator.md for its control calls")
     terminal.fact("to stop it", f"Ctrl-C here, or from elsewhere: kill {os.getpid()}")
     with contextlib.suppress(Interrupted):
         while True:

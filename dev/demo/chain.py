@@ -77,12 +77,12 @@ def run(client: AirflowClient, control: Control, dag_id: str, show: Show, *, tim
         for event in events[seen:]:
             if event["task_id"]:
                 changed, meaning = _meaning(event, events)
-                show((_moment(event["when"]) - triggered).total_seconds(), event["task_id"], changed, meaning)
+                show((_moment(event["when"]) - triggered).total_seconds(), _name(event), changed, meaning)
         seen = len(events)
         for task_id, reached_state in sorted(_unreported(task_instances, events) - quiet):
             quiet.add((task_id, reached_state))
             elapsed = (datetime.now(timezone.utc) - triggered).total_seconds()
-            show(elapsed, task_id, reached_state, _MEANINGS.get(reached_state, ""))
+            show(elapsed, _short(task_id), reached_state, _MEANINGS.get(reached_state, ""))
         before, progress = progress, _progress(control)
         for build, reached in progress.items():
             if before.get(build) != reached:
@@ -130,6 +130,16 @@ def _progress(control: Control) -> dict[str, tuple[str, str]]:
             reason = str(build["message"]) if build["status"] == "FAILED" else ""
             reached[f"build {build['id']}"] = (str(build["status"]), reason)
     return reached
+
+
+def _name(event: Mapping[str, Any]) -> str:
+    """Return a task's name without its groups, and with its map index if it is mapped."""
+    index = event.get("map_index")
+    return f"{_short(event['task_id'])}{'' if index is None or int(index) < 0 else f'[{index}]'}"
+
+
+def _short(task_id: str) -> str:
+    return task_id.rpartition(".")[2]
 
 
 def _meaning(event: Mapping[str, Any], events: list[dict[str, Any]]) -> tuple[str, str]:

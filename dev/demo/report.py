@@ -1,4 +1,4 @@
-"""The result of the nightly chain: its files and what it cost, or the log of the task that failed."""
+"""The result of the nightly warehouse: what was built and what it cost, or the log of the task that failed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,52 @@ from dev.stack.rest import AirflowClient
 from dev.stack.terminal import Terminal
 from mkw_airflow_provider.emulator import Control
 
+#: The task group of the DAG that the demo runs.
+GROUP = "warehouse"
+#: The chain itself lists no builds; another example DAG watches for builds of people.
+LIST, WATCHER = "GET /api/v1/builds", "  (the watcher of metakraftwerk_deploy_persons_build)"
+
 
 def success(terminal: Terminal, client: AirflowClient, control: Control, finished: Finished) -> None:
-    """Show the files, the deployment, the cost of the wait, the requests, and the web page of the run."""
-    manifest = client.xcom(finished.dag_id, finished.run_id, "download_build")
-    deployment = client.xcom(finished.dag_id, finished.run_id, "deploy_build")
-    wait = chain.times(finished, "wait_for_build")
-    terminal.title(f"Build {manifest['build_id']}")
+    """Show what was selected, built, downloaded and deployed, what it cost, and the web page of the run."""
+    dag_id, run_id = finished.dag_id, finished.run_id
+    selection = client.xcom(dag_id, run_id, f"{GROUP}.start", "selection")
+    manifest = client.xcom(dag_id, run_id, f"{GROUP}.download")
+    build_id = manifest["build_id"]
+    (build,) = (build for build in control.builds() if build["id"] == build_id)
+    wait = chain.times(finished, f"{GROUP}.wait")
+    terminal.title(f"Build {build_id}")
+    terminal.fact("selected", _counts(len(selection["ids"]), "instance", selection["by_pattern"]))
+    terminal.fact("excluded", _counts(sum(selection["excluded"].values()), "instance", selection["excluded"]))
+    for name in selection["excluded_names"]:
+        terminal.fact("", name)
+    terminal.fact("built", f"{len(build['instance_ids'])} instances, {build['status']}")
+    terminal.fact("files", f"{len(manifest['files'])} in {_folder(manifest)}")
     for file in manifest["files"]:
-        terminal.fact(file["pattern"], f"{file['path']}")
-        terminal.fact("", f"{file['size']:,} bytes, sha256 {file['sha256']}")
-    terminal.fact("deployed as", f"build deployment {deployment}")
+        terminal.fact("", f"{file['name']}, {file['size']:,} bytes, sha256 {file['sha256'][:16]}…")
+    deployed = [row for row in control.build_deployments() if row["build_id"] == build_id]
+    unchanged = sum(
+        task["state"] == "skipped" for task in finished.task_instances if ".deploy_" in str(task["task_id"])
+    )
+    terminal.fact("changed", f"{len(manifest['files']) - unchanged} of {len(manifest['files'])} patterns")
+    terminal.fact("deployed", f"{len(deployed)} patterns")
+    patterns = {file["pattern_id"]: file["pattern"] for file in manifest["files"]}
+    for row in deployed:
+        terminal.fact("", f"{patterns[row['pattern_id']]}, build deployment {row['id']}, {row['status']}")
     terminal.fact("waited", f"{wait.total:.1f} s, of which a worker was used for {wait.on_worker:.1f} s")
-    (kind, count), *others = requests_by_kind(control.requests()).items()
-    terminal.fact("requests", f"{count:>4} {kind}")
-    for kind, count in others:
-        terminal.fact("", f"{count:>4} {kind}")
+    for number, (kind, count) in enumerate(requests_by_kind(control.requests()).items()):
+        terminal.fact("" if number else "requests", f"{count:>4} {kind}{WATCHER if kind == LIST else ''}")
     terminal.fact("web page", page(client, finished))
+
+
+def _counts(total: int, noun: str, parts: Mapping[str, int]) -> str:
+    """Return a number with its parts, as in `9 instances (CORE_DV_HLS: 6, CORE_DV_SAT: 3)`."""
+    listed = ", ".join(f"{name}: {count}" for name, count in parts.items())
+    return f"{total} {noun}{'' if total == 1 else 's'}{f' ({listed})' if listed else ''}"
+
+
+def _folder(manifest: Mapping[str, Any]) -> str:
+    return str(manifest["files"][0]["path"]).removeprefix("file://").rpartition("/")[0]
 
 
 def failure(terminal: Terminal, client: AirflowClient, finished: Finished) -> None:

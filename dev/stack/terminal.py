@@ -36,7 +36,7 @@ class Terminal:
     def change(self, seconds: float, what: str, state: str, meaning: str) -> None:
         """Print one change of a task or a build."""
         shown = self._paint(f"{state:<14}", _COLORS.get(state, ""))
-        self.line(f"{seconds:8.1f} s  {what:<18} {shown} {self._paint(meaning, DIM)}".rstrip())
+        self.line(f"{seconds:8.1f} s  {what:<28} {shown} {self._paint(meaning, DIM)}".rstrip())
 
     def good(self, text: str) -> None:
         """Print a success."""

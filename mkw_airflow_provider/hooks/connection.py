@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from airflow import __version__ as airflow_version
+
 from mkw_airflow_provider import __version__
 from mkw_airflow_provider.client.settings import Settings, describe_unknown_extra
 from mkw_airflow_provider.client.text import foreign_text
@@ -34,14 +36,13 @@ def settings_of(connection: Any) -> Settings:
 
 def user_agent() -> str:
     """Return what this package calls itself towards the server."""
-    from airflow import __version__ as airflow_version
-
     return f"mkw-airflow-provider/{__version__} apache-airflow/{airflow_version}"
 
 
 def mask(secret: str) -> None:
     """Keep a text out of every log of this task."""
     try:
+        # Airflow 2 has it in another place.
         from airflow.sdk.log import mask_secret
     except ImportError:
         from airflow.utils.log.secrets_masker import mask_secret  # type: ignore[import-not-found,no-redef]
@@ -51,6 +52,7 @@ def mask(secret: str) -> None:
 async def mask_in_triggerer(secret: str) -> None:
     """Keep a text out of every log of this triggerer, without blocking its event loop."""
     try:
+        # Since Airflow 3.2 only.
         from airflow.sdk.log import amask_secret
     except ImportError:
         from asgiref.sync import sync_to_async

@@ -10,6 +10,7 @@ from mkw_airflow_provider.get_provider_info import field_behaviour as described_
 
 def widgets() -> dict[str, Any]:
     """Return the extra fields as form widgets. Needs wtforms, which only Airflow before 3 installs."""
+    # Installed before Airflow 3 only.
     from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
     from wtforms import BooleanField, PasswordField, StringField
 

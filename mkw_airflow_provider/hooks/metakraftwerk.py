@@ -85,6 +85,7 @@ class MetaKraftwerkHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the extra fields of the connection form; used before Airflow 3.2."""
+        # Here and not above: only the form needs it.
         from mkw_airflow_provider.hooks.form import widgets
 
         return widgets()
@@ -92,6 +93,7 @@ class MetaKraftwerkHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return names and placeholders of the connection form; used before Airflow 3.2."""
+        # Here and not above: only the form needs it.
         from mkw_airflow_provider.hooks.form import field_behaviour
 
         return field_behaviour()

@@ -18,6 +18,7 @@ def folder_of(destination: Any, storage_conn_id: str | None = None) -> Folder:
     """
     text = destination_text(destination)
     if "://" not in text:
+        # Here and not above: a DAG file must not load fsspec.
         from fsspec.implementations.local import LocalFileSystem
 
         local = os.path.abspath(os.path.expanduser(text))

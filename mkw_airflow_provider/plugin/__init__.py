@@ -48,6 +48,7 @@ class MetaKraftwerkPlugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """Return the pages; none before Airflow 3.1, which could not show them."""
+        # Here and not above: every process of Airflow loads the plugin.
         from mkw_airflow_provider.version_compat import AIRFLOW_V_3_1_PLUS
 
         if not AIRFLOW_V_3_1_PLUS:

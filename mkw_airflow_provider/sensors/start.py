@@ -110,6 +110,7 @@ def start_trigger_args(sensor: BuildSensor) -> StartTriggerArgs | None:
     origin = _origin(sensor)
     if origin is None:
         return None
+    # Here and not above: a DAG file loads it only if one of its sensors starts in the triggerer.
     from airflow.triggers.base import StartTriggerArgs
 
     timeout, backstop = sensor.wait_timeout, sensor.wait_timeout + GRACE

@@ -173,6 +173,7 @@ def _last_lines(payload: dict[str, Any]) -> list[str]:
 
 
 def _load_watch() -> Any:
+    # Here and not above: it loads aiohttp, which no DAG file needs.
     from mkw_airflow_provider.triggers.watch import watch
 
     return watch

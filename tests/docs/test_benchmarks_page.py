@@ -13,7 +13,7 @@ from dev.benchmarks.harness import Plan
 from dev.benchmarks.render import RESULTS, filled, markers
 from tests.docs.pages import DOCS, ROOT
 
-PAGE = (DOCS / "benchmarks.md").read_text("utf-8")
+PAGE = (DOCS / "evidence" / "benchmarks.md").read_text("utf-8")
 PINNED = (ROOT / "dev" / "benchmarks" / "requirements.txt").read_text("utf-8").split()
 
 

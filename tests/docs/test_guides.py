@@ -6,45 +6,36 @@ import ast
 import json
 import re
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.operators.build import DownloadBuildOperator
-from tests.docs.pages import DOCS, PAGES, ROOT, Page, name_of
+from tests.docs.pages import DOCS, READABLE, ROOT, Page, name_of
 
 EXAMPLES = sorted((ROOT / "example_dags").glob("*.py"))
-
-
 #: Guides with a whole DAG of their own, which is compared with what other providers offer.
 WHOLE_DAGS = {"from_http_operator.md"}
 
 
-def _sections() -> dict[str, str]:
-    """Return the marked sections of all example DAGs, dedented, by name."""
-    sections: dict[str, str] = {}
-    for example in EXAMPLES:
-        pattern = r"^ *# \[START (\w+)\]\n(.*?)^ *# \[END \1\]"
-        for name, code in re.findall(pattern, example.read_text(), flags=re.MULTILINE | re.DOTALL):
-            assert name not in sections, f"{name} is marked twice"
-            sections[name] = dedent(code)
-    return sections
+def _statements() -> set[str]:
+    """Return every statement of all example DAGs, in a form that does not depend on the layout."""
+    trees = [ast.parse(example.read_text()) for example in EXAMPLES]
+    return {ast.dump(node) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.stmt)}
 
 
 @pytest.mark.parametrize("page", sorted((DOCS / "guides").glob("*.md")), ids=name_of)
 def test_code_in_a_guide_is_from_an_example(page: Path) -> None:
     if page.name not in WHOLE_DAGS:
-        sections = [re.sub(r"\s+", " ", code) for code in _sections().values()]
+        known = _statements()
         for block in Page(page).code("python"):
-            assert any(re.sub(r"\s+", " ", block).strip() in section for section in sections), block
+            assert [ast.unparse(node) for node in ast.parse(block).body if ast.dump(node) not in known] == []
 
 
-@pytest.mark.parametrize("name", _sections())
-def test_each_marked_section_is_in_a_guide(name: str) -> None:
-    shown = [code for page in map(Page, PAGES) for code in page.code("python")]
-    wanted = re.sub(r"\s+", " ", _sections()[name])
-    assert any(re.sub(r"\s+", " ", code).strip() in wanted for code in shown)
+@pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
+def test_each_example_is_linked(example: Path) -> None:
+    linked = {(path.parent / link).resolve() for path in READABLE for link in Page(path).links() if "://" not in link}
+    assert example in linked
 
 
 @pytest.mark.parametrize("page", sorted(WHOLE_DAGS))

@@ -18,7 +18,7 @@ from mkw_airflow_provider.exceptions import TEMPORARY_STATUSES
 from mkw_airflow_provider.triggers.build import EARLIEST_EVENT
 from tests.docs.pages import DOCS, ROOT, Page, plain
 
-BEHAVIOR = Page(DOCS / "behavior.md")
+BEHAVIOR = Page(DOCS / "explanation" / "behavior.md")
 AIRFLOW = version("apache-airflow")
 
 MEBIBYTE = 1024 * 1024
@@ -72,7 +72,9 @@ def test_the_versions_that_are_asked_for() -> None:
     assert declared["Python"] == f"{metadata('mkw-airflow-provider')['Requires-Python'].removeprefix('>=')} or later"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "install.md", DOCS / "behavior.md"], ids=str)
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", DOCS / "install.md", DOCS / "explanation" / "behavior.md"], ids=str
+)
 def test_tested_airflow_version(path: Path) -> None:
     assert AIRFLOW in path.read_text()
 

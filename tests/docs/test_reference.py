@@ -14,9 +14,10 @@ from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBui
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from mkw_airflow_provider.triggers.build import BuildTrigger
+from tests.docs import parameters
 from tests.docs.pages import DOCS
 
-REFERENCE = (DOCS / "reference.md").read_text()
+REFERENCE = (DOCS / "reference" / "python.md").read_text()
 MODULES = ("hooks.metakraftwerk", "operators.build", "operators.deployment", "sensors.build")
 CLASSES = [
     StartBuildOperator,
@@ -56,3 +57,8 @@ def test_exactly_the_parameters_are_described(kind: Any) -> None:
     described = set(re.findall(r"^ *:param (\w+): \S", inspect.getdoc(kind) or "", flags=re.MULTILINE))
     inherited = {"poke_interval", "timeout"} if kind is BuildSensor else set()
     assert described == own | inherited
+
+
+def test_page_of_parameters_is_current() -> None:
+    """`python -m tests.docs.parameters` writes it."""
+    assert parameters.PAGE.read_text() == parameters.render()

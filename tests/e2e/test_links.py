@@ -10,7 +10,7 @@ import pytest
 from dev.stack.airflow import AirflowStack
 from dev.stack.emulator import EmulatorProgram
 
-CHAIN = "metakraftwerk_nightly"
+CHAIN = "metakraftwerk_four_tasks"
 ONE_TASK = "metakraftwerk_start_and_wait"
 
 

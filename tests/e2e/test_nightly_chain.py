@@ -18,7 +18,7 @@ from dev.stack.airflow import AirflowStack
 from dev.stack.emulator import EmulatorProgram
 from mkw_airflow_provider.emulator import Control
 
-DAG_ID = "metakraftwerk_nightly"
+DAG_ID = "metakraftwerk_four_tasks"
 REASON = "AIRPLANE: source column IATA_CODE is missing"
 
 

@@ -21,7 +21,7 @@ if not AIRFLOW_V_3_1_PLUS:
 from mkw_airflow_provider.plugin.feed import BURST, INTERVAL
 from mkw_airflow_provider.plugin.headers import HEADERS
 
-DAG_ID = "metakraftwerk_nightly"
+DAG_ID = "metakraftwerk_four_tasks"
 EVIL = "<script>alert('build')</script>"
 PAGE = "/builds/metakraftwerk_default"
 #: The routes of a task and the others, by the permission that they need.

@@ -20,7 +20,7 @@ from dev.stack.airflow import AirflowStack
 from dev.stack.emulator import EmulatorProgram
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAIN = "metakraftwerk_nightly"
+CHAIN = "metakraftwerk_four_tasks"
 ONE_TASK = "metakraftwerk_start_and_wait"
 REFUSED = "refused"
 # Longer than the other tasks take on a busy machine, so that the triggerer logs something.

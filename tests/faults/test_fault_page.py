@@ -19,12 +19,12 @@ THIS = "mkw-airflow-provider"
 @pytest.fixture
 def table(repository: Path) -> dict[str, Any]:
     """The measurement."""
-    measured: dict[str, Any] = json.loads((repository / "docs" / "fault_table.json").read_text("utf-8"))
+    measured: dict[str, Any] = json.loads((repository / "docs" / "evidence" / "fault_table.json").read_text("utf-8"))
     return measured
 
 
 def test_page_shows_the_measurement(repository: Path, table: dict[str, Any]) -> None:
-    page = (repository / "docs" / "fault_table.md").read_text("utf-8")
+    page = (repository / "docs" / "evidence" / "fault_table.md").read_text("utf-8")
     assert filled(page, table) == page
 
 

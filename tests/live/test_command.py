@@ -104,6 +104,6 @@ def test_login_or_token_is_required(variables, is_complete):
 
 
 def test_tables_of_the_page_are_complete(repository):
-    lines = (repository / "docs" / "live.md").read_text("utf-8").splitlines()
+    lines = (repository / "docs" / "evidence" / "live.md").read_text("utf-8").splitlines()
     assert [line for line in lines if line.startswith(f"| `{PREFIX}")] == variable_rows()
     assert [line for line in lines if re.match(r"\| \d", line)] == fact_rows()

@@ -8,4 +8,4 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TABLE = Path(__file__).parents[3] / "docs" / "fault_table.json"
+TABLE = Path(__file__).parents[3] / "docs" / "evidence" / "fault_table.json"

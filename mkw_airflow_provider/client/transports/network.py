@@ -103,7 +103,8 @@ def _location(path: str) -> dict[str, str]:
 
 
 def _certifi() -> str:
-    import certifi  # loaded only where no file is named
+    # Here and not above: not needed where a file is named.
+    import certifi
 
     return certifi.where()
 
