@@ -1,4 +1,4 @@
-"""The tables of docs/evidence/live.md, made from the facts, the variables and the switches: `python -m tests.live.page`."""
+"""The tables of docs/evidence/live.md, made from facts, variables and switches: `python -m tests.live.page`."""
 
 from __future__ import annotations
 
