@@ -59,7 +59,7 @@ def browser() -> Iterator[Any]:
     """Chromium, without a window."""
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make test-ui installs it")
     if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
+        pytest.skip("Chromium is not installed: apt-get install chromium")
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
