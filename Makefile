@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test versions check format docs chaos bench fault-table soak dist lock clean FORCE
+.PHONY: help install demo test test-ui pictures versions live check format docs chaos bench fault-table soak dist lock clean FORCE
 
 # Not empty: the Python to make .venv with; else that of .venv, or the first suitable one on the PATH.
 PYTHON :=
@@ -37,8 +37,17 @@ install: .venv/.dev ## Install this package, Airflow and the tools into .venv
 test: .venv/.dev ## Run all tests, the last of them on a real Airflow
 	@.ci/test
 
+test-ui: .venv/.ui ## Click through Airflow's pages in Chromium, which must be installed
+	@$(ALONE) $(BIN)/pytest tests/ui
+
+pictures: .venv/.ui ## Take the pictures of the docs and the README with the same tests
+	@METAKRAFTWERK_PICTURES=docs/pictures $(ALONE) $(BIN)/pytest tests/ui
+
 versions: $(ON:%=.versions/%/.test) ## Run the tests of Airflow on its older versions; ON='2.11 3.0'
 	@.ci/test-versions $(ON)
+
+live: .venv/.dev ## Check what is assumed about MetaKraftwerk on a real account; see docs/evidence/live.md
+	@$(ALONE) $(BIN)/pytest -q -m live tests/live
 
 check: .venv/.dev ## Check format, lint and types
 	@.ci/check
@@ -80,6 +89,9 @@ clean: ## Remove everything that make has made, .venv too
 
 .venv/.dev: .venv/.python pyproject.toml $(LOCK)
 	@.ci/install .venv constraints/airflow-3.3.txt . --group dev && touch $@ .venv/.airflow
+
+.venv/.ui: .venv/.dev
+	@.ci/install .venv constraints/airflow-3.3.txt . --group dev --group ui && touch $@
 
 .versions/%/.test: constraints/airflow-%.txt .venv/.python pyproject.toml constraints/build.txt
 	@.ci/install-version $* && touch $@

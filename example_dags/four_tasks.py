@@ -18,15 +18,9 @@ from mkw_airflow_provider.typing import InstanceByName
 
 RESULTS = os.environ.get("METAKRAFTWERK_RESULTS", os.path.expanduser("~/metakraftwerk"))
 AIRPLANE: InstanceByName = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRPLANE"}
+START = pendulum.datetime(2026, 1, 1, tz="UTC")
 
-with DAG(
-    dag_id="metakraftwerk_four_tasks",
-    schedule=None,
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    default_args={"retries": 2},
-    doc_md=__doc__,
-    tags=["metakraftwerk"],
-) as dag:
+with DAG("metakraftwerk_four_tasks", schedule=None, start_date=START, default_args={"retries": 2}, doc_md=__doc__):
     start = StartBuildOperator(task_id="start_build", project="DEMO_PROJECT", instances=[AIRPLANE])
     wait = BuildSensor(task_id="wait_for_build", build_id=start.output, deferrable=True, timeout=4 * 3600)
     download = DownloadBuildOperator(
@@ -34,6 +28,11 @@ with DAG(
     )
     hls = pattern_asset("DEMO_PROJECT", "CORE_DV_HLS")
     deploy = BuildDeploymentOperator(
-        task_id="deploy_build", build_id=start.output, pattern="CORE_DV_HLS", deployment="DEPLOY_TO_DEV", outlets=[hls]
+        task_id="deploy_build",
+        build_id=start.output,
+        pattern="CORE_DV_HLS",
+        deployment="DEPLOY_TO_DEV",
+        manifest=download.output,
+        outlets=[hls],
     )
     start >> wait >> download >> deploy

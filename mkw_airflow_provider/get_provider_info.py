@@ -119,6 +119,14 @@ def get_provider_info() -> dict[str, Any]:
             "metakraftwerk": {
                 "description": "Options of the MetaKraftwerk provider.",
                 "options": {
+                    "pages": {
+                        "description": 'Show the tab "Build" on tasks and the page "MetaKraftwerk builds". Airflow 3.1 '
+                        "and later; read by the API server.",
+                        "version_added": "0.2.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "True",
+                    },
                     "start_from_trigger": _option("Start deferrable sensors in the triggerer, without a worker."),
                     "end_from_trigger": _option("End deferrable sensors in the triggerer, without a worker."),
                 },

@@ -68,7 +68,7 @@ def run(client: AirflowClient, control: Control, dag_id: str, show: Show, *, tim
     run_id = client.trigger(dag_id)
     show(0.0, "run", "triggered", run_id)
     deadline = time.monotonic() + timeout
-    seen, quiet, progress = 0, set[tuple[str, str]](), _progress(control)
+    seen, quiet, progress = 0, set[tuple[str, str]](), _progress(control, run_id)
     while True:
         # The states come first: what is read after them includes everything that led to them.
         state = str(client.run(dag_id, run_id)["state"])
@@ -83,7 +83,7 @@ def run(client: AirflowClient, control: Control, dag_id: str, show: Show, *, tim
             quiet.add((task_id, reached_state))
             elapsed = (datetime.now(timezone.utc) - triggered).total_seconds()
             show(elapsed, _short(task_id), reached_state, _MEANINGS.get(reached_state, ""))
-        before, progress = progress, _progress(control)
+        before, progress = progress, _progress(control, run_id)
         for build, reached in progress.items():
             if before.get(build) != reached:
                 show((datetime.now(timezone.utc) - triggered).total_seconds(), build, *reached)
@@ -119,10 +119,12 @@ def _unreported(task_instances: list[dict[str, Any]], events: list[dict[str, Any
     return reached - {(str(event["task_id"]), str(event["event"])) for event in events}
 
 
-def _progress(control: Control) -> dict[str, tuple[str, str]]:
-    """Return the progress of each build, and the reason if it failed."""
+def _progress(control: Control, run_id: str) -> dict[str, tuple[str, str]]:
+    """Return the progress of the builds of one run, and the reason if one failed. Other DAGs may build as well."""
     reached = {}
     for build in control.builds():
+        if run_id not in str(build["description"]):
+            continue
         if build["status"] == "BUILDING":
             percent = int(build.get("progress") or 0)
             reached[f"build {build['id']}"] = (f"BUILDING {percent - percent % STEP} %", "")

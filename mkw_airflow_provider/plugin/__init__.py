@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from mkw_airflow_provider.hooks.cached import cached_property
@@ -28,22 +29,27 @@ class MetaKraftwerkPlugin(AirflowPlugin):
 
         return [PluginLink()]
 
-    #: Airflow encodes the values from version 3.3 on, and not before: only in a path both are right.
-    external_views = [  # noqa: RUF012  # Airflow declares it so
-        {
-            "name": "MetaKraftwerk builds",
-            "href": f"{PREFIX}/builds",
-            "destination": "nav",
-            "category": "browse",
-            "url_route": "metakraftwerk-builds",
-        },
-        {
-            "name": "Build",
-            "href": f"{PREFIX}/tab/{{DAG_ID}}/{{RUN_ID}}/{{TASK_ID}}/{{MAP_INDEX}}",
-            "destination": "task_instance",
-            "url_route": "metakraftwerk-build",
-        },
-    ]
+    @cached_property
+    def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Return the page and the tab, unless they are turned off."""
+        if not _are_on():
+            return []
+        return [
+            {
+                "name": "MetaKraftwerk builds",
+                "href": f"{PREFIX}/builds",
+                "destination": "nav",
+                "category": "browse",
+                "url_route": "metakraftwerk-builds",
+            },
+            {
+                "name": "Build",
+                # In the path and not in the query: Airflow before 3.3 does not encode the values.
+                "href": f"{PREFIX}/tab/{{DAG_ID}}/{{RUN_ID}}/{{TASK_ID}}/{{MAP_INDEX}}",
+                "destination": "task_instance",
+                "url_route": "metakraftwerk-build",
+            },
+        ]
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
@@ -51,9 +57,13 @@ class MetaKraftwerkPlugin(AirflowPlugin):
         # Here and not above: every process of Airflow loads the plugin.
         from mkw_airflow_provider.version_compat import AIRFLOW_V_3_1_PLUS
 
-        if not AIRFLOW_V_3_1_PLUS:
+        if not AIRFLOW_V_3_1_PLUS or not _are_on():
             return []
         # Only the API server reads this.
         from mkw_airflow_provider.plugin.web import make_app
 
         return [{"app": make_app(), "url_prefix": f"/{PREFIX}", "name": self.name}]
+
+
+def _are_on() -> bool:
+    return bool(conf.getboolean("metakraftwerk", "pages", fallback=True))

@@ -28,7 +28,7 @@ def describe_failure(error: Exception, connection: str) -> str:
             "variable or a secrets backend must be available there, too."
         )
     if isinstance(error, ConfigurationError):
-        return f"The connection {connection!r} has a missing or malformed field; its Test button says which."
+        return f"The connection {connection!r} cannot be used: its type is not MetaKraftwerk, or a field is wrong."
     if isinstance(error, NotAuthenticatedError):
         return f"MetaKraftwerk refused the login of connection {connection!r}: e-mail, password or token is wrong."
     if isinstance(error, ForbiddenError):

@@ -14,6 +14,8 @@ from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.token_cache import token_cache_for
 from mkw_airflow_provider.client.transports.sync import Client
+from mkw_airflow_provider.exceptions import ConfigurationError
+from mkw_airflow_provider.get_provider_info import CONNECTION_TYPE
 from mkw_airflow_provider.hooks.connection import mask, settings_of, user_agent
 from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
 from mkw_airflow_provider.plugin.failures import describe_failure
@@ -149,7 +151,11 @@ class Feed:
             return None, problem
 
     def _connect(self) -> tuple[Client, ApiSession]:
-        settings = settings_of(MetaKraftwerkHook.get_connection(self.connection))
+        connection = MetaKraftwerkHook.get_connection(self.connection)
+        if connection.conn_type != CONNECTION_TYPE:
+            # A DAG names the connection: the password of another system must not be sent anywhere.
+            raise ConfigurationError("the connection is of another type")
+        settings = settings_of(connection)
         if settings != self.settings or self._client is None:
             for secret in settings.secrets:
                 mask(secret)

@@ -108,6 +108,10 @@ def _missing(connect: Connect, emulator: Emulator) -> None:
     connect({"login": None})
 
 
+def _other_type(connect: Connect, emulator: Emulator) -> None:
+    connect({"conn_type": "postgres"})
+
+
 def _unavailable(connect: Connect, emulator: Emulator) -> None:
     emulator.fault("status", status=503, path="/api/v1/builds/*", times=None)
 
@@ -117,7 +121,8 @@ def _unavailable(connect: Connect, emulator: Emulator) -> None:
     [
         (_password, "MetaKraftwerk refused the login of connection 'metakraftwerk_default': e-mail, password or token"),
         (_port, "MetaKraftwerk does not respond; this page keeps trying."),
-        (_missing, "The connection 'metakraftwerk_default' has a missing or malformed field; its Test button says"),
+        (_missing, "The connection 'metakraftwerk_default' cannot be used: its type is not MetaKraftwerk, or a field"),
+        (_other_type, "The connection 'metakraftwerk_default' cannot be used: its type is not MetaKraftwerk, or a"),
         (_unavailable, "MetaKraftwerk is not available at the moment (status 503); this page keeps trying."),
     ],
 )
