@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-ui pictures versions check format docs chaos bench fault-table soak dist lock clean FORCE
+.PHONY: help install demo test test-ui pictures versions live check format docs chaos bench fault-table soak dist lock clean FORCE
 
 # Not empty: the Python to make .venv with; else that of .venv, or the first suitable one on the PATH.
 PYTHON :=
@@ -45,6 +45,9 @@ pictures: .venv/.ui ## Take the pictures of the docs and the README with the sam
 
 versions: $(ON:%=.versions/%/.test) ## Run the tests of Airflow on its older versions; ON='2.11 3.0'
 	@.ci/test-versions $(ON)
+
+live: .venv/.dev ## Check what is assumed about MetaKraftwerk on a real account; see docs/evidence/live.md
+	@$(ALONE) $(BIN)/pytest -q -m live tests/live
 
 check: .venv/.dev ## Check format, lint and types
 	@.ci/check

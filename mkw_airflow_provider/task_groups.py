@@ -172,7 +172,8 @@ class BuildTaskGroup(TaskGroup):
     ) -> None:
         built: BaseOperator = self.download or self.wait
         before: list[Any] = [built]
-        build_id = f"{{{{ ti.xcom_pull(task_ids='{self.start.task_id}') }}}}"
+        # Without the index, a mapped group would name the builds of all its instances.
+        build_id = f"{{{{ ti.xcom_pull(task_ids='{self.start.task_id}', map_indexes=ti.map_index) }}}}"
         for stage in stages:
             if stage.deployment in approve:
                 approve.discard(stage.deployment)

@@ -57,6 +57,14 @@ def make_asset(uri: str) -> Any:
     return Asset(name=uri, uri=uri) if AIRFLOW_V_3_0_PLUS else Asset(uri)
 
 
+def attach_extra(context: Any, outlets: Any, extra: dict[str, Any]) -> None:
+    """Attach facts to the events that Airflow emits for a task's outlets when the task has succeeded."""
+    events: Any = (context or {}).get("outlet_events")
+    for outlet in outlets or ():
+        if events is not None and isinstance(outlet, Asset):
+            events[outlet].extra.update(extra)
+
+
 def event_trigger_base() -> Any:
     """Return the base class of triggers that watch for events; before Airflow 3, that of all triggers."""
     # Reading a DAG file that watches nothing must not load what only triggers need.

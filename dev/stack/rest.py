@@ -163,6 +163,24 @@ class AirflowClient:
         """Mark a task instance as `success`, `failed` or `skipped`, as the web page does."""
         self._send("PATCH", f"/api/v2{_task(dag_id, run_id, task_id, map_index)}", json={"new_state": state})
 
+    def respond(self, dag_id: str, run_id: str, task_id: str, option: str, *, map_index: int = -1) -> None:
+        """Answer a task that waits for a person, as the web page does."""
+        body = {"chosen_options": [option], "params_input": {}}
+        path = f"/api/v2{_run(dag_id, run_id)}/taskInstances/{task_id}/{map_index}/hitlDetails"
+        self._send("PATCH", path, json=body)
+
+    def question(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> str:
+        """Return what a task that waits for a person asks."""
+        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/{map_index}/hitlDetails"
+        return str(self._get(path)["subject"])
+
+    def asset_events(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the asset events of a run's tasks."""
+        found: list[dict[str, Any]] = self._get(
+            "/assets/events", source_dag_id=dag_id, source_run_id=run_id, limit=1000
+        )["asset_events"]
+        return found
+
     def make_pool(self, name: str, slots: int) -> None:
         """Create a pool with a number of slots."""
         self._send("POST", "/api/v2/pools", json={"name": name, "slots": slots})

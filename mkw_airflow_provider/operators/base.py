@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,11 @@ from mkw_airflow_provider.exceptions import (
 from mkw_airflow_provider.links import BUILD_URL, MetaKraftwerkLink, describe_link
 from mkw_airflow_provider.operators import runtime
 from mkw_airflow_provider.safe_values import safe_value
+from mkw_airflow_provider.version_compat import attach_extra
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+    from mkw_airflow_provider.operators.lineage import Datasets
 
 #: What a task fails with when it does what it should. Everything else is a bug, of which all frames are wanted.
 FAILURES = (MetaKraftwerkError, AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout)
@@ -55,6 +58,10 @@ class MetaKraftwerkOperator(BaseOperator):
     _build_url: str | None = None
     #: The last line of the log of a task that fails; None: the error's own text.
     _last_line: str | None = None
+    #: What the task has done; only in the process that ends it.
+    published: Mapping[str, Any] | None = None
+    #: Whether :meth:`lineage` returns any datasets.
+    has_datasets = False
 
     def execute(self, context: Any) -> Any:
         """Do the work of the task.
@@ -69,6 +76,28 @@ class MetaKraftwerkOperator(BaseOperator):
 
     def _execute(self, context: Any) -> Any:
         raise NotImplementedError
+
+    def publish(self, context: Any, **facts: Any) -> None:
+        """Attach what the task has done to the asset events of its outlets, and keep it for lineage.
+
+        Only for the process that ends the task: Airflow loses what is attached before a deferral.
+        """
+        self.published = safe_value(facts)
+        attach_extra(context, self.outlets, dict(self.published))
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return the datasets and the build of a task that has ended.
+
+        OpenLineage's provider for Airflow calls this, after the task, where it is installed.
+        """
+        return runtime.lineage.find_lineage(self, self.published)
+
+    def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
+        """Return the task's input and output datasets.
+
+        :param datasets: makes them, for one build.
+        """
+        return [], []
 
     @cached_property
     def hook(self) -> MetaKraftwerkHook:

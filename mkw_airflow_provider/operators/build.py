@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.client.flows import Flow
     from mkw_airflow_provider.client.flows.start import BuildRequest
     from mkw_airflow_provider.client.flows.wait_result import WaitResult
+    from mkw_airflow_provider.operators.lineage import Datasets
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
 
@@ -87,6 +88,7 @@ class StartBuildOperator(BuildWaitOperator):
     )
     template_fields_renderers = {"instances": "json", "releases": "json"}  # noqa: RUF012  # Airflow declares it so
     ui_color = "#e3f0fb"
+    has_datasets = True
 
     def __init__(
         self,
@@ -158,11 +160,16 @@ class StartBuildOperator(BuildWaitOperator):
             self.log.warning("MetaKraftwerk warns: %s", warning)
         if not waits:
             self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
+            self.publish(context, build_id=build_id, status=created.build.status)
             return self._done(context, build_id)
         return self._done(context, self.wait_for(build_id, context, own=True))
 
     def _resume(self, next_method: str, kwargs: dict[str, Any], context: Any) -> int:
         return self._done(context, super()._resume(next_method, kwargs, context))
+
+    def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
+        """Return the results of the build's patterns as outputs."""
+        return [], datasets.of_patterns()
 
     def _start(self, context: Any) -> CreatedBuild:
         order, hook = self._request(), self.hook

@@ -193,6 +193,7 @@ class BuildWaitOperator(MetaKraftwerkOperator):
     #: Whether the triggerer ends the task itself once the build is FINISHED.
     end_from_trigger = False
     _build_wait: BuildWait | None = None
+    _ended: Build | None = None
 
     @property
     def wait_timeout(self) -> float | None:
@@ -212,8 +213,16 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         """Turn the end of a wait into the task's result, or raise what it means. Every wait ends here."""
         raise NotImplementedError
 
+    def conclude(self, context: Any, result: WaitResult) -> Any:
+        """Return the task's result at the end of a wait, and publish it."""
+        value = self._finish(result)
+        if self._ended is not None:
+            self.publish(context, build_id=self._ended.id, status=self._ended.status)
+        return value
+
     def log_end(self, result: Ended) -> None:
         """Log how the build ended: the last line of the task on every path."""
+        self._ended = result.build
         if result.build.status == "FINISHED":
             self.log.info("%s", result.message())
         else:
@@ -225,7 +234,7 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         :param own: see :class:`BuildWait`.
         """
         self._build_wait = BuildWait(self, build_id, self._limit(context), own=own)
-        return self._finish(self._build_wait.run(context))
+        return self.conclude(context, self._build_wait.run(context))
 
     def execute_complete(self, context: Any, event: Any = None, **kwargs: Any) -> Any:
         """Finish the task in a worker after the wait in the triggerer.
@@ -256,16 +265,16 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         """
         if next_method != FAILED_DEFERRAL:
             event, limited_by = kwargs.get("event"), kwargs.get("limited_by") or self._shorter_limit()
-            return self._finish(self._find_wait(context, event, limited_by).conclude(event, limited_by))
+            return self.conclude(context, self._find_wait(context, event, limited_by).conclude(event, limited_by))
         reason = str(kwargs.get("error") or "Trigger failure")
         wait = self._find_wait(context, None, self._shorter_limit())
         if reason == TRIGGER_TIMEOUT:
-            return self._finish(wait.after_trigger_timeout(self._shorter_limit()))
+            return self.conclude(context, wait.after_trigger_timeout(self._shorter_limit()))
         lines = [line.strip() for line in kwargs.get("traceback") or () if str(line).strip()]
         if lines:
             self.log.warning("Airflow failed the deferral:\n%s", "\n".join(map(str, kwargs["traceback"])))
             reason = f"{reason}: {lines[-1]}"
-        return self._finish(wait.after_interruption(f"Airflow failed the deferral ({reason})"))
+        return self.conclude(context, wait.after_interruption(f"Airflow failed the deferral ({reason})"))
 
     def _find_wait(self, context: Any, event: Any, limited_by: str) -> BuildWait:
         found = event if isinstance(event, Mapping) else {}

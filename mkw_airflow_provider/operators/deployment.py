@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from mkw_airflow_provider.client.flows.deploy import DeploymentRequest
+    from mkw_airflow_provider.operators.lineage import Datasets
 
 __all__ = ["BuildDeploymentOperator"]
 
@@ -79,6 +80,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         "metakraftwerk_conn_id",
     )
     ui_color = "#e3f0fb"
+    has_datasets = True
 
     def __init__(
         self,
@@ -164,7 +166,20 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
                 key=runtime.unchanged.DEPLOYED,
                 value=safe_value(runtime.unchanged.describe_deployed(order, deployed, content)),
             )
+        self.publish(
+            context,
+            build_deployment_id=deployed,
+            files=runtime.unchanged.files_of(manifest_mapping("manifest", self.manifest), order),
+            **{name: value for name, value in vars(order).items() if value is not None},
+        )
         return deployed
+
+    def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
+        """Return the results of the pattern as input, and where they were deployed to as output."""
+        facts = self.published or {}
+        patterns = datasets.of_patterns(facts.get("pattern") or facts.get("pattern_id"))
+        target = facts.get("deployment") or facts.get("deployment_id")
+        return patterns, [datasets.within(pattern, target) for pattern in patterns]
 
     def _check_unchanged(self, context: Any, order: DeploymentRequest) -> str | None:
         """Return the digest of the files to deploy; None if it is not known.
@@ -182,6 +197,8 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
             )
             reason = self.hook.run(runtime.unchanged.find_unchanged(self.hook.session, order, content, last))
             if reason is not None:
+                # Airflow 3 shows the reason of a skipped task only as a detail of its own line.
+                self.log.info("%s", reason)
                 raise AirflowSkipException(reason)
         return content
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from mkw_airflow_provider.client.transports.stopping import StopSignal
+    from mkw_airflow_provider.operators.lineage import Datasets
+
+#: Keys of the manifest that asset events have.
+PUBLISHED = ("build_id", "project_id", "status", "content", "files")
 
 
 class DownloadBuildOperator(MetaKraftwerkOperator):
@@ -52,6 +56,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
 
     template_fields: Sequence[str] = ("build_id", "destination", "patterns", "storage_conn_id", "metakraftwerk_conn_id")
     ui_color = "#e3f0fb"
+    has_datasets = True
 
     def __init__(
         self,
@@ -100,7 +105,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         """
         stop = self._stop = runtime.stopping.StopSignal()
         try:
-            return self._download(context, stop)
+            manifest = self._download(context, stop)
         except (BuildError, NoFilesError) as error:
             raise AirflowFailException(str(error)) from error
         except runtime.stopping.StoppedError as error:
@@ -110,6 +115,12 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         finally:
             # It belongs to this attempt, and an operator that has one cannot be copied.
             self._stop = None
+        self.publish(context, **{key: manifest.get(key) for key in PUBLISHED})
+        return manifest
+
+    def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
+        """Return the results of the downloaded patterns as inputs, and the destination as output."""
+        return datasets.of_patterns(), [datasets.of_folder(str(self.destination))]
 
     def _download(self, context: Any, stop: StopSignal) -> dict[str, Any]:
         build_id = self.read_build_id(self.build_id)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.hooks import storage as storage
     from mkw_airflow_provider.operators import build_record as build_record
     from mkw_airflow_provider.operators import deployment_record as deployment_record
+    from mkw_airflow_provider.operators import lineage as lineage
     from mkw_airflow_provider.operators import unchanged as unchanged
 
 _MODULES = {
@@ -26,7 +27,7 @@ _MODULES = {
     "client.storage": ("content_digest",),
     "client.transports": ("stopping",),
     "hooks": ("metakraftwerk", "storage"),
-    "operators": ("build_record", "deployment_record", "unchanged"),
+    "operators": ("build_record", "deployment_record", "lineage", "unchanged"),
 }
 _PATHS = {name: f"{package}.{name}" for package, names in _MODULES.items() for name in names}
 _PATHS["trigger"] = "triggers.build"

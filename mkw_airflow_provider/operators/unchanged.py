@@ -17,18 +17,23 @@ if TYPE_CHECKING:
 DEPLOYED = "deployed"
 
 
+def files_of(manifest: Any, request: DeploymentRequest) -> list[Mapping[str, Any]]:
+    """Return the files of the deployed pattern that a manifest lists."""
+    files = manifest.get("files") if isinstance(manifest, Mapping) else None
+    wanted = ("pattern", request.pattern) if request.pattern is not None else ("pattern_id", request.pattern_id)
+    return [
+        file
+        for file in (files if isinstance(files, list) else [])
+        if isinstance(file, Mapping) and file.get(wanted[0]) == wanted[1]
+    ]
+
+
 def content_of(manifest: Any, request: DeploymentRequest) -> str | None:
     """Return one digest over the files of the deployed pattern; None if the manifest has none of them.
 
     Names do not count: MetaKraftwerk writes the time into them.
     """
-    files = manifest.get("files") if isinstance(manifest, Mapping) else None
-    wanted = ("pattern", request.pattern) if request.pattern is not None else ("pattern_id", request.pattern_id)
-    found = [
-        file.get("content")
-        for file in (files if isinstance(files, list) else [])
-        if isinstance(file, Mapping) and file.get(wanted[0]) == wanted[1]
-    ]
+    found = [file.get("content") for file in files_of(manifest, request)]
     digests = [content for content in found if isinstance(content, str)]
     if not digests or len(digests) < len(found):
         return None

@@ -158,8 +158,8 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
             pass
         else:
             assert self._result is not None  # noqa: S101  # the loop ends with a poll that was the last one
-            return self._finish(self._result)
-        return self._finish(runtime.wait_result.TimedOut(build_id, source, self._last_seen()))
+            return dict(self.conclude(context, self._result))
+        return dict(self.conclude(context, runtime.wait_result.TimedOut(build_id, source, self._last_seen())))
 
     def poke(self, context: Any) -> PokeReturnValue:
         """Poll the build once. How the wait ended is for :meth:`_finish`."""

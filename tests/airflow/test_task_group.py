@@ -62,7 +62,10 @@ def test_deployments_follow_in_order(group: Callable[..., BuildTaskGroup]) -> No
 
 
 def test_only_if_changed_compares_manifests(group: Callable[..., BuildTaskGroup]) -> None:
-    made = group(destination="/data", deployments=[Deployment("P", "D")], only_if_changed=True)
+    rules = {"ignore_lines": ["Generated at"], "ignore_members": ["LOG"]}
+    made = group(destination="/data", deployments=[Deployment("P", "D")], only_if_changed=True, default_args=rules)
+    assert made.download is not None
+    assert {name: getattr(made.download, name) for name in rules} == rules
     deploy = made.children["build.deploy_P_D"]
     assert deploy.if_unchanged == "skip"
     assert deploy.manifest.operator is made.download

@@ -61,6 +61,7 @@ class Warehouse:
 
     airflow: AirflowStack
     control: Control
+    lineage: Path
 
     @property
     def client(self) -> AirflowClient:
@@ -71,8 +72,8 @@ class Warehouse:
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     """One Airflow for the tests of task groups, assets and lineage."""
     folder = tmp_path_factory.mktemp("warehouse")
-    (folder / "dags").mkdir()
-    for name in ("deploy_persons_build",):
+    shutil.copytree(Path(__file__).parent / "warehouse", folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("deploy_persons_build", "load_on_asset"):
         shutil.copy(ROOT / "example_dags" / f"{name}.py", folder / "dags")
     program = EmulatorProgram(folder / "metakraftwerk", build_seconds=2.0)
     try:
@@ -91,6 +92,6 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
                 "AIRFLOW__OPENLINEAGE__NAMESPACE": "warehouse",
             },
         ) as stack:
-            yield Warehouse(stack, program.control)
+            yield Warehouse(stack, program.control, folder / "lineage.jsonl")
     finally:
         program.stop()

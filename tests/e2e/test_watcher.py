@@ -37,8 +37,9 @@ def _wait_for_polls(control: Control, count: int) -> None:
     _wait_until(lambda: _polls(control) >= seen + count, "The watcher does not poll.")
 
 
-def _deployed(control: Control) -> Counter[int]:
-    return Counter(deployment["build_id"] for deployment in control.build_deployments())
+def _deployed(control: Control, builds: list[int]) -> Counter[int]:
+    """Return how many deployments each of some builds has."""
+    return Counter(item["build_id"] for item in control.build_deployments() if item["build_id"] in builds)
 
 
 def _start(control: Control, count: int) -> list[int]:
@@ -53,7 +54,6 @@ def _finish(control: Control, builds: list[int]) -> None:
 @pytest.fixture(scope="module")
 def watched(warehouse: Warehouse) -> Warehouse:
     """The warehouse, once the watcher polls."""
-    warehouse.control.reset()
     warehouse.control.set(build_seconds=3600)
     warehouse.client.wait_for_dag(DAG_ID)
     _wait_for_polls(warehouse.control, 2)
@@ -64,25 +64,24 @@ def test_each_build_of_a_burst_is_deployed_once(watched: Warehouse) -> None:
     control = watched.control
     builds = _start(control, 5)
     _finish(control, builds[::-1])
-    _wait_until(lambda: set(builds) <= set(_deployed(control)), "Not all builds were deployed.")
+    _wait_until(lambda: len(_deployed(control, builds)) == 5, "Not all builds were deployed.")
     _wait_for_polls(control, 1)
-    assert _deployed(control) == Counter(builds)
+    assert _deployed(control, builds) == Counter(builds)
 
 
 def test_kill_of_the_triggerer_loses_and_repeats_nothing(watched: Warehouse) -> None:
     """One build is reported right before the kill, one finishes while no triggerer runs."""
-    control, before = watched.control, _deployed(watched.control)
-    reported, meanwhile, later = _start(control, 3)
+    control = watched.control
+    builds = reported, meanwhile, later = _start(control, 3)
     _finish(control, [reported])
     _wait_for_polls(control, 1)
     watched.airflow.kill("triggerer")
     _finish(control, [meanwhile])
     watched.airflow.restart("triggerer")
     _finish(control, [later])
-    expected = before + Counter([reported, meanwhile, later])
-    _wait_until(lambda: set(expected) <= set(_deployed(control)), "Not all builds were deployed.")
+    _wait_until(lambda: len(_deployed(control, builds)) == 3, "Not all builds were deployed.")
     _wait_for_polls(control, 2)
-    assert _deployed(control) == expected
+    assert _deployed(control, builds) == Counter(builds)
 
 
 def test_runs_end_well(watched: Warehouse) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,16 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in CODE}
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield each name that a file imports, inside functions too."""
+@cache
+def imported(path: Path) -> set[str]:
+    """Return each name that a file imports, inside functions too."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            yield str(node.module)
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
 
 
 def libraries(path: Path) -> set[str]:
