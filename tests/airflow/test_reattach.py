@@ -50,7 +50,8 @@ class TestRetry:
             emulator.end_build(first, outcome)
         assert [attempts.run(), attempts.run()] == [first, first]
         assert _posts(emulator) == 1
-        assert attempts.context["ti"].xcom == {"build_id": first, "return_value": first, "warnings": []}
+        pushed = {"build_id": first, "return_value": first, "warnings": [], "build_url": emulator.url}
+        assert attempts.context["ti"].xcom == pushed
         status = outcome or "BUILDING"
         assert f"Build {first}, started by an earlier attempt of this task, is {status}; adopting it." in log.lines
 
@@ -103,7 +104,7 @@ class TestLostResponse:
         emulator.fault(action, method="POST", path="/api/v1/builds", **arguments)
         assert Attempts(_start).run() == 5139
         assert _posts(emulator) == len(emulator.builds()) == 1
-        assert log.lines[-2] == "Started build 5139 in project DEMO_PROJECT (1 instance)."
+        assert "Started build 5139 in project DEMO_PROJECT (1 instance)." in log.lines
 
     def test_older_build_is_not_adopted(self, emulator: Emulator, store: StateStore | None) -> None:
         """The POST was lost before any work; a recreated run has a build of the same task and attempt."""
@@ -194,7 +195,7 @@ class TestIdentity:
         task.execute(context_of(task, map_index=2, run_id="scheduled__2026-11-22"))
         assert re.fullmatch(
             r"\[airflow:[0-9a-f]{16}-3-[0-9a-f]{8}\] nightly build of 2026-11-22\n"
-            r"Started by Airflow: DAG try_out, task start, map index 2, run scheduled__2026-11-22",
+            r"Started by Airflow: DAG test_dag, task start, map index 2, run scheduled__2026-11-22",
             emulator.builds()[0]["description"],
         )
 

@@ -52,7 +52,7 @@ class TestWhatItSends:
             "releases": {"DWH_GROUP": "R1"},
             "restore": True,
         }
-        assert "] nightly\nStarted by Airflow: DAG try_out, task start, run scheduled__2026-11-22" in description
+        assert "] nightly\nStarted by Airflow: DAG test_dag, task start, run scheduled__2026-11-22" in description
 
     def test_one_login_and_one_post_and_nothing_else(self, emulator: Emulator) -> None:
         task = _start()
