@@ -99,8 +99,10 @@ def search(session: ApiSession, find: Callable[[], Flow[T | None]], seconds: flo
         now = session.monotonic()
         if found is not None or now >= end:
             return found
-        # A list that takes long to read is large: it must not be fetched again and again.
-        yield Sleep(min(max(pause, 5 * (now - began)), end - now))
+        # A list that takes long to read is large: it must not be fetched again and again. And callers that lost their
+        # responses together must not search together.
+        spread = pause * (1 + 0.25 * session.random())
+        yield Sleep(min(max(spread, 5 * (now - began)), end - now))
         pause = min(2 * pause, LONGEST_SEARCH_INTERVAL)
 
 

@@ -18,7 +18,7 @@ def shorten_pauses(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     """Divide the pauses that this provider makes between attempts, between polls and before an event."""
     for module, names in (
         (retry, ("SHORTEST_PAUSE", "LONGEST_PAUSE")),
-        (recovery, ("SHORTEST_SEARCH_INTERVAL", "LONGEST_SEARCH_INTERVAL")),
+        (recovery, ("LONGEST_SEARCH_INTERVAL",)),
         (trigger, ("EARLIEST_EVENT",)),
         (polling, ("FLOOR",)),
         (waiting, ("NOT_FOUND_TOLERANCE",)),
