@@ -148,6 +148,8 @@ class TestReading:
             # Airflow's own remarks about itself are not about these files.
             "from airflow.providers.common.compat.sdk import DAG, Asset, BaseOperator, BaseSensorOperator\n"
             "from airflow.providers.common.compat.sdk import Param, PokeReturnValue, task, task_group\n"
+            # The first asset of a process loads Airflow's list of providers.
+            "Asset('metakraftwerk://host/project/pattern')\n"
             "loaded = {'requests', 'aiohttp'} & set(sys.modules)\n"
             "warnings.simplefilter('error')\n"
             "for path in sys.argv[1:]:\n"
@@ -176,6 +178,7 @@ class TestReading:
 
     def test_every_example_is_run_below(self, dags: Any) -> None:
         tested = {name.removeprefix("test_") for name in vars(TestRunning) if name.startswith("test_")}
+        tested -= {name for name, version in NEEDS.items() if version > AIRFLOW_VERSION}
         assert {dag_id.removeprefix("metakraftwerk_") for dag_id in dags.dags} - OF_EVENTS == tested
 
 
@@ -237,6 +240,7 @@ class TestRunning:
     def test_four_tasks(self, run: Any, emulator: Emulator, results: Path, log: Log) -> None:
         emulator.set(build_seconds=3600)
         log.once(f"Waiting for build {BUILD} in the triggerer", lambda: emulator.end_build(BUILD, "FINISHED"))
+        before = set(results.glob("manual__*/manifest.json"))
         states = run("four_tasks")
         assert [task for task, _ in sorted(states)] == [
             "deploy_build",
@@ -254,14 +258,14 @@ class TestRunning:
             "POST /api/v1/build_deployments",
         ]
         assert _count(emulator, "POST", "*") == 3
-        # One look of the sensor, at least one of the trigger, one of the download.
+        # One poll of the sensor, at least one of the trigger, one read of the download.
         assert _count(emulator, "GET", f"/api/v1/builds/{BUILD}") >= 3
         assert download["downloaded"] == 1
         (deployment,) = emulator.build_deployments()
         assert deployment["build_id"] == BUILD
         (build,) = emulator.builds()
         assert re.match(r"\[airflow:.*\] Started by Airflow: DAG metakraftwerk_four_tasks", build["description"])
-        (manifest,) = results.glob("manual__*/manifest.json")
+        (manifest,) = set(results.glob("manual__*/manifest.json")) - before
         assert json.loads(manifest.read_text())["build_id"] == BUILD
         assert (manifest.parent / download["name"]).stat().st_size == json.loads(manifest.read_text())["files"][0][
             "size"
