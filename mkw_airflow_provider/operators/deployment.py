@@ -186,7 +186,8 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
 
         :raises AirflowSkipException: if they are deployed already.
         """
-        content = runtime.unchanged.content_of(manifest_mapping("manifest", self.manifest), order)
+        manifest = manifest_mapping("manifest", self.manifest) or {}
+        content = runtime.unchanged.content_of(manifest, order)
         task_instance = (context or {}).get("ti")
         if self.if_unchanged == "skip" and task_instance is not None:
             last = task_instance.xcom_pull(
@@ -195,7 +196,10 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
                 map_indexes=task_instance.map_index,
                 include_prior_dates=True,
             )
-            reason = self.hook.run(runtime.unchanged.find_unchanged(self.hook.session, order, content, last))
+            unchanged = runtime.unchanged.find_unchanged(
+                self.hook.session, order, content, last, manifest.get("project_id")
+            )
+            reason = self.hook.run(unchanged)
             if reason is not None:
                 # Airflow 3 shows the reason of a skipped task only as a detail of its own line.
                 self.log.info("%s", reason)

@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mkw_airflow_provider.client.api.build_deployments import BuildDeployment, find_build_deployments
+from mkw_airflow_provider.client.api.builds import Build, get_build
 from mkw_airflow_provider.client.flows.deploy import DeploymentRequest, find_target
+from mkw_airflow_provider.exceptions import MetaKraftwerkError
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.session import ApiSession, Flow
 
+#: How many newer deployments are read to tell their projects; of more than that, one counts as newer.
+MOST_READ = 100
 #: XCom of the newest deployment that a task made, for the same task of later DAG runs.
 DEPLOYED = "deployed"
 
@@ -56,11 +60,15 @@ def describe_deployed(request: DeploymentRequest, deployment_id: int, content: s
     }
 
 
-def find_unchanged(session: ApiSession, request: DeploymentRequest, content: str | None, last: Any) -> Flow[str | None]:
+def find_unchanged(
+    session: ApiSession, request: DeploymentRequest, content: str | None, last: Any, project_id: Any = None
+) -> Flow[str | None]:
     """Return why a deployment can be skipped, as a sentence; None to deploy. What is not known counts as changed.
 
     :param content: digest of the files, by :func:`content_of`.
     :param last: what was remembered of the newest deployment of an earlier DAG run.
+    :param project_id: of the build, as the manifest has it: deployments of other projects with the same pattern do not
+        count. None: not known, so they do.
     """
     if content is None or not isinstance(last, Mapping):
         session.log.info("There is no earlier deployment to compare the files with; deploying.")
@@ -78,14 +86,27 @@ def find_unchanged(session: ApiSession, request: DeploymentRequest, content: str
         )
     )
     target = yield from find_target(session, request)
-    ids = {deployment.id for deployment in listed if target.counts_as_deployed(deployment)}
-    if number not in ids:
+    by_id = {deployment.id: deployment for deployment in listed if target.counts_as_deployed(deployment)}
+    if number not in by_id:
         session.log.info("Deployment %s of build %s is not listed anymore; deploying.", number, last.get("build_id"))
         return None
-    if max(ids) != number:
-        session.log.info("Deployment %s was made after this task's last one; deploying.", max(ids))
-        return None
+    newer = [by_id[other] for other in sorted(by_id, reverse=True) if other > number]
+    for position, deployment in enumerate(newer):
+        if position >= MOST_READ or not (yield from _is_of_another_project(session, deployment, project_id)):
+            session.log.info("Deployment %s was made after this task's last one; deploying.", deployment.id)
+            return None
     return (
         f"The files of build {request.build_id} have the same content as those of build {last.get('build_id')}, which "
         f"deployment {number} deployed. Nothing was deployed."
     )
+
+
+def _is_of_another_project(session: ApiSession, deployment: BuildDeployment, project_id: Any) -> Flow[bool]:
+    """Whether a deployment surely is of a build of another project. The API lists deployments without their project."""
+    if not isinstance(project_id, int) or deployment.build_id is None:
+        return False
+    try:
+        build: Build = yield from session.request(get_build(deployment.build_id))
+    except MetaKraftwerkError:
+        return False
+    return build.project_id not in (None, project_id)

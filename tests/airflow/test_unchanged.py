@@ -33,7 +33,7 @@ def night(connected: Emulator) -> Night:
         operator = BuildDeploymentOperator(
             task_id="deploy",
             build_id=build["id"],
-            manifest={"files": files},
+            manifest={"project_id": build["project_id"], "files": files},
             **{"if_unchanged": "skip", **TARGET, **arguments},
         )
         return int(operator.execute(context_of(operator, run_id=f"night {count}", xcom=xcoms)))
@@ -62,6 +62,19 @@ def test_deployment_by_someone_else_counts(night: Night, connected: Emulator) ->
     MetaKraftwerkHook().create_build_deployment(build_id=build["id"], **TARGET)
     night("a")
     assert len(connected.build_deployments()) == 3
+
+
+def test_another_project_does_not_count(night: Night, connected: Emulator) -> None:
+    """Two projects may share a pattern and its deployment; the API lists both in one list."""
+    night("a")
+    connected.add_project("OTHER_PROJECT")
+    connected.add_folder("/SALES", pattern="CORE_DV_HLS", project="OTHER_PROJECT")
+    instance = connected.add_instance("ORDER", pattern="CORE_DV_HLS", folder="/SALES", project="OTHER_PROJECT")
+    build = connected.start_build(project="OTHER_PROJECT", instances=[instance])
+    connected.end_build(build["id"], "FINISHED")
+    MetaKraftwerkHook().create_build_deployment(build_id=build["id"], **TARGET)
+    with pytest.raises(AirflowSkipException):
+        night("a")
 
 
 def test_another_agent_was_not_deployed_to(night: Night, connected: Emulator) -> None:
