@@ -81,12 +81,15 @@ class BuildWait:
         """Wait on after a poll that failed."""
         return self._wait(self.task.longest_pause, exists=self.own)
 
+    def _poll(self) -> Build:
+        """Read the build with one request."""
+        hook = self.task.hook
+        return hook.run(runtime.wait.poll_build(hook.session, self.build_id, until=time.time())).build
+
     def _first_poll(self) -> Build | None:
         """Return the build; None if the server cannot show it now, which is for the wait to sit out within its time."""
         try:
-            return self.task.hook.run(
-                runtime.wait.poll_build(self.task.hook.session, self.build_id, until=time.time())
-            ).build
+            return self._poll()
         except (ApiError, ConnectionFailedError, ProtocolError) as error:
             if is_final(error) and not (self.own and isinstance(error, ApiError) and error.status == 404):
                 raise
@@ -175,11 +178,9 @@ class BuildWait:
         )
 
     def _read_now(self) -> tuple[Build | None, str]:
-        """Read the build with one request. Whatever goes wrong is returned as text: another error comes first here."""
+        """Read the build. Whatever goes wrong is returned as text: another error comes first here."""
         try:
-            return self.task.hook.run(
-                runtime.wait.poll_build(self.task.hook.session, self.build_id, until=time.time())
-            ).build, ""
+            return self._poll(), ""
         except AirflowTaskTimeout:
             return None, "`execution_timeout` was over before the server responded"
         except Exception as error:

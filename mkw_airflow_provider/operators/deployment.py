@@ -151,7 +151,8 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
     def _deploy(self, context: Any) -> int:
         order, hook = self._request(), self.hook
         self.announce_build(context, order.build_id)
-        content = self._check_unchanged(context, order)
+        manifest = manifest_mapping("manifest", self.manifest) or {}
+        content = self._check_unchanged(context, order, manifest)
         flow = runtime.deployment_record.deploy_once(
             hook.session,
             order,
@@ -169,7 +170,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         self.publish(
             context,
             build_deployment_id=deployed,
-            files=runtime.unchanged.files_of(manifest_mapping("manifest", self.manifest), order),
+            files=runtime.unchanged.files_of(manifest, order),
             **{name: value for name, value in vars(order).items() if value is not None},
         )
         return deployed
@@ -181,12 +182,11 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         target = facts.get("deployment") or facts.get("deployment_id")
         return patterns, [datasets.within(pattern, target) for pattern in patterns]
 
-    def _check_unchanged(self, context: Any, order: DeploymentRequest) -> str | None:
+    def _check_unchanged(self, context: Any, order: DeploymentRequest, manifest: Mapping[str, Any]) -> str | None:
         """Return the digest of the files to deploy; None if it is not known.
 
         :raises AirflowSkipException: if they are deployed already.
         """
-        manifest = manifest_mapping("manifest", self.manifest) or {}
         content = runtime.unchanged.content_of(manifest, order)
         task_instance = (context or {}).get("ti")
         if self.if_unchanged == "skip" and task_instance is not None:

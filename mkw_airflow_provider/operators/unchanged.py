@@ -91,10 +91,14 @@ def find_unchanged(
         session.log.info("Deployment %s of build %s is not listed anymore; deploying.", number, last.get("build_id"))
         return None
     newer = [by_id[other] for other in sorted(by_id, reverse=True) if other > number]
+    foreign: set[int | None] = set()
     for position, deployment in enumerate(newer):
+        if deployment.build_id in foreign and position < MOST_READ:
+            continue
         if position >= MOST_READ or not (yield from _is_of_another_project(session, deployment, project_id)):
             session.log.info("Deployment %s was made after this task's last one; deploying.", deployment.id)
             return None
+        foreign.add(deployment.build_id)
     return (
         f"The files of build {request.build_id} have the same content as those of build {last.get('build_id')}, which "
         f"deployment {number} deployed. Nothing was deployed."

@@ -65,7 +65,7 @@ def find_build(task: TaskKey, operator: Any = None) -> BuildOfTask | None:
 
 
 def _argument(operator: Any, name: str) -> Any:
-    """Return an argument as it stands in the DAG; of a mapped task, that of all its instances."""
+    """Return an argument as it is in the DAG; of a mapped task, that of all its instances."""
     value = getattr(operator, name, None)
     return (getattr(operator, "partial_kwargs", None) or {}).get(name) if value is None else value
 

@@ -1,4 +1,4 @@
-"""What the pages know of one connection: few requests to MetaKraftwerk, however many browsers look."""
+"""What the pages know of one connection: few requests to MetaKraftwerk, however many browsers show them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two requests of one connection.
 INTERVAL = 5.0
-#: Requests that a connection saves up while nobody looks, so that a page is complete when it is opened.
+#: Requests that a connection saves up while no page is open, so that a page is complete when it is opened.
 BURST = 6
 #: What takes long to read is read again only after this many times as long.
 REST = 20.0

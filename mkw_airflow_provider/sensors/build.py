@@ -185,21 +185,15 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
                 return PokeReturnValue(False)
             return PokeReturnValue(True)
         build = poll.build
-        self.log.info(
-            "%s",
-            runtime.wait_result.describe_progress(
-                build, runtime.wait.age(runtime.wait.started(build), time.time() if poll.date is None else poll.date)
-            ),
-        )
+        age = runtime.wait.age(runtime.wait.started(build), time.time() if poll.date is None else poll.date)
+        self.log.info("%s", runtime.wait_result.describe_progress(build, age))
         self._result = runtime.wait_result.Ended(build)
         return PokeReturnValue(build.has_ended)
 
     def _last_seen(self) -> str | None:
-        return (
-            None
-            if self._seen is None
-            else runtime.wait_result.describe_status(str(self._seen.status), self._seen.progress)
-        )
+        if self._seen is None:
+            return None
+        return runtime.wait_result.describe_status(str(self._seen.status), self._seen.progress)
 
     def _waits_on(self, result: Failed) -> bool:
         """Whether ``silent_fail`` waits on after a failure that a later poll may not meet again."""

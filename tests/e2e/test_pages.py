@@ -35,7 +35,7 @@ Ask = Callable[..., requests.Response]
 
 @pytest.fixture(scope="module")
 def run_id(airflow: AirflowStack, metakraftwerk_program: EmulatorProgram) -> str:
-    """A run of the chain that has ended, beside a build of a person whose message is HTML."""
+    """A run of the chain that has ended, and a build that a person started, whose message is HTML."""
     client, control = airflow.client, metakraftwerk_program.control
     control.reset()
     client.wait_for_dag(DAG_ID)

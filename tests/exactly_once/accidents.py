@@ -35,7 +35,7 @@ class Reaper:
     def waits(self, points: int | None) -> Iterator[None]:
         """Kill the worker that runs in this context.
 
-        :param points: after so many points; None: let it live.
+        :param points: the point at which the worker is killed; None: never.
         """
         self._left = points
         try:

@@ -1,6 +1,6 @@
 """What a person does in Airflow's pages, from the connection to the approval of a deployment.
 
-The tests build on each other: the first makes the connection, and the runs of one are looked at by the next.
+The tests build on each other: the first makes the connection, and later tests use the runs of earlier ones.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def test_package_declares_its_imports(declared: dict[str, set[str]]) -> None:
 
 
 def test_emulator_declares_its_imports(declared: dict[str, set[str]]) -> None:
-    """Airflow 3 brings them; on Airflow 2.11 they are an extra."""
+    """Airflow 3 depends on them; with Airflow 2.11 they are an extra."""
     allowed = declared["package"] | declared["emulator"] | declared["test"]
     assert missing("mkw_airflow_provider/emulator", allowed) == {}
 
