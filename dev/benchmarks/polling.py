@@ -12,7 +12,7 @@ from dev.benchmarks.servers.certificates import Authority
 from dev.benchmarks.servers.process import serving
 
 OURS = triggers.KINDS[0]
-FLOOR = "floor"
+FLOOR, BARE_AIOHTTP = "floor", "bare aiohttp"
 #: Seconds between two polls, the same for each provider; short, so that a measurement ends soon.
 INTERVAL = 1.0
 #: The same while nothing starts or ends: the shortest pause that this package chooses by itself.
@@ -28,6 +28,7 @@ def run(plan: Plan, authority: Authority) -> list[Table]:
     return [
         _cpu("HTTP", None, plan),
         _cpu("HTTPS", authority, plan),
+        _thousand(plan, authority),
         _lag(plan, authority),
         _connections(plan, authority),
     ]
@@ -42,7 +43,7 @@ def waited(
         measured, which costs CPU itself; otherwise the starts are spread over one interval.
     """
     with serving("polls", authority, polls=polls) as server:
-        name, value = triggers.connection(kind if kind != FLOOR else OURS, server.url)
+        name, value = triggers.connection(kind if kind in triggers.KINDS else OURS, server.url)
         job = {"kind": kind, "url": server.url, "count": count, "interval": interval}
         job |= {"spread": 0.0 if simultaneous else interval, "heartbeat": simultaneous}
         figures = run_client("waiters", job, {name: value, **(authority.environment if authority else {})})
@@ -59,16 +60,19 @@ def waited(
     }
 
 
-def steady(kind: str, authority: Authority | None, count: int, window: float) -> Figures:
+def steady(kind: str, authority: Authority | None, count: int, window: float, *, heartbeat: bool = False) -> Figures:
     """Let triggers of one kind wait, and return what one poll costs while none of them starts or ends.
 
     :param window: seconds for which it is measured.
+    :param heartbeat: measure the lag of the event loop, too.
     """
     with serving("polls", authority, polls=STEADY_POLLS) as server:
-        name, value = triggers.connection(kind if kind != FLOOR else OURS, server.url)
+        name, value = triggers.connection(kind if kind in triggers.KINDS else OURS, server.url)
         job = {"kind": kind, "url": server.url, "count": count, "interval": STEADY_INTERVAL, "window": window}
+        job["heartbeat"] = heartbeat
         figures = run_client("steady", job, {name: value, **(authority.environment if authority else {})})
-    return {"steady_cpu": 1000 * figures["cpu"], "steady_failures": figures["failures"]}
+    lags = {name: 1000 * value for name, value in figures.items() if name.startswith(("lag", "busy"))}
+    return {"steady_cpu": 1000 * figures["cpu"], "steady_failures": figures["failures"], **lags}
 
 
 def _cpu(scheme: str, authority: Authority | None, plan: Plan) -> Table:
@@ -115,6 +119,39 @@ def _cpu(scheme: str, authority: Authority | None, plan: Plan) -> Table:
             for kind in kinds
         ],
         targets=targets,
+    )
+
+
+def _thousand(plan: Plan, authority: Authority) -> Table:
+    count, window = plan.size(1000, 50), plan.size(10, 4)
+    kinds = (OURS, BARE_AIOHTTP)
+    subjects = _subjects(kinds, lambda kind: steady(kind, authority, count, window, heartbeat=True))
+    rounds = interleaved(f"{count} waiters", plan, subjects)
+    return Table(
+        name="waiters",
+        title=f"{count} waiters over HTTPS",
+        note=f"{count} waiters in one event loop, {STEADY_INTERVAL:g} s between two polls; none starts or ends. "
+        "Bare aiohttp: a loop of a few lines that decodes the JSON, without retry, log and Airflow.",
+        columns=("waiter", "CPU per poll, ms", "ratio", "lag p99, ms", "lag max, ms", "failures"),
+        rows=[
+            [
+                kind,
+                rounds.median(kind, "steady_cpu"),
+                rounds.ratio(OURS, kind, "steady_cpu"),
+                rounds.median(kind, "lag_p99"),
+                rounds.median(kind, "lag_max"),
+                rounds.total(kind, "steady_failures"),
+            ]
+            for kind in kinds
+        ],
+        targets=[
+            Target(
+                f"CPU per poll of {count} waiters over HTTPS compared with {BARE_AIOHTTP}",
+                1.15,
+                rounds.ratio(OURS, BARE_AIOHTTP, "steady_cpu"),
+            ),
+            Target(f"worst event loop lag of {count} waiters", 60, rounds.median(OURS, "lag_max"), "ms"),
+        ],
     )
 
 

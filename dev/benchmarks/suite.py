@@ -25,12 +25,13 @@ from dev.benchmarks import (
     render,
     tables,
     waiting,
+    warehouse,
     worker_time,
 )
 from dev.benchmarks.harness import Plan, Table
 from dev.benchmarks.servers.certificates import Authority
 
-NAMES = ("imports", "chain", "downloads", "polling", "waiting", "detection", "worker_time")
+NAMES = ("imports", "chain", "downloads", "polling", "waiting", "detection", "worker_time", "warehouse")
 SEED = 20_261_122
 #: Twice the bytes that the largest download takes.
 MEMORY_NEEDED = 2 * 1024**3
@@ -104,6 +105,7 @@ def _benchmarks() -> dict[str, Callable[[Plan], list[Table]]]:
         "waiting": lambda plan: waiting.run(plan, authority),
         "detection": detection.run,
         "worker_time": lambda plan: worker_time.run(plan, authority),
+        "warehouse": warehouse.run,
     }
 
 

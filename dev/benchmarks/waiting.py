@@ -40,7 +40,7 @@ def run(plan: Plan, authority: Authority) -> list[Table]:
                 Target(f"{count} builds in one process: failures", 0, figures["failures"], ""),
                 Target(f"{count} builds in one process: logins", 1, figures["logins"], ""),
                 Target(f"{count} builds in one process: connections opened", 10, figures["connections"], ""),
-                Target(f"{count} builds in one process: memory per build", 25, figures["memory"] / 1000, "kB"),
+                Target(f"{count} builds in one process: memory per build", 20, figures["memory"] / 1000, "kB"),
             ],
         )
     ]

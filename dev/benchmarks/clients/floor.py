@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
+
+import aiohttp
 
 POOL = 10
 
@@ -42,13 +45,41 @@ class Pool:
             self._free.append(connection)
         return json.loads(body)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections."""
         for _, writer in self._free:
             writer.close()
 
 
-async def wait(pool: Pool, number: int, interval: float) -> bool:
+class AiohttpPool:
+    """The same on aiohttp: what any client of it pays.
+
+    :param url: the server's address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON of a path."""
+        if self._session is None:
+            # It belongs to the running event loop.
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=POOL, keepalive_timeout=55.0))
+        async with self._session.get(self._url + path) as response:
+            return json.loads(await response.read())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
+#: What waits for builds without a provider.
+POOLS: dict[str, Callable[[str], Any]] = {"floor": Pool, "bare aiohttp": AiohttpPool}
+
+
+async def wait(pool: Any, number: int, interval: float) -> bool:
     """Poll a build until it has ended; return whether it finished."""
     while True:
         build = await pool.get(f"/api/v1/builds/{number}")

@@ -48,9 +48,9 @@ async def later(delay: float, waiter: Coroutine[Any, Any, bool]) -> bool:
 
 def waiters(kind: str, url: str, numbers: range, interval: float) -> tuple[list[Coroutine[Any, Any, bool]], Any]:
     """Return coroutines that wait for builds, and the pool to close afterward."""
-    if kind != "floor":
+    if kind not in floor.POOLS:
         return [run_trigger(kind, number, interval) for number in numbers], None
-    pool = floor.Pool(url)
+    pool = floor.POOLS[kind](url)
     return [floor.wait(pool, number, interval) for number in numbers], pool
 
 
@@ -70,7 +70,7 @@ async def measure(
     warm, pool = waiters(kind, url, range(WARM_UP, WARM_UP + 1), 0.05)
     warm_failures = 1 - sum(await asyncio.gather(*warm))
     if pool is not None:
-        pool.close()
+        await pool.close()
     gc.collect()
     heart = probes.Heartbeat()
     beating = asyncio.create_task(heart.run()) if heartbeat else None
@@ -91,14 +91,14 @@ async def measure(
         beating.cancel()
         figures |= heart.figures()
     if pool is not None:
-        pool.close()
+        await pool.close()
     return figures
 
 
 def main() -> None:
     """Run the job on standard input."""
     job = json.load(sys.stdin)
-    if job["kind"] != "floor":
+    if job["kind"] not in floor.POOLS:
         prepare(job["kind"], job["url"])
     figures = asyncio.run(measure(**job))
     sys.stdout.write(json.dumps(figures))

@@ -7,18 +7,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mkw_airflow_provider.emulator import Control
 
 
 @contextmanager
-def run_emulator(**switches: Any) -> Iterator[Control]:
+def run_emulator(*, seed: Path | None = None, **switches: Any) -> Iterator[Control]:
     """Run an emulator.
 
+    :param seed: a file with the records that it starts with.
     :param switches: switches to set first.
     """
     command = [sys.executable, "-m", "mkw_airflow_provider.emulator", "--port", "0"]
+    command += [] if seed is None else ["--seed", str(seed)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # a fixed command
     assert process.stdout is not None  # noqa: S101
     try:
