@@ -10,6 +10,8 @@ PYTHON :=
 KEEP :=
 SHORT :=
 QUICK :=
+# `make bench`: names of the benchmarks to run; all without it.
+ONLY :=
 # `make chaos`: how many runs, the seed of the plan, the time limit; the last also for `make soak`.
 RUNS :=
 SEED :=
@@ -63,7 +65,7 @@ chaos: .venv/.airflow ## Inject faults while the chain runs; SHORT=1, RUNS=60, S
 	@exec $(BIN)/python -m dev.chaos $(if $(call is_on,$(SHORT)),--short) $(RUNS:%=--runs %) $(SEED:%=--seed %) $(MINUTES:%=--minutes %)
 
 bench: .venv/.python ## Compare this package with other providers; QUICK=1 takes minutes, not 45
-	@exec $(BIN)/python -m dev.benchmarks $(if $(call is_on,$(QUICK)),--quick)
+	@exec $(BIN)/python -m dev.benchmarks $(if $(call is_on,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
 
 fault-table: .venv/.python ## Measure how providers handle faults; takes 15 minutes
 	@exec $(BIN)/python -m dev.benchmarks.faults

@@ -26,7 +26,8 @@ def blocks(results: Mapping[str, Any]) -> dict[str, str]:
     targets = [target for table in results["tables"] for target in table["targets"]]
     found["targets"] = tables.markdown(tables.TARGET_COLUMNS, tables.target_rows(targets))
     for table in results["tables"]:
-        found[table["name"]] = f"{table['note']}\n\n{tables.markdown(table['columns'], table['rows'])}"
+        note = f"{table['note']} Measured on {table['date']}."
+        found[table["name"]] = f"{note}\n\n{tables.markdown(table['columns'], table['rows'])}"
     return found
 
 

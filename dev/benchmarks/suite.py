@@ -72,7 +72,7 @@ def _measure(*, quick: bool, only: Sequence[str], seed: int) -> int:
             if name not in only:
                 continue
             try:
-                found = [table.to_dict() for table in benchmark(plan)]
+                found = [{**table.to_dict(), "date": results["date"]} for table in benchmark(plan)]
             except Exception:  # the other benchmarks must not be lost
                 failed.append(name)
                 sys.stderr.write(f"\n{name} failed:\n{traceback.format_exc()}")
@@ -84,8 +84,14 @@ def _measure(*, quick: bool, only: Sequence[str], seed: int) -> int:
     finally:
         shutil.rmtree(plan.folder, ignore_errors=True)
     results["minutes"] = round((time.monotonic() - began) / 60, 1)
-    _save(results, complete=not quick and not failed and set(only) == set(NAMES))
+    _save(results, quick=quick)
     return 1 if failed else 0
+
+
+def merged(known: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return tables in the sequence of the known ones, with those that were measured again in their place."""
+    tables_by_name = {table["name"]: table for table in (*known, *found)}
+    return list(tables_by_name.values())
 
 
 def _folder() -> Path:
@@ -109,11 +115,14 @@ def _benchmarks() -> dict[str, Callable[[Plan], list[Table]]]:
     }
 
 
-def _save(results: dict[str, Any], *, complete: bool) -> None:
-    """Write the results; only a complete run replaces those that the documentation shows."""
-    path = render.RESULTS if complete else environment.HOME / "results.json"
-    path.write_text(json.dumps(results, indent=1) + "\n")
-    if complete:
+def _save(results: dict[str, Any], *, quick: bool) -> None:
+    """Write the results. In what the documentation shows, they replace the tables of the same names, unless quick."""
+    path = environment.HOME / "results.json" if quick else render.RESULTS
+    shown = results
+    if not quick and path.exists():
+        shown = {**results, "tables": merged(json.loads(path.read_text())["tables"], results["tables"])}
+    path.write_text(json.dumps(shown, indent=1) + "\n")
+    if not quick:
         render.main()
     missed = [target["what"] for table in results["tables"] for target in table["targets"] if not target["reached"]]
     sys.stdout.write(f"\n{results['minutes']} minutes; targets missed: {', '.join(missed) or 'none'}.\n")

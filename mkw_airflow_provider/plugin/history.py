@@ -13,13 +13,6 @@ MEDIAN_OF, CHARTED = 20, 40
 CHART_WIDTH, CHART_HEIGHT = 800, 120
 
 
-def duration_of(build: Build) -> float | None:
-    """Return how long a build took, in seconds; None if it has not ended or the server does not say."""
-    if build.build_start is None or build.build_end is None:
-        return None
-    return max(0.0, (build.build_end - build.build_start).total_seconds())
-
-
 class Usual(NamedTuple):
     """How long builds usually take.
 
@@ -38,7 +31,7 @@ def usual_duration(builds: Iterable[Build], like: Build) -> Usual | None:
     """
     durations: list[float] = []
     for build in builds:
-        seconds = duration_of(build)
+        seconds = build.seconds
         is_like = build.status == BuildStatus.FINISHED and sorted(build.patterns) == sorted(like.patterns)
         if build.id < like.id and is_like and seconds is not None:
             durations.append(seconds)
@@ -53,7 +46,7 @@ def chart(builds: Sequence[Build], describe: Any) -> dict[str, Any] | None:
     :param builds: newest first.
     :param describe: returns the text of a bar.
     """
-    shown = [(build, seconds) for build in builds if (seconds := duration_of(build)) is not None][:CHARTED]
+    shown = [(build, seconds) for build in builds if (seconds := build.seconds) is not None][:CHARTED]
     if not shown:
         return None
     highest = max(seconds for _, seconds in shown) or 1.0

@@ -9,7 +9,7 @@ from mkw_airflow_provider.client.api.builds import Build, BuildStatus
 from mkw_airflow_provider.client.flows.wait_result import duration
 from mkw_airflow_provider.plugin import resources
 from mkw_airflow_provider.plugin.feed import Feed
-from mkw_airflow_provider.plugin.history import chart, duration_of, usual_duration
+from mkw_airflow_provider.plugin.history import chart, usual_duration
 from mkw_airflow_provider.plugin.owners import Owners
 
 #: Rows of the table.
@@ -89,7 +89,7 @@ def _row(build: Build, feed: Feed, owners: Owners) -> dict[str, Any]:
         "url": "" if feed.settings is None else feed.settings.build_url(build.id, build.project_id),
         "owner": owners.label_of(build),
         "owner_link": owners.link_of(build),
-        "seconds": duration_of(build),
+        "seconds": build.seconds,
     }
 
 

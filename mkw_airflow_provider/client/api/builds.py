@@ -103,6 +103,13 @@ class Build(Record):
         """Whether the build is FINISHED, FAILED or CANCELED. An unknown status is no end."""
         return self.status in _ENDS
 
+    @property
+    def seconds(self) -> float | None:
+        """How long the build took, by its own start and end; None if it has not ended or the server does not say."""
+        if self.build_start is None or self.build_end is None:
+            return None
+        return max(0.0, (self.build_end - self.build_start).total_seconds())
+
     def require_finished(self) -> Build:
         """Return the build itself.
 

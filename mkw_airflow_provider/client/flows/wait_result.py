@@ -158,9 +158,7 @@ def describe_status(status: str, progress: int | None) -> str:
 
 def describe_end(build: Build) -> str:
     """Return how a build ended as one line: the last one of a wait, wherever it ends."""
-    took = ""
-    if build.build_start is not None and build.build_end is not None:
-        took = f" after {duration((build.build_end - build.build_start).total_seconds())}"
+    took = "" if build.seconds is None else f" after {duration(build.seconds)}"
     count = len(build.downloads)
     files = f", {count} download{'' if count == 1 else 's'}" if count else ""
     said = f": {foreign_text(build.message)}" if build.message and build.status != "FINISHED" else ""
