@@ -67,6 +67,11 @@ def _vanish(setup: Setup) -> None:
         setup.control.delete_build(build_id)
 
 
+def _withhold_connection(setup: Setup, seconds: float) -> None:
+    setup.disconnect()
+    setup.later(seconds, setup.connect)
+
+
 def _busy(setup: Setup, retry_after: str) -> None:
     # Polls before that time get the same response and are counted.
     setup.polls("status", seconds=setup.pace.busy, status=503, headers={"Retry-After": retry_after})
@@ -100,6 +105,13 @@ WAITING = (
         lambda s: s.polls("status", status=200, body="<html>busy</html>", content_type="text/html"),
         hits=1,
     ),
+    Row(
+        "404-gateway",
+        "404 with an HTML page of a gateway, once",
+        lambda s: s.polls("status", status=404, body="<html>no route</html>", content_type="text/html"),
+        hits=1,
+    ),
+    Row("404-once", "404, once", lambda s: s.polls("status", status=404), hits=1),
     Row("slow", "response after {slow}, once", lambda s: s.polls("delay", delay=s.pace.slow), hits=1),
     Row("401-once", "401, once (the token has expired)", lambda s: s.polls("expired"), hits=1),
     Row(
@@ -138,6 +150,12 @@ WAITING = (
         most=15,
         sign="'PAUSED'",
         lasting=True,
+    ),
+    Row(
+        "connection",
+        "the Airflow connection is missing for {busy}",
+        lambda s: _withhold_connection(s, s.pace.busy),
+        sign="metakraftwerk_default",
     ),
     Row("restart", "the server is restarted", _restart),
     Row("clock", "the clock jumps 2 hours ahead, then 4 hours back", _clock),

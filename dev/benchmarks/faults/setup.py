@@ -203,7 +203,15 @@ class Setup:
 
         :param host: a host other than the server's.
         """
-        os.environ.update(self.provider.connection(self.server, self.pace, tolerance=self._tolerance, host=host))
+        os.environ.update(self._connection(host))
+
+    def disconnect(self) -> None:
+        """Remove the Airflow connection."""
+        for name in self._connection(None):
+            os.environ.pop(name, None)
+
+    def _connection(self, host: str | None) -> dict[str, str]:
+        return self.provider.connection(self.server, self.pace, tolerance=self._tolerance, host=host)
 
     def end_fault(self) -> None:
         """End the fault and count its hits."""
