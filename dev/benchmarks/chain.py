@@ -16,6 +16,7 @@ PURPOSES = {
     "GET /api/v1/builds/:id": "poll",
     "GET /api/v1/downloads": "list of downloads",
     "GET /api/v1/downloads/:id": "file",
+    "POST /api/v1/metadata": "changed instances",
     "GET /api/v1/build_deployments": "list of deployments",
     "POST /api/v1/build_deployments": "deployment",
 }

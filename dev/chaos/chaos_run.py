@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, TypeVar
@@ -13,10 +12,10 @@ from typing import Any, TypeVar
 import psutil
 
 from dev.chaos.actions import ACTIONS
-from dev.chaos.emulator import PendingFault
 from dev.chaos.environment import DAG_ID, WAITING_DAG_ID, Environment
 from dev.chaos.evidence import Clear, belongs_to
 from dev.chaos.fault_catalog import AFTER_RUN, DELAY_BEFORE_WORK, STEPS, Fault
+from dev.chaos.injections import Injections
 from dev.chaos.plan import RunPlan
 from dev.stack.rest import FINAL_RUN_STATES, AirflowApiError, AirflowClient
 from mkw_airflow_provider.emulator.control import ControlError
@@ -47,19 +46,6 @@ class RunTimeoutError(Exception):
     """The run did not end in time."""
 
 
-@dataclass
-class Injection:
-    """A fault of a plan and whether it took place.
-
-    :param pending: the fault at the emulator, if there is one.
-    :param done: whether it took place; a kill may come too late.
-    """
-
-    fault: Fault
-    pending: PendingFault | None = None
-    done: bool = False
-
-
 class ChaosRun:
     """A DAG run of the chain with its faults.
 
@@ -70,7 +56,7 @@ class ChaosRun:
     def __init__(self, environment: Environment, plan: RunPlan, report: Report) -> None:
         self.plan = plan
         self.dag_id = WAITING_DAG_ID if plan.start_waits else DAG_ID
-        self.injections: list[Injection] = []
+        self.injections = Injections(environment.emulator)
         self.clears: list[Clear] = []
         #: Whether the run did not end in time.
         self.timed_out = False
@@ -91,9 +77,7 @@ class ChaosRun:
                     part()
         except RunTimeoutError:
             self.timed_out = True
-        for injection in self.injections:
-            if injection.pending is not None and not injection.fault.needs_moment:
-                injection.done = self._environment.emulator.hits(injection.pending) > 0
+        self.injections.count()
 
     def _run_chain(self) -> None:
         fault = self.plan.faults.get("start_build")
@@ -106,6 +90,8 @@ class ChaosRun:
         self._act_during("wait_for_build", self._wait_condition("wait_for_build"))
         if self.plan.build_status == "CANCELED":
             self._cancel()
+        self._wait_for("wait_for_build")
+        self.injections.remove("wait_for_build")
         file_is_open = partial(self._is_open, "GET", f"/api/v1/downloads/{self._file_id}")
         self._act_during("download_build", file_is_open, delay=FILE_SECONDS)
         for step in ("deploy_build", "deploy_to_agent"):
@@ -181,7 +167,7 @@ class ChaosRun:
         builds_again = fault.clears in (None, "start_build")
         with self._environment.start_lock if builds_again else contextlib.nullcontext():
             self._act(fault, downstream=builds_again)
-            self.injections.append(Injection(fault, done=True))
+            self.injections.add_done(fault)
             self._report(fault.text, AFTER_RUN)
             if builds_again:
                 self._wait_for("start_build")
@@ -189,19 +175,12 @@ class ChaosRun:
 
     def _prepare(self, step: str, method: str, path: str) -> None:
         """Add the fault of a step to the emulator, if the plan has one."""
-        fault = self.plan.faults.get(step)
-        if fault is None:
-            return
-        pending = None
-        if fault.response is not None:
-            pending = self._environment.emulator.add_fault(
-                method, path, fault.response, skip=fault.skip, times=fault.times
-            )
-        self.injections.append(Injection(fault, pending))
+        if (fault := self.plan.faults.get(step)) is not None:
+            self.injections.add(fault, method, path)
 
     def _act_during(self, step: str, condition: Callable[[], bool], delay: float = 0.0) -> None:
         """Kill or clear what the plan says when a condition holds; nothing if that never happens."""
-        injection = next((injection for injection in self.injections if injection.fault.step == step), None)
+        injection = self.injections.find(step)
         if injection is None or not injection.fault.needs_moment:
             return
         self._until(lambda: condition() or self._is_in(step, *_ENDED), injection.fault.text)

@@ -29,11 +29,13 @@ class PendingFault:
     :param settings: the arguments of `Control.fault`.
     :param fault_id: its id at the emulator, which changes with a restart.
     :param hits: how many requests it had hit when last asked.
+    :param active: whether it still waits for requests.
     """
 
     settings: dict[str, Any]
     fault_id: int
     hits: int = 0
+    active: bool = True
 
 
 class ChaosEmulator(EmulatorProgram):
@@ -53,7 +55,7 @@ class ChaosEmulator(EmulatorProgram):
             time.sleep(DOWN_SECONDS)
             self.restart()
             for pending in self._pending:
-                if not pending.hits:
+                if pending.active and not pending.hits:
                     pending.fault_id = self.control.fault(**pending.settings)["id"]
 
     def add_fault(
@@ -65,6 +67,14 @@ class ChaosEmulator(EmulatorProgram):
             pending = PendingFault(settings, self.control.fault(**settings)["id"])
             self._pending.append(pending)
             return pending
+
+    def remove_fault(self, pending: PendingFault) -> None:
+        """Remove a fault, which would otherwise hit a request that it is not meant for."""
+        with self._lock:
+            self._count_hits()
+            if pending.active and pending.fault_id in {fault["id"] for fault in self.control.faults()}:
+                self.control.remove_fault(pending.fault_id)
+            pending.active = False
 
     def hits(self, pending: PendingFault) -> int:
         """Return how many requests a fault has hit."""

@@ -146,13 +146,13 @@ class Request(Generic[R]):
     :param read: turns the response into a value, or raises :class:`ProtocolError`.
     :param query: pairs; values as they are, quoted when sent.
     :param body: the JSON object to send.
-    :param repeatable: whether sending it twice does no harm. None: by its method.
+    :param retryable: whether sending it twice does no harm. None: by its method.
     :param authenticated: whether it needs a token.
     :param sees_redirects: whether ``read`` takes a redirect too; else one is an error, as any other 3xx.
-    :param sink: takes the body of a 2xx instead of the reply.
+    :param sink: takes the body of a 2xx instead of the response.
     :param token: the access token to send.
     :param is_confidential: whether the body of the response may hold a secret that is not known yet: it is never shown.
-    :param returns_list: whether the response is a list, where ``read`` is not a :class:`~.rows.ReadList`.
+    :param returns_list: whether the response is as long as a list, though ``read`` is no :class:`~.rows.ReadList`.
     """
 
     method: str

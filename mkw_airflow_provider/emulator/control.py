@@ -133,6 +133,14 @@ class Control:
         result: list[dict[str, Any]] = self._call("GET", "/faults")
         return result
 
+    def remove_fault(self, fault_id: int) -> dict[str, Any]:
+        """Remove one fault and return it with its hits.
+
+        :raises ControlError: there is no such fault.
+        """
+        result: dict[str, Any] = self._call("DELETE", f"/faults/{fault_id}")
+        return result
+
     def clear_faults(self) -> None:
         """Remove all faults."""
         self._call("DELETE", "/faults")

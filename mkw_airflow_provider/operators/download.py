@@ -144,6 +144,10 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         size = sum(file["size"] for file in manifest["files"])
         count = len(manifest["files"])
         self.log.info("Build %s: %s file%s, %s bytes.", build_id, count, "" if count == 1 else "s", size)
+        changed = client.run(runtime.download_build.count_changed_instances(hook.session, build), stop)
+        if changed is not None:
+            total = "" if build.instances is None else f" of {build.instances}"
+            self.log.info("Build %s: %s%s instances changed since the previous build.", build_id, changed, total)
         return dict(safe_value(manifest))
 
     def on_kill(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus
+from mkw_airflow_provider.client.api.metadata import count_changed
 from mkw_airflow_provider.plugin import airflow_models, resources
 from mkw_airflow_provider.plugin.airflow_models import TaskKey
 from mkw_airflow_provider.plugin.build_of_task import BuildOfTask, find_build
@@ -80,7 +81,7 @@ def _details(feed: Feed, task: TaskKey, found: BuildOfTask, build: Build, owners
         "running": [
             {"build": other, "owner": owners.label_of(other), "task": owners.link_of(other)} for other in running
         ],
-        "changed": None if deliveries is None else sum(map(_is_change, deliveries)),
+        "changed": None if deliveries is None else count_changed(deliveries),
         "files": _files(task, found, build),
         "deployments": value("build deployments", []),
         "deployment_names": value("deployments", {}),
@@ -88,10 +89,6 @@ def _details(feed: Feed, task: TaskKey, found: BuildOfTask, build: Build, owners
         "owner": owners.label_of(build),
         "owner_link": owners.link_of(build),
     }
-
-
-def _is_change(delivery: Any) -> bool:
-    return any((delivery.added, delivery.changed, delivery.deleted))
 
 
 def _files(task: TaskKey, found: BuildOfTask, build: Build) -> list[dict[str, Any]]:

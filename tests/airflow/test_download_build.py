@@ -48,6 +48,27 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+class TestChangedInstances:
+    def test_are_counted_against_the_previous_build(self, emulator: Emulator, tmp_path: Path, log: Log) -> None:
+        emulator.set_instance(1001, changed=True)
+        emulator.start_build(instances=["AIRPLANE", "STG_AIRPORT"])
+        _fetch(str(tmp_path), build_id=BUILD + 1)
+        assert log.lines[-1] == f"Build {BUILD + 1}: 1 of 2 instances changed since the previous build."
+
+    @pytest.mark.parametrize(
+        ("action", "arguments"),
+        [("status", {"status": 403}), ("status", {"status": 502}), ("reset", {}), ("truncate", {"fraction": 0.5})],
+        ids=["forbidden", "unavailable", "no response", "cut"],
+    )
+    def test_are_left_out_where_the_server_does_not_tell(
+        self, emulator: Emulator, tmp_path: Path, log: Log, action: str, arguments: dict[str, Any]
+    ) -> None:
+        emulator.fault(action, method="POST", path="/api/v1/metadata", times=None, **arguments)
+        assert len(_fetch(str(tmp_path))["files"]) == 2
+        assert not any("instances changed" in line for line in log.lines)
+        assert len(emulator.requests("POST", "/api/v1/metadata")) == 1
+
+
 class TestManifest:
     def test_is_returned_and_written(self, emulator: Emulator, tmp_path: Path, log: Log) -> None:
         folder = tmp_path / "new" / "folder"
@@ -63,7 +84,10 @@ class TestManifest:
             assert file["path"] == f"{folder}/{file['name']}"
             assert (file["size"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
         assert _names(folder) == sorted([*(file["name"] for file in files), "manifest.json"])
-        assert log.lines[-1] == f"Build {BUILD}: 2 files, {sum(file['size'] for file in files)} bytes."
+        assert log.lines[-2:] == [
+            f"Build {BUILD}: 2 files, {sum(file['size'] for file in files)} bytes.",
+            f"Build {BUILD}: 2 of 2 instances changed since the previous build.",
+        ]
 
     def test_content_ignores_what_it_is_told_to(self, emulator: Emulator, tmp_path: Path) -> None:
         everything = _fetch(str(tmp_path))

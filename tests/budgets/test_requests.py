@@ -30,6 +30,7 @@ def test_requests_for_one_build(connected: Any, monkeypatch: pytest.MonkeyPatch,
         "start of the build": 1,
         "poll": 3,
         "file": files,
+        "changed instances": 1,
         "list of deployments": 1,
         "deployment": 1,
     }

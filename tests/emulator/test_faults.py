@@ -228,6 +228,14 @@ def test_faults_can_be_cleared(emulator, demo):
     assert (emulator.faults(), demo.get("/builds").status) == ([], 200)
 
 
+def test_one_fault_can_be_removed(emulator, demo):
+    first, second = (emulator.fault("status", times=None, status=status) for status in (500, 502))
+    assert statuses(demo, 1) == [500]
+    assert emulator.remove_fault(first["id"])["hits"] == 1
+    assert statuses(demo, 1) == [502]
+    assert [fault["id"] for fault in emulator.faults()] == [second["id"]]
+
+
 def test_the_control_plane_has_no_faults(emulator):
     emulator.fault("reset", times=None)
     assert emulator.health()["status"] == "up"

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.flows.wait import LONGEST_HISTORY, PollHistory, wait
-from mkw_airflow_provider.client.flows.wait_result import Ended, Failed, TimedOut, duration, from_dict
+from mkw_airflow_provider.client.flows.wait_result import (
+    Ended,
+    Failed,
+    TimedOut,
+    describe_progress,
+    duration,
+    from_dict,
+)
 from mkw_airflow_provider.exceptions import BuildTimeoutError, NotFoundError, WaitInterruptedError
 from tests.kit.simulation import PROPERTY, Course, World, build, ok
 
@@ -36,6 +43,25 @@ def test_line_has_age_and_message_in_one_line(world):
     (line,) = world.logged()
     assert line.startswith("Build 5139 is BUILDING after 2 h 7 min (calculating ERROR forged")
     assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("progress", "age", "rest"),
+    [
+        (50, 90.0, ", about 2 min left"),
+        (90, 90.0, ", about 10 s left"),
+        (40, 9000.0, ", about 3 h 45 min left"),
+        (4, 90.0, ""),
+        (None, 90.0, ""),
+        (50, None, ""),
+        (100, 90.0, ""),
+    ],
+)
+def test_rest_is_estimated_from_progress(progress, age, rest):
+    said = "" if progress is None else f", {progress} %"
+    after = "" if age is None else f" after {duration(age)}"
+    shown = describe_progress(Build.from_json({"id": 7, "status": "BUILDING", "progress": progress}), age)
+    assert shown == f"Build 7 is BUILDING{said}{after}{rest}."
 
 
 def test_history_is_one_line(world):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ def query_metadata(
         "statement": statement,
     }
     sent = {name: value for name, value in body.items() if value is not None}
-    return Request("POST", api_path("metadata"), read_one(_read_result), body=sent)
+    return Request("POST", api_path("metadata"), read_one(_read_result), body=sent, returns_list=True)
 
 
 def find_deliveries(
@@ -88,7 +88,19 @@ def find_deliveries(
         lambda response: [_read_delivery(row) for row in request.read(response).rows],
         body=request.body,
         retryable=True,
+        returns_list=True,
     )
+
+
+def count_changed(deliveries: Iterable[Delivery]) -> int | None:
+    """Return how many instances a build changed; None if the view does not say it of each row."""
+    changed = 0
+    for delivery in deliveries:
+        counts = (delivery.added, delivery.changed, delivery.deleted)
+        if counts == (None, None, None):
+            return None
+        changed += any(counts)
+    return changed
 
 
 def _read_result(value: Any) -> QueryResult:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.api.downloads import Download, find_downloads
+from mkw_airflow_provider.client.api.metadata import count_changed, find_deliveries
 from mkw_airflow_provider.client.api.patterns import find_patterns
 from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.download import fetch
@@ -27,7 +28,13 @@ from mkw_airflow_provider.client.storage.folder import Folder, explain
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, Files, Manifest
 from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.client.transports.stopping import StoppedError, StopSignal
-from mkw_airflow_provider.exceptions import DownloadError, IntegrityError, NoFilesError, ProtocolError
+from mkw_airflow_provider.exceptions import (
+    DownloadError,
+    IntegrityError,
+    MetaKraftwerkError,
+    NoFilesError,
+    ProtocolError,
+)
 
 T = TypeVar("T")
 
@@ -64,6 +71,19 @@ def build_with_downloads(session: ApiSession, build_id: int) -> Flow[Build]:
         names = {pattern.id: pattern.name for pattern in (yield from session.request(find_patterns()))}
         downloads = [replace(d, pattern=d.pattern or names.get(d.pattern_id or -1)) for d in downloads]
     return replace(build, downloads=tuple(sorted(downloads, key=lambda download: download.id)))
+
+
+def count_changed_instances(session: ApiSession, build: Build) -> Flow[int | None]:
+    """Return how many instances a build changed, by MetaKraftwerk's own count; None if the server does not tell.
+
+    People read it in the log and nothing depends on it, so no failure is raised or retried.
+    """
+    try:
+        request = find_deliveries(build.id, project_id=build.project_id)
+        return count_changed((yield from session.request(request, until=session.wall())))
+    except MetaKraftwerkError as error:
+        session.log.debug("The number of changed instances of build %s cannot be read: %s", build.id, error)
+        return None
 
 
 class BuildDownload:

@@ -10,6 +10,9 @@ from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.text import foreign_text, quote_value
 from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError, ProtocolError, WaitInterruptedError
 
+#: The rest of a build is estimated from this progress on, in per cent: what comes before says too little.
+LEAST_PROGRESS = 5
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -131,13 +134,21 @@ def _text(value: Any) -> str | None:
 
 
 def describe_progress(build: Build, age: float | None) -> str:
-    """Return the state of a build as one line.
+    """Return the state of a build as one line, with an estimate of the rest.
 
     :param age: of the build, in seconds; None: not known.
     """
     since = "" if age is None else f" after {duration(age)}"
     said = f" ({foreign_text(build.message)})" if build.message and not build.has_ended else ""
-    return f"Build {build.id} is {describe_status(str(build.status), build.progress)}{since}{said}."
+    status = describe_status(str(build.status), build.progress)
+    return f"Build {build.id} is {status}{since}{_time_left(build, age)}{said}."
+
+
+def _time_left(build: Build, age: float | None) -> str:
+    """Return the rest as part of a sentence, if the progress so far allows to estimate it."""
+    if age is None or build.has_ended or build.progress is None or not LEAST_PROGRESS <= build.progress < 100:
+        return ""
+    return f", about {duration(age * (100 / build.progress - 1), rough=True)} left"
 
 
 def describe_status(status: str, progress: int | None) -> str:
@@ -156,11 +167,16 @@ def describe_end(build: Build) -> str:
     return f"Build {build.id} ended {foreign_text(str(build.status), 50)}{took}{files}{said}."
 
 
-def duration(seconds: float) -> str:
-    """Return seconds for people: ``42 s``, ``5 min 3 s``, ``2 h 7 min``."""
+def duration(seconds: float, *, rough: bool = False) -> str:
+    """Return seconds for people: ``42 s``, ``5 min 3 s``, ``2 h 7 min``.
+
+    :param rough: one unit is enough: ``42 s``, ``5 min``, ``2 h 7 min``.
+    """
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
+        if rough:
+            return f"{round(whole / 60)} min"
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"

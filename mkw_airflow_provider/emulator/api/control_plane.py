@@ -145,6 +145,15 @@ async def add_fault(faults: FaultsDep, body: FaultRequest) -> Response:
     return json_response(faults.add(body).to_dict())
 
 
+@router.delete("/faults/{fault_id}")
+async def remove_fault(faults: FaultsDep, fault_id: int) -> Response:
+    """Remove one fault and return it with its hits."""
+    fault = faults.remove(fault_id)
+    if fault is None:
+        raise ApiError(404, f"No fault {fault_id}")
+    return json_response(fault.to_dict())
+
+
 @router.delete("/faults")
 async def clear_faults(faults: FaultsDep) -> Response:
     """Remove all faults."""

@@ -90,6 +90,13 @@ class Faults:
         """Return all faults in the sequence in which they are checked."""
         return [fault.to_dict() for fault in self._faults]
 
+    def remove(self, fault_id: int) -> Fault | None:
+        """Remove one fault and return it, or None if it does not exist."""
+        fault = next((fault for fault in self._faults if fault.id == fault_id), None)
+        if fault is not None:
+            self._faults.remove(fault)
+        return fault
+
     def clear(self) -> None:
         """Remove all faults."""
         self._faults.clear()
