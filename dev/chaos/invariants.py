@@ -31,6 +31,7 @@ _EXPECTED_REQUESTS = (
     ("GET", r"/api/v1/builds"),
     ("GET", r"/api/v1/builds/\d+"),
     ("GET", r"/api/v1/downloads/\d+"),
+    ("POST", r"/api/v1/metadata"),
     ("GET", r"/api/v1/build_deployments"),
     ("POST", r"/api/v1/build_deployments"),
     ("GET", r"/api/v1/agents"),

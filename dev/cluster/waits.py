@@ -21,7 +21,7 @@ DAG_ID = "cluster_faults"
 CONTINUE_TIMEOUT = 400.0
 #: Builds do not end by themselves.
 FOREVER = 36_000.0
-CHECK_INTERVAL = 1.0
+CHECK_INTERVAL = 2.0
 
 
 class Waits:

@@ -55,7 +55,8 @@ class Cluster:
             environment={
                 "AIRFLOW__CORE__HOSTNAME_CALLABLE": "dev.stack.component.component_name",
                 "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-                "AIRFLOW__CORE__PARALLELISM": "64",
+                # Twice the slots: what is queued starts within seconds.
+                "AIRFLOW__CORE__PARALLELISM": str(2 * SLOTS * sum(name.startswith("worker") for name in CLUSTER)),
                 "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "300",
                 "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "300",
                 "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{address}",
