@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
     from typing_extensions import Unpack
 
-    from mkw_airflow_provider.client.api.builds import CreatedBuild
+    from mkw_airflow_provider.client.api.builds import Build, CreatedBuild
     from mkw_airflow_provider.client.flows import Flow
     from mkw_airflow_provider.client.flows.start import BuildRequest
     from mkw_airflow_provider.client.flows.wait_result import WaitResult
@@ -159,6 +159,7 @@ class StartBuildOperator(BuildWaitOperator):
         for warning in created.warnings:
             self.log.warning("MetaKraftwerk warns: %s", warning)
         if not waits:
+            self.inspect(context, created.build)
             self.log.info("Build %s is %s; not waiting for it.", build_id, created.build.status)
             self.publish(context, build_id=build_id, status=created.build.status)
             return self._done(context, build_id)
@@ -166,6 +167,12 @@ class StartBuildOperator(BuildWaitOperator):
 
     def _resume(self, next_method: str, kwargs: dict[str, Any], context: Any) -> int:
         return self._done(context, super()._resume(next_method, kwargs, context))
+
+    def inspect(self, context: Any, build: Build) -> None:
+        """Warn if the build's description does not tell whose build it is."""
+        attempt = Attempt.of(context) if self.reattach else None
+        if attempt is not None:
+            runtime.build_record.warn_if_marker_is_lost(self.log, build, attempt)
 
     def lineage(self, datasets: Datasets) -> tuple[list[Any], list[Any]]:
         """Return the results of the build's patterns as outputs."""

@@ -104,7 +104,6 @@ def start_once(
     if earlier is not None and _is_adopted(session, earlier, on_clear):
         if store is not None:
             _record(attempt, digest, "started", earlier.marker, earlier.build.id).save(store)
-        warn_if_marker_is_lost(session.log, earlier.build, attempt)
         return CreatedBuild(earlier.build, [])
     if earlier is None and attempt.try_number > 1:
         session.log.info("No running or finished build from an earlier attempt; starting one.")
@@ -122,7 +121,6 @@ def start_once(
         raise
     if store is not None:
         replace(sending, state="started", build_id=created.build.id).save(store)
-    warn_if_marker_is_lost(session.log, created.build, attempt)
     return created
 
 
@@ -134,7 +132,10 @@ def mark_done(store: TaskStateStore | None, attempt: Attempt) -> None:
 
 
 def warn_if_marker_is_lost(log: Any, build: Build, attempt: Attempt) -> None:
-    """Warn if a server has cut or replaced a build's description, so that nothing tells whose build it is."""
+    """Warn if a server has cut or replaced a build's description, so that nothing tells whose build it is.
+
+    :param build: as received; a response without a description says nothing.
+    """
     marker = BuildMarker.find(build.description)
     if "description" not in build.raw or (marker is not None and marker.task == _key(attempt)):
         return

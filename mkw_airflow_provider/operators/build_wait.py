@@ -73,6 +73,8 @@ class BuildWait:
         except MetaKraftwerkError as error:
             return runtime.wait_result.Failed(self.build_id, error)
         self.task.announce_build(context, self.build_id, None if build is None else build.project_id)
+        if build is not None:
+            self.task.inspect(context, build)
         if build is not None and build.has_ended:
             return runtime.wait_result.Ended(build)
         return self._wait(min(runtime.polling.FLOOR, self.task.longest_pause), exists=self.own or build is not None)
@@ -209,6 +211,9 @@ class BuildWaitOperator(MetaKraftwerkOperator):
     def awaited_build_id(self, context: Any) -> int:
         """Return the id of the build that a deferred task waits for."""
         raise NotImplementedError
+
+    def inspect(self, context: Any, build: Build) -> None:
+        """Check what the first poll of a wait shows."""
 
     def _finish(self, result: WaitResult) -> Any:
         """Turn the end of a wait into the task's result, or raise what it means. Every wait ends here."""

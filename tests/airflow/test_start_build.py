@@ -109,6 +109,14 @@ class TestWhatItReturns:
         assert emulator.requests("GET") == []
         assert log.lines[-1] == f"Build {build_id} is BUILDING; not waiting for it."
 
+    @pytest.mark.parametrize("switches", [{}, {"full_create_response": True}], ids=["first poll", "response"])
+    @pytest.mark.parametrize("limit", [0, 30])
+    def test_lost_marker_is_a_warning(self, emulator: Emulator, log: Log, switches: dict[str, Any], limit: int) -> None:
+        emulator.set(build_seconds=0, description_limit=limit, **switches)
+        task = _start(wait_for_completion=not switches)
+        task.execute(context_of(task))
+        assert any("has lost its marker" in line for line in log.lines) == bool(limit)
+
     def test_an_operator_tried_out_by_hand_needs_no_context(self, emulator: Emulator) -> None:
         assert _start().execute({}) == 5139
         assert emulator.builds()[0]["description"] is None
