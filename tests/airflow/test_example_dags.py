@@ -235,7 +235,9 @@ class TestRunning:
         run("alert", ends="failed")
         (alert,) = alerts
         assert alert.startswith(f"ALERT: build failed, see {emulator.url}")
-        assert f"build {BUILD} FAILED" in alert
+        # From 3.0 to 3.2, `dag.test` gives callbacks no exception; a worker does.
+        if not (3, 0) <= AIRFLOW_VERSION < (3, 3):
+            assert f"build {BUILD} FAILED" in alert
 
     def test_four_tasks(self, run: Any, emulator: Emulator, results: Path, log: Log) -> None:
         emulator.set(build_seconds=3600)

@@ -48,6 +48,7 @@ class TestPushedAddress:
 
     def test_a_project_read_later_completes_it(self, emulator: Emulator, connect: Connect) -> None:
         connect(build_link=LINK)
+        emulator.set(build_seconds=60)
         emulator.start_build()
         emulator.fault("status", status=201, body=CREATED, method="POST", path="/api/v1/builds")
         task = _start(wait_for_completion=True, deferrable=True)

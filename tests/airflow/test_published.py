@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
 from mkw_airflow_provider.version_compat import AIRFLOW_V_3_0_PLUS
 from tests.airflow.conftest import AIRPLANE, Connect
+from tests.kit.airflow_names import OutletEventAccessors
 from tests.kit.imports import loaded
 from tests.kit.tasks import context_of, deferral, only_event
 
@@ -27,12 +27,13 @@ class Task:
 
     def __init__(self, operator: Any) -> None:
         self.operator = operator
-        self.events = {ASSET: SimpleNamespace(extra={})}
+        self.events = OutletEventAccessors()
         self.context = {**context_of(operator), "outlet_events": self.events}
 
     @property
     def extra(self) -> dict[str, Any]:
-        return self.events[ASSET].extra
+        extra: dict[str, Any] = self.events[ASSET].extra
+        return extra
 
     def run(self) -> Any:
         return self.operator.execute(self.context)

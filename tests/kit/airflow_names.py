@@ -27,3 +27,7 @@ AirflowTaskTimeout = of_this_version(
 attach = of_this_version("airflow.sdk.io.attach", "airflow.io.store.attach")
 #: The alarm that Airflow sets around an operator with ``execution_timeout``.
 timeout = of_this_version("airflow.sdk.execution_time.timeout.timeout", "airflow.utils.timeout.timeout")
+#: What tasks attach to the asset events of their outlets; the same object for the same asset.
+OutletEventAccessors = of_this_version(
+    "airflow.sdk.execution_time.context.OutletEventAccessors", "airflow.utils.context.OutletEventAccessors"
+)
