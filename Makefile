@@ -2,11 +2,11 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-ui pictures versions live check format docs chaos bench fault-table soak dist lock clean FORCE
+.PHONY: help install demo test test-ui pictures versions live check format docs chaos cluster bench fault-table soak dist lock clean FORCE
 
 # Not empty: the Python to make .venv with; else that of .venv, or the first suitable one on the PATH.
 PYTHON :=
-# Not empty: `make demo` leaves Airflow running until Ctrl-C; `make chaos` and `make bench` take minutes less.
+# Not empty: `make demo` leaves Airflow running until Ctrl-C; `make chaos`, `make cluster` and `make bench` take minutes less.
 KEEP :=
 SHORT :=
 QUICK :=
@@ -62,6 +62,9 @@ docs: .venv/.dev ## Build the documentation into docs/_build/html
 chaos: .venv/.airflow ## Inject faults while the chain runs; SHORT=1, RUNS=60, SEED=7, MINUTES=30
 	@exec $(BIN)/python -m dev.chaos $(if $(call is_on,$(SHORT)),--short) $(RUNS:%=--runs %) $(SEED:%=--seed %) $(MINUTES:%=--minutes %)
 
+cluster: .venv/.cluster ## Run many chains and faults on Celery, PostgreSQL and Redis; SHORT=1 takes minutes, not 25
+	@exec $(BIN)/python -m dev.cluster $(if $(call is_on,$(SHORT)),--short)
+
 bench: .venv/.python ## Compare this package with other providers; QUICK=1 takes minutes, not 45
 	@exec $(BIN)/python -m dev.benchmarks $(if $(call is_on,$(QUICK)),--quick)
 
@@ -78,7 +81,7 @@ lock: .venv/.python ## Pin the newest versions of everything that is installed
 	.ci/lock
 
 clean: ## Remove everything that make has made, .venv too
-	rm -rf .uv .venv .versions .bench .chaos .demo dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .uv .venv .versions .bench .chaos .cluster .demo dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.python: FORCE
@@ -89,6 +92,9 @@ clean: ## Remove everything that make has made, .venv too
 
 .venv/.dev: .venv/.python pyproject.toml $(LOCK)
 	@.ci/install .venv constraints/airflow-3.3.txt . --group dev && touch $@ .venv/.airflow
+
+.venv/.cluster: .venv/.python pyproject.toml $(LOCK)
+	@.ci/install .venv constraints/airflow-3.3.txt . --group cluster && touch $@
 
 .venv/.ui: .venv/.dev
 	@.ci/install .venv constraints/airflow-3.3.txt . --group dev --group ui && touch $@

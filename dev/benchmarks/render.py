@@ -35,7 +35,14 @@ def filled(page: str, results: Mapping[str, Any]) -> str:
 
     :raises KeyError: there is no result for a marker.
     """
-    found = blocks(results)
+    return fill(page, blocks(results))
+
+
+def fill(page: str, found: Mapping[str, str]) -> str:
+    """Return a page with Markdown between its markers.
+
+    :raises KeyError: there is nothing for a marker.
+    """
     return _BLOCK.sub(lambda match: f"{match[1]}\n{found[match[2]]}\n\n{match[3]}", page)
 
 

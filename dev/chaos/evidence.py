@@ -45,6 +45,7 @@ class RunEvidence:
     :param results: what the tasks returned, by task; None for one that returned nothing.
     :param folder: where its files are expected.
     :param logs: its folder of logs.
+    :param map_index: the index that its tasks are mapped with; -1: they are not.
     """
 
     dag_id: str
@@ -55,10 +56,12 @@ class RunEvidence:
     results: Mapping[str, Any]
     folder: Path
     logs: Path
+    map_index: int = -1
 
     def log(self, task_id: str) -> Path:
         """Return the folder with a task's logs, one file for each attempt."""
-        return self.logs / f"task_id={task_id}"
+        folder = self.logs / f"task_id={task_id}"
+        return folder if self.map_index < 0 else folder / f"map_index={self.map_index}"
 
     def clears_of(self, task_id: str) -> list[Clear]:
         """Return how a task was cleared, oldest first."""
@@ -111,7 +114,7 @@ def collect(environment: Environment, runs: Iterable[tuple[str, str, Sequence[Cl
         rotations=len(environment.passwords) - 1,
         secrets=[*environment.passwords, *(token["token"] for token in control.tokens())],
         home=environment.stack.home,
-        contents=_contents(control, environment.passwords[-1], [download["id"] for download in downloads]),
+        contents=read_contents(control, environment.passwords[-1], [download["id"] for download in downloads]),
         server_log=environment.emulator.log,
     )
 
@@ -141,24 +144,35 @@ def _result(client: AirflowClient, dag_id: str, run_id: str, task_id: str) -> An
         raise
 
 
-def _contents(control: Control, password: str, download_ids: list[int]) -> dict[int, str]:
+def read_contents(control: Control, password: str, download_ids: Iterable[int]) -> dict[int, str]:
+    """Return the SHA-256 of downloads, as the server has them."""
     with requests.Session() as session:
         session.trust_env = False
         login = {"strategy": "local", "email": control.connection["login"], "password": password}
         response = session.post(f"{control.url}/authentication", json=login, timeout=30)
         response.raise_for_status()
         session.headers["Authorization"] = f"Bearer {response.json()['accessToken']}"
-        contents = {}
+        digests = {}
         for download_id in download_ids:
             response = session.get(f"{control.url}/api/v1/downloads/{download_id}", timeout=60)
             response.raise_for_status()
-            contents[download_id] = hashlib.sha256(response.content).hexdigest()
-    return contents
+            digests[download_id] = hashlib.sha256(response.content).hexdigest()
+    return digests
 
 
 def belongs_to(build: Row, run_id: str) -> bool:
     """Whether a build, or a request to build, is that of a run: the chain writes the run into the description."""
     return re.search(rf"\b{re.escape(run_id)}\b", str(build.get("description"))) is not None
+
+
+def is_in_logs(folder: Path, *parts: str, without: str | None = None) -> bool:
+    """Whether a line of a task's logs has all parts.
+
+    :param without: a part of the names of files that do not count.
+    """
+    files = [log for log in folder.glob("*.log") if without is None or without not in log.name]
+    lines = (line for log in files for line in log.read_text(errors="replace").splitlines())
+    return any(all(part in line for part in parts) for line in lines)
 
 
 def moment(text: str) -> datetime:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dev.chaos.evidence import Clear, Evidence, Row, RunEvidence, belongs_to, moment
+from dev.chaos.evidence import Clear, Evidence, Row, RunEvidence, belongs_to, is_in_logs, moment
 from dev.chaos.fault_catalog import STEPS
 
 _MARKER = re.compile(r"\[airflow:[0-9a-f-]+\]")
@@ -31,6 +31,7 @@ _EXPECTED_REQUESTS = (
     ("GET", r"/api/v1/builds"),
     ("GET", r"/api/v1/builds/\d+"),
     ("GET", r"/api/v1/downloads/\d+"),
+    ("POST", r"/api/v1/metadata"),
     ("GET", r"/api/v1/build_deployments"),
     ("POST", r"/api/v1/build_deployments"),
     ("GET", r"/api/v1/agents"),
@@ -185,8 +186,8 @@ def _check_states(run: RunEvidence, build: Row) -> Iterator[Violation]:
     expected = dict.fromkeys(STEPS, "success")
     if not good:
         expected.update(dict.fromkeys(STEPS[2:], "upstream_failed"), wait_for_build="failed")
-    for task_id, state in expected.items():
-        task = run.tasks[task_id]
+    for task_id, task in run.tasks.items():
+        state = expected[task_id]
         if task["state"] != state:
             text = f"{task_id} is {task['state']} after attempt {task['try_number']}, its build is {build['status']}"
             yield Violation(run.run_id, text, run.log(task_id))
@@ -195,7 +196,7 @@ def _check_states(run: RunEvidence, build: Row) -> Iterator[Violation]:
     if run.results["start_build"] != build["id"]:
         text = f"start_build returned {run.results['start_build']}, its build is {build['id']}"
         yield Violation(run.run_id, text, run.log("start_build"))
-    if not good and not _is_in_logs(run.log("wait_for_build"), f"Build {build['id']} ", str(build["status"])):
+    if not good and not is_in_logs(run.log("wait_for_build"), f"Build {build['id']} ", str(build["status"])):
         text = f"no log of wait_for_build says that build {build['id']} ended as {build['status']}"
         yield Violation(run.run_id, text, run.log("wait_for_build"))
 
@@ -256,6 +257,8 @@ def _check_deployments(run: RunEvidence, builds: Sequence[Row], evidence: Eviden
     """Each task that deploys did so once, and once more for each clear; only finished builds, the last one last."""
     mine = {build["id"]: build for build in builds}
     for task_id, target in _TARGETS.items():
+        if task_id not in run.tasks:
+            continue
         log, task = run.log(task_id), run.tasks[task_id]
         deployed = [row for row in evidence.deployments if row["build_id"] in mine and row[target] is not None]
         ids = [row["id"] for row in deployed]
@@ -285,8 +288,3 @@ def _marker(build: Mapping[str, Any]) -> str:
     """Return the marker in the description of a build, or of a request to build."""
     found = _MARKER.search(build.get("description") or "")
     return found[0] if found else ""
-
-
-def _is_in_logs(folder: Path, *parts: str) -> bool:
-    lines = (line for log in folder.glob("*.log") for line in log.read_text(errors="replace").splitlines())
-    return any(all(part in line for part in parts) for line in lines)

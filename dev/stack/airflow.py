@@ -1,4 +1,4 @@
-"""A real Airflow: API server, scheduler with LocalExecutor, DAG processor and triggerer on SQLite, in one folder."""
+"""A real Airflow in one folder: by default with LocalExecutor and SQLite; `cluster` has a larger one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import final
 
 import psutil
 
-from dev.stack import processes, settings
+from dev.stack import component, processes, settings
 from dev.stack.processes import Program
 from dev.stack.rest import AirflowClient
 
@@ -47,14 +47,24 @@ class AirflowStack:
 
     :param home: its folder, created if it does not exist. Its database and its logs are created again.
     :param dags: the folder with the DAG files.
-    :param cache: where a migrated database is kept, which saves about 10 s from the second start on.
+    :param cache: where a migrated SQLite database is kept, which saves about 10 s from the second start on; None: the
+        database is an empty one elsewhere, which `environment` names.
     :param environment: variables for all processes, for example `AIRFLOW_CONN_METAKRAFTWERK_DEFAULT`.
+    :param components: commands by name. The n-th one of a kind has `-n` at the end of its name.
     """
 
-    def __init__(self, home: Path, *, dags: Path, cache: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        dags: Path,
+        cache: Path | None,
+        environment: Mapping[str, str],
+        components: Mapping[str, Sequence[str]] = COMPONENTS,
+    ) -> None:
         self.home = home.resolve()
         self._dags = dags.resolve()
-        self._cache = cache.resolve()
+        self._cache = None if cache is None else cache.resolve()
         self._port = settings.free_port()
         self._environment = settings.environment(self.home, environment)
         self.user = settings.USER
@@ -62,8 +72,8 @@ class AirflowStack:
         self.url = f"http://{settings.HOST}:{self._port}"
         self.client = AirflowClient(self.url, user=self.user, password=self.password)
         self._programs = {
-            name: Program(name, [*_AIRFLOW, *command], folder=self.home, environment=self._environment)
-            for name, command in COMPONENTS.items()
+            name: Program(name, [*_AIRFLOW, *command], folder=self.home, environment=self._variables(name))
+            for name, command in components.items()
         }
 
     def __enter__(self) -> AirflowStack:
@@ -94,13 +104,30 @@ class AirflowStack:
         processes.stop(self._programs.values())
         (self.home / processes.RECORD).unlink(missing_ok=True)
 
-    def log(self, component: str) -> Path:
+    def log(self, name: str) -> Path:
         """Return the file with the output of a component."""
-        return self._programs[component].log
+        return self._programs[name].log
 
-    def kill(self, component: str) -> None:
+    def program(self, name: str) -> Program:
+        """Return the process of a component with everything that it started."""
+        return self._programs[name]
+
+    def components(self, kind: str = "") -> list[str]:
+        """Return the names of all components of a kind, as in `triggerer-1` and `triggerer-2`; default: of all."""
+        return [name for name in self._programs if name.startswith(kind)]
+
+    def start_ended(self) -> list[str]:
+        """Start all components that have ended by themselves, and return their names."""
+        ended = [name for name, program in self._programs.items() if program.exit_code is not None]
+        for name in ended:
+            self._programs[name].start()
+        if ended:
+            processes.record(self.home, self._programs.values())
+        return ended
+
+    def kill(self, name: str) -> None:
         """Kill a component with everything it started, as when its container dies."""
-        processes.kill(self._programs[component])
+        processes.kill(self._programs[name])
 
     def run_module(self, module: str, *arguments: str) -> None:
         """Run a Python module with the settings of this Airflow.
@@ -120,25 +147,33 @@ class AirflowStack:
 
     def _task_process(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> int:
         pid: int | None = self.client.task_instance(dag_id, run_id, task_id, map_index)["pid"]
-        if pid is None or pid not in self._programs["scheduler"].members():
+        if pid is None or self.component_of(pid) is None:
             raise ProcessLookupError(f"No process of this Airflow is running task {task_id} of {run_id}.")
         return pid
 
-    def restart(self, component: str, *, variables: Mapping[str, str] | None = None, timeout: float = 120.0) -> None:
+    def component_of(self, pid: int) -> str | None:
+        """Return the component that started a process; None if no component did."""
+        return next((name for name, program in self._programs.items() if pid in program.members()), None)
+
+    def _variables(self, name: str) -> dict[str, str]:
+        return {**self._environment, component.VARIABLE: name}
+
+    def restart(self, name: str, *, variables: Mapping[str, str] | None = None, timeout: float = 120.0) -> None:
         """Start a component again after `kill`, and wait until all are healthy.
 
         :param variables: environment variables that it has in addition until it is started again.
         :raises StackError: it ended again, or was not healthy in time.
         """
-        self._programs[component].environment = {**self._environment, **(variables or {})}
-        self._start([component], timeout)
+        self._programs[name].environment = {**self._variables(name), **(variables or {})}
+        self._start([name], timeout)
 
     def _start(self, components: Collection[str], timeout: float) -> None:
         since = datetime.now(timezone.utc)
-        for component in components:
-            self._programs[component].start()
+        for name in components:
+            self._programs[name].start()
         processes.record(self.home, self._programs.values())
-        self._wait_until_healthy(timeout, fresh={name.replace("-", "_") for name in components}, since=since)
+        fresh = {name.rstrip("-0123456789").replace("-", "_") for name in components}
+        self._wait_until_healthy(timeout, fresh=fresh, since=since)
 
     def _prepare(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -154,11 +189,22 @@ class AirflowStack:
         self._copy_database()
 
     def _copy_database(self) -> None:
+        if self._cache is None:
+            self._migrate()
+            return
         cached = self._cache / f"airflow-{version('apache-airflow')}.db"
         database = self.home / "airflow.db"
         if cached.exists():
             shutil.copyfile(cached, database)
             return
+        self._migrate()
+        self._cache.mkdir(parents=True, exist_ok=True)
+        # The next start must not find an incomplete copy.
+        partial = cached.with_suffix(f".{os.getpid()}")
+        shutil.copyfile(database, partial)
+        partial.replace(cached)
+
+    def _migrate(self) -> None:
         migration = Program("db-migrate", [*_AIRFLOW, "db", "migrate"], folder=self.home, environment=self._environment)
         self._programs[migration.name] = migration
         migration.start()
@@ -167,11 +213,6 @@ class AirflowStack:
         del self._programs[migration.name]
         if code:
             raise StackError(f"`airflow db migrate` ended with {code}; its log ends with:\n{migration.tail()}")
-        self._cache.mkdir(parents=True, exist_ok=True)
-        # The next start must not find an incomplete copy.
-        partial = cached.with_suffix(f".{os.getpid()}")
-        shutil.copyfile(database, partial)
-        partial.replace(cached)
 
     def _wait_until_healthy(self, timeout: float, *, fresh: Collection[str], since: datetime) -> None:
         """Wait for all components, and for a heartbeat after `since` of those in `fresh`."""

@@ -75,6 +75,11 @@ class EmulatorProgram:
         (self._folder / processes.RECORD).unlink(missing_ok=True)
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._program.pid
+
+    @property
     def log(self) -> Path:
         """The file with its log of requests."""
         return self._program.log

@@ -117,14 +117,25 @@ def end_leftovers(folder: Path) -> None:
     (folder / RECORD).unlink()
 
 
-def _session(number: int) -> set[int]:
-    members = set()
+def by_session() -> dict[int, set[int]]:
+    """Return the ids of all processes by their session, which is that of the program that started them."""
+    sessions: dict[int, set[int]] = {}
     for pid in psutil.pids():
         # Processes start and end meanwhile, and some belong to other users.
-        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
-            if os.getsid(pid) == number and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                members.add(pid)
-    return members
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            sessions.setdefault(os.getsid(pid), set()).add(pid)
+    return sessions
+
+
+def _session(number: int) -> set[int]:
+    return {pid for pid in by_session().get(number, ()) if _is_running(pid)}
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _runs_in(pid: int, folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -184,6 +185,16 @@ class AirflowClient:
     def make_pool(self, name: str, slots: int) -> None:
         """Create a pool with a number of slots."""
         self._send("POST", "/api/v2/pools", json={"name": name, "slots": slots})
+
+    def write_connection(self, connection_id: str, connection: Mapping[str, Any]) -> None:
+        """Create a connection, or replace the one of this id."""
+        body = {"connection_id": connection_id, **connection}
+        try:
+            self._send("POST", "/api/v2/connections", json=body)
+        except AirflowApiError as error:
+            if error.status != 409:
+                raise
+            self._send("PATCH", f"/api/v2/connections/{connection_id}", json=body)
 
     def _get(self, path: str, **query: Any) -> dict[str, Any]:
         found: dict[str, Any] = self._send("GET", f"/api/v2{path}", params=query)

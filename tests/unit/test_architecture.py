@@ -43,6 +43,7 @@ DEV = {
     "demo": {"stack", "demo"},
     "chaos": {"stack", "demo", "chaos"},
     "benchmarks": {"stack", "benchmarks"},
+    "cluster": {"stack", "demo", "chaos", "benchmarks", "cluster"},
 }
 
 

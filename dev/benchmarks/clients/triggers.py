@@ -104,4 +104,4 @@ def allow_plain_http() -> None:
         url, parameters = original(*args, **kwargs)
         return url.replace("https://", "http://", 1), parameters
 
-    DbtCloudHook.get_request_url_params = staticmethod(plain)
+    DbtCloudHook.get_request_url_params = staticmethod(plain)  # type: ignore[method-assign,unused-ignore]

@@ -37,6 +37,9 @@ class Job:
 
     started: float = field(default_factory=time.time)
     polls: int = 0
+    seconds: float = 0.0
+    #: When the first response said that it has ended.
+    noticed: float | None = None
 
 
 class State:
@@ -44,11 +47,13 @@ class State:
 
     :param polls: number of polls after which a job ends; 0: by the clock.
     :param seconds: number of seconds after which it ends.
+    :param spread: jobs that were started take up to this many seconds longer, evenly spread.
     """
 
-    def __init__(self, polls: int, seconds: float) -> None:
+    def __init__(self, polls: int, seconds: float, spread: float = 0.0) -> None:
         self._polls = polls
         self._seconds = seconds
+        self._spread = spread
         self._numbers = itertools.count(1_000_000)
         self._jobs: dict[int, Job] = {}
         self.counts = {"connections": 0, "open": 0, "most_open": 0, "requests": 0, "polls": 0, "logins": 0, "posts": 0}
@@ -73,22 +78,29 @@ class State:
             return self._poll(int(json.loads(body)["run_id"]), answers.databricks_run)
         return answers.encode(404, {"message": "Page not found"})
 
+    def ends(self) -> dict[str, tuple[float, float | None]]:
+        """Return when each job ends or has ended, and when a response said so, in epoch seconds."""
+        return {str(number): (job.started + job.seconds, job.noticed) for number, job in self._jobs.items()}
+
     def _post(self, path: bytes) -> bytes:
         if path == b"/authentication":
             self.counts["logins"] += 1
             return answers.encode(201, answers.login())
         self.counts["posts"] += 1
         number = next(self._numbers)
-        job = self._jobs[number] = Job()
+        # Multiples of the golden ratio: any number of successive jobs is spread evenly.
+        job = self._jobs[number] = Job(seconds=self._seconds + self._spread * (number * 0.618034 % 1))
         if path == b"/api/v1/builds":
             return answers.encode(201, {"build": {"id": number, "status": "BUILDING"}, "warnings": []})
         return answers.encode(200, answers.dbt_run(number, share=0.0, started=job.started))
 
     def _poll(self, number: int, read: Any) -> bytes:
         self.counts["polls"] += 1
-        job = self._jobs.setdefault(number, Job())
+        job = self._jobs.setdefault(number, Job(seconds=self._seconds))
         job.polls += 1
-        share = job.polls / self._polls if self._polls else (time.time() - job.started) / self._seconds
+        share = job.polls / self._polls if self._polls else (time.time() - job.started) / job.seconds
+        if share >= 1 and job.noticed is None:
+            job.noticed = time.time()
         return answers.encode(200, read(number, share=share, started=job.started))
 
 
@@ -123,6 +135,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(self._respond(method, path, body))
 
     def _respond(self, method: bytes, path: bytes, body: bytes) -> bytes:
+        if path == b"/ends":
+            return answers.encode(200, self._state.ends())
         if path != b"/counts":
             return self._state.respond(method, path, body)
         if self._counted:
@@ -149,6 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dev.benchmarks.servers.polls")
     parser.add_argument("--polls", type=int, default=0, help="number of polls after which a job ends (0: by the clock)")
     parser.add_argument("--seconds", type=float, default=60.0, help="number of seconds after which a job ends")
+    parser.add_argument("--spread", type=float, default=0.0, help="jobs take up to this many seconds longer")
     parser.add_argument("--certificate", metavar="PEM", help="use TLS with this certificate and key")
     options = parser.parse_args()
     context = None
@@ -159,9 +174,9 @@ def main() -> None:
         # Faster, if it is installed.
         import uvloop
     except ImportError:
-        asyncio.run(serve(State(options.polls, options.seconds), context))
+        asyncio.run(serve(State(options.polls, options.seconds, options.spread), context))
     else:
-        uvloop.run(serve(State(options.polls, options.seconds), context))
+        uvloop.run(serve(State(options.polls, options.seconds, options.spread), context))
 
 
 if __name__ == "__main__":

@@ -31,9 +31,13 @@ class ServerProcess:
 
     def counts(self) -> dict[str, int]:
         """Return the counts of requests so far."""
-        with self._opener.open(f"{self.url}/counts", timeout=60) as response:
-            counts: dict[str, int] = json.load(response)
+        counts: dict[str, int] = self.read("/counts")
         return counts
+
+    def read(self, path: str) -> Any:
+        """Return what the server says about itself under a path."""
+        with self._opener.open(f"{self.url}{path}", timeout=60) as response:
+            return json.load(response)
 
 
 @contextmanager

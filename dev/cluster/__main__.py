@@ -1,0 +1,127 @@
+"""`make cluster`: many chains, and faults, on Celery, PostgreSQL and Redis; nothing may be lost or done twice."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from dev.benchmarks.machine import describe
+from dev.benchmarks.servers.certificates import Authority
+from dev.cluster import chains, logins, night, report, scenarios
+from dev.cluster.chains import Chain
+from dev.cluster.faults import FAULTS
+from dev.cluster.scenarios import ScenarioError
+from dev.cluster.site import Site
+from dev.cluster.waits import Waits
+from dev.stack import interrupts
+from dev.stack.airflow import StackError
+from dev.stack.cluster import missing_programs
+from dev.stack.emulator import EmulatorError
+from dev.stack.interrupts import Interrupted
+from dev.stack.lock import AlreadyRunningError, locked
+from dev.stack.redis import RedisError
+from dev.stack.rest import AirflowApiError
+from dev.stack.terminal import Terminal
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".cluster"
+PAGE = ROOT / "docs" / "evidence" / "cluster.md"
+#: Mapped chains, DAG runs, waits that last through all faults, and waits that end during each one.
+LONG, SHORT = (100, 50, 50, 2), (10, 0, 8, 2)
+#: DAG runs for the comparison of waits with and without a worker.
+FEW = 12
+#: Runs of each DAG whose latency is compared.
+NIGHT_RUNS = 15
+IDLE_SECONDS = 20.0
+
+
+def main() -> int:
+    """Run the cluster and return the exit code: 0 if everything holds."""
+    parser = argparse.ArgumentParser(prog="python -m dev.cluster", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="few chains, two faults, no report page")
+    options = parser.parse_args()
+    interrupts.raise_once()
+    interrupts.stop_with_make()
+    terminal = Terminal()
+    if missing := missing_programs():
+        terminal.line(f"Skipped: {' and '.join(missing)} must be installed for a cluster.")
+        return 0
+    try:
+        with locked(FOLDER), contextlib.ExitStack() as cleanup:
+            return _run(terminal, cleanup, short=options.short)
+    except Interrupted as interrupted:
+        terminal.line()
+        return 128 + interrupted.number
+    except (AirflowApiError, AlreadyRunningError, EmulatorError, RedisError, ScenarioError, StackError) as error:
+        terminal.bad(f"\n{error}")
+        return 2
+
+
+def _run(terminal: Terminal, cleanup: contextlib.ExitStack, *, short: bool) -> int:
+    began, machine = time.monotonic(), describe()
+
+    def say(text: str) -> None:
+        terminal.line(f"{time.monotonic() - began:8.1f} s  {text}")
+
+    variables: dict[str, str] = {}
+    if not short:
+        server, variables = cleanup.enter_context(night.serve(Authority(FOLDER / "certificates")))
+    site = Site(FOLDER, variables)
+    cleanup.callback(site.stop)
+    terminal.title("Airflow with two Celery workers, two triggerers, PostgreSQL and Redis")
+    site.start()
+    say(f"all components are healthy: {site.stack.url}")
+    mapped, runs, waits, ending = SHORT if short else LONG
+    figures: dict[str, Any] = {"scenarios": []}
+    all_chains: list[Chain] = []
+
+    def run(name: str, dag_id: str, run_ids: list[str], count: int = 1) -> None:
+        found, summary = scenarios.run(site, name, dag_id, run_ids, count)
+        all_chains.extend(found)
+        figures["scenarios"].append(summary)
+        say(report.scenario_line(summary))
+
+    run("one chain", "cluster_chain", ["one"])
+    if not short:
+        figures["idle"] = scenarios.idle(site, IDLE_SECONDS)
+        run(f"{FEW} DAG runs, waits in the triggerer only", "cluster_chain_in_triggerer", _names("triggerer", FEW))
+        run(f"{FEW} DAG runs", "cluster_chain", _names("few", FEW))
+        run(f"{runs} DAG runs at the same time", "cluster_chain", _names("run", runs))
+    run(f"{mapped} mapped chains at the same time", "cluster_mapped", ["mapped"], mapped)
+    if not short:
+        figures["night"] = night.measure(site, server, NIGHT_RUNS)
+        for row in figures["night"]:
+            say(report.night_line(row))
+    faulted = Waits(site, [f for f in FAULTS if f.short or not short], say, count=waits, ending=ending)
+    all_chains.extend(faulted.run())
+    figures["faults"] = faulted.rows
+    evidence = chains.collect(site, all_chains)
+    violations = [*chains.check(evidence), *faulted.violations]
+    figures |= {
+        "chains": len(all_chains),
+        "builds": len(evidence.builds),
+        "deployments": len(evidence.deployments),
+        "requests": len(evidence.requests),
+        "violations": len(violations),
+        "seconds": round(time.monotonic() - began),
+    }
+    if not short:
+        figures |= {"login": logins.measure(site), "machine": machine, "date": date.today().isoformat()}
+    terminal.title("Report")
+    (terminal.bad if violations else terminal.line)(report.text(figures, violations))
+    if not short and not violations:
+        report.write(PAGE, figures)
+    return 1 if violations else 0
+
+
+def _names(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}-{number:02d}" for number in range(count)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""The report of a cluster: lines for the terminal, and the tables of its page in the docs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dev.benchmarks.render import fill
+from dev.benchmarks.tables import markdown
+from dev.chaos.invariants import Violation
+from dev.cluster import figures as parts_of
+from dev.cluster.night import INTERVAL
+from dev.cluster.night import PARTS as NIGHT_PARTS
+
+Figures = Mapping[str, Any]
+#: Kinds of processes that are part of Airflow's setup; the emulator is not.
+_OURS = ("worker", "scheduler", "api-server", "triggerer", "dag-processor", "PostgreSQL", "Redis")
+
+
+def scenario_line(summary: Figures) -> str:
+    """Return a scenario in one line."""
+    delay = summary["delay"]
+    return (
+        f"{summary['scenario']}: {summary['seconds']:.0f} s, {summary['chains_per_minute']} chains per minute, "
+        f"{_cpu(summary):.1f} s of CPU each; waits end {delay['p50']} s after their builds (p95 {delay['p95']} s)"
+    )
+
+
+def night_line(row: Figures) -> str:
+    """Return the latency of one DAG in one line."""
+    return f"{row['tasks']}: the next task starts {row['all']['p50']} s after the build (p95 {row['all']['p95']} s)"
+
+
+def text(figures: Figures, violations: Sequence[Violation]) -> str:
+    """Return the report for the terminal."""
+    lines = [f"{what:<12} {figures[what]}" for what in ("chains", "builds", "deployments", "requests")]
+    lines += [f"fault        {row['fault']}: {_costs(row)}" for row in figures["faults"]]
+    lines += [f"took         {figures['seconds']} s", ""]
+    lines += ["Violations:", *(f"  {violation}" for violation in violations)] if violations else ["No violations."]
+    return "\n".join(lines)
+
+
+def write(page: Path, figures: Figures) -> None:
+    """Write the figures beside the page as JSON, and between its markers as tables."""
+    page.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
+    page.write_text(fill(page.read_text("utf-8"), blocks(figures)), "utf-8")
+
+
+def blocks(figures: Figures) -> dict[str, str]:
+    """Return the Markdown for each marker of the page."""
+    scenarios = figures["scenarios"]
+    largest = max(scenarios, key=lambda summary: int(summary["chains"]))
+    return {
+        "machine": _machine(figures),
+        "scenarios": markdown(
+            ("scenario", "s", "chains per minute", "CPU s per chain", "worker starts", "logins", "polls"),
+            [
+                [
+                    *(summary[name] for name in ("scenario", "seconds", "chains_per_minute")),
+                    _cpu(summary),
+                    *(summary[f"{name}_per_chain"] for name in ("worker_starts", "logins", "polls")),
+                ]
+                for summary in scenarios
+            ],
+        ),
+        "processes": markdown(
+            ("processes", "CPU s per chain", "idle, % of a core", "MiB"),
+            [
+                [kind, largest["cpu_per_chain"][kind], 100 * figures["idle"][kind], largest["memory_mib"][kind]]
+                for kind in _OURS
+            ],
+        ),
+        "waits": markdown(
+            ("scenario", "wait, s", "Celery slot held, s", "p50 after the build, s", "p95, s"),
+            [
+                [
+                    *(summary[name] for name in ("scenario", "wait_seconds", "slot_seconds_per_wait")),
+                    *(summary["delay"][name] for name in ("p50", "p95")),
+                ]
+                for summary in scenarios
+            ],
+        ),
+        "parts": _parts(next(summary for summary in scenarios if summary["scenario"].endswith("DAG runs"))),
+        "night": _night(figures["night"]),
+        "faults": markdown(
+            ("fault", "s until all waits continue", "logins", "401", "more attempts", "restarted"),
+            [
+                [
+                    row["fault"],
+                    *(row[name] for name in ("seconds", "logins", "refused", "more_attempts")),
+                    ", ".join(f"{name} {count}" for name, count in sorted(row["restarts"].items())),
+                ]
+                for row in figures["faults"]
+            ],
+        ),
+        "login": (
+            f"A login takes {figures['login']['milliseconds']} ms with the emulator and costs the task "
+            f"{figures['login']['cpu_milliseconds']} ms of CPU time."
+        ),
+    }
+
+
+def _machine(figures: Figures) -> str:
+    machine = figures["machine"]
+    counts = ", ".join(f"{figures[name]} {name}" for name in ("chains", "builds", "deployments", "requests"))
+    return markdown(
+        ("measured on", figures["date"]),
+        [
+            ["processor", f"{machine['processor']}, {machine['cores']} cores"],
+            ["memory", f"{machine['memory_gib']} GiB"],
+            ["load before", str(machine["load_before"])],
+            ["Python, Airflow", f"{machine['python']}, {version('apache-airflow')}"],
+            ["Celery provider", version("apache-airflow-providers-celery")],
+            ["this package", version("mkw-airflow-provider")],
+            ["all in all", f"{counts}; {figures['violations']} violations; {figures['seconds']} s"],
+        ],
+    )
+
+
+def _parts(summary: Figures) -> str:
+    rows = [[part, *_percentiles(summary["parts"].get(part, {}))] for part in (*parts_of.PARTS, "all")]
+    return markdown(("part", "p50, s", "p95, s"), rows)
+
+
+def _night(rows: Sequence[Figures]) -> str:
+    return f"All poll every {INTERVAL:g} s at most; each cell is p50 / p95 in seconds.\n\n" + markdown(
+        ("tasks", *NIGHT_PARTS, "all"),
+        [[row["tasks"], *(_both(row[part]) for part in (*NIGHT_PARTS, "all"))] for row in rows],
+    )
+
+
+def _percentiles(values: Figures) -> list[float | None]:
+    return [values.get("p50"), values.get("p95")]
+
+
+def _both(values: Figures) -> str:
+    return f"{values['p50']:.1f} / {values['p95']:.1f}"
+
+
+def _cpu(summary: Figures) -> float:
+    return float(sum(summary["cpu_per_chain"][kind] for kind in _OURS))
+
+
+def _costs(row: Figures) -> str:
+    return f"{row['seconds']:.0f} s, {row['logins']} logins, {row['more_attempts']} more attempts"
