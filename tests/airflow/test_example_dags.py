@@ -271,10 +271,12 @@ class TestRunning:
             "POST /api/v1/builds",
             f"GET /api/v1/builds/{BUILD}",
             f"GET /api/v1/downloads/{download['id']}",
+            # The number of changed instances.
+            "POST /api/v1/metadata",
             "GET /api/v1/build_deployments",
             "POST /api/v1/build_deployments",
         ]
-        assert _count(emulator, "POST", "*") == 3
+        assert _count(emulator, "POST", "*") == 4
         # One poll of the sensor, at least one of the trigger, one read of the download.
         assert _count(emulator, "GET", f"/api/v1/builds/{BUILD}") >= 3
         assert download["downloaded"] == 1
@@ -310,7 +312,7 @@ class TestRunning:
         emulator.set(build_seconds=0)
         build_id = emulator.start_build()["id"]
         run("wait_for_a_persons_build", {"build_id": build_id})
-        assert _count(emulator, "POST", "/api/v1/*") == 0
+        assert _count(emulator, "POST", "/api/v1/build*") == 0
         assert json.loads((results / f"build-{build_id}" / "manifest.json").read_text())["build_id"] == build_id
 
     def test_wait_without_triggerer(self, run: Any, emulator: Emulator) -> None:
