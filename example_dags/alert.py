@@ -18,8 +18,9 @@ from mkw_airflow_provider.selection import InstanceSelector
 def send_alert(context: Any) -> None:
     """Write the alert to the log; in your DAG, send it to a chat or by e-mail."""
     ti = context["ti"]
-    url = ti.xcom_pull(task_ids=ti.task_id, key="build_url")
-    logging.getLogger(__name__).error("ALERT: %s failed, see %s: %s", ti.task_id, url, context.get("exception"))
+    task = ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"
+    url = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, key="build_url") or "no build"
+    logging.getLogger(__name__).error("ALERT: %s failed (%s): %s", task, url, context.get("exception"))
 
 
 with DAG(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import TaskGroup
@@ -80,6 +82,8 @@ class BuildTaskGroup(TaskGroup):
     :param description: free text, shown in the web application.
     :param destination: folder or URL for the files; None: nothing is downloaded.
     :param patterns: names of the patterns to download; None: all.
+    :param ignore_lines: regular expressions; matching lines of the files do not count as a change.
+    :param ignore_members: regular expressions; matching members of ZIP files do not count as a change.
     :param deployments: each a :class:`Deployment` or its dict form.
     :param only_if_changed: skip a deployment whose files have not changed since its last one; needs ``destination``.
     :param approve: names of deployments that a person must approve first (Airflow 3.1 and later). A rejected approval
@@ -101,6 +105,8 @@ class BuildTaskGroup(TaskGroup):
         description: str | XComArg | None = None,
         destination: str | XComArg | None = None,
         patterns: Sequence[str] | str | XComArg | None = None,
+        ignore_lines: Sequence[str] = (),
+        ignore_members: Sequence[str] = (),
         deployments: Sequence[Deployment | DeploymentDict] = (),
         only_if_changed: bool = False,
         approve: Sequence[str] = (),
@@ -108,6 +114,7 @@ class BuildTaskGroup(TaskGroup):
         metakraftwerk_conn_id: str = "metakraftwerk_default",
         **task_group_arguments: Unpack[TaskGroupArguments],
     ) -> None:
+        _check_names(task_group_arguments)
         stages = [Deployment.from_value(entry) for entry in deployments]
         _check_choices(stages, approve, only_if_changed=only_if_changed, has_files=destination is not None)
         super().__init__(group_id=group_id, **task_group_arguments)
@@ -128,6 +135,8 @@ class BuildTaskGroup(TaskGroup):
         )
         self.wait = BuildSensor(task_id="wait", build_id=self.start.output, deferrable=deferrable, **connection)
         self.start >> self.wait
+        # Left out where they are empty: `default_args` may give them.
+        ignored: dict[str, Any] = {"ignore_lines": ignore_lines, "ignore_members": ignore_members}
         self.download: DownloadBuildOperator | None = None
         if destination is not None:
             self.download = DownloadBuildOperator(
@@ -135,6 +144,7 @@ class BuildTaskGroup(TaskGroup):
                 build_id=self.start.output,
                 destination=destination,
                 patterns=patterns,
+                **{name: value for name, value in ignored.items() if value},
                 **connection,
             )
             self.wait >> self.download
@@ -216,6 +226,20 @@ class BuildTaskGroup(TaskGroup):
         return BuildDeploymentOperator.partial(map_index_template="{{ task.pattern }}", **arguments).expand(
             pattern=names.output
         )
+
+
+def _check_names(arguments: Iterable[str]) -> None:
+    known = {
+        name
+        for group in (BuildTaskGroup, TaskGroup)
+        for name, parameter in signature(group).parameters.items()
+        if parameter.kind is not Parameter.VAR_KEYWORD
+    }
+    for name in arguments:
+        if name not in known:
+            nearest = get_close_matches(name, known, n=1)
+            hint = f"; did you mean `{nearest[0]}`?" if nearest else ""
+            raise ConfigurationError(f"BuildTaskGroup has no parameter `{name}`{hint}")
 
 
 def _check_choices(

@@ -249,14 +249,17 @@ class Control:
         """Add all records of a seed; projects, patterns and groups that exist may be named as containers."""
         self._call("POST", "/seed", seed)
 
-    def set_instance(self, instance_id: int, **change: Any) -> dict[str, Any]:
+    def set_instance(self, instance: int | str, *, project: str | None = None, **change: Any) -> dict[str, Any]:
         """Decide how the next builds of an instance end and how long they take.
 
+        :param instance: id or name.
+        :param project: name of its project; needed for a name that several projects have.
         :param change: ``build_seconds`` (None: as the switch says), ``outcome`` (FINISHED, FAILED or CANCELED),
             ``changed`` (True: its metadata was edited, so the next build generates other content).
         :raises ControlError: for an unknown instance or another argument.
         """
-        result: dict[str, Any] = self._call("PATCH", f"/instances/{instance_id}", change)
+        where = "" if project is None else f"?project={quote(project, safe='')}"
+        result: dict[str, Any] = self._call("PATCH", f"/instances/{quote(str(instance), safe='')}{where}", change)
         return result
 
     def set_user(self, email: str, **change: Any) -> dict[str, Any]:

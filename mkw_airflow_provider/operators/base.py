@@ -174,5 +174,7 @@ class MetaKraftwerkOperator(BaseOperator):
             return None
         cure = next(cure for kind, cure in _CURES if isinstance(error, kind))
         text = str(error).rstrip(".")
+        # Sentences of the server may end with an exclamation mark.
+        text += "" if text.endswith("!") else "."
         advice = cure.format(connection=self.metakraftwerk_conn_id)
-        return AirflowFailException(f"{text[:1].upper()}{text[1:]}. {advice}; a retry would fail the same way.")
+        return AirflowFailException(f"{text[:1].upper()}{text[1:]} {advice}; a retry would fail the same way.")

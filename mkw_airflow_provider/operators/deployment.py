@@ -16,7 +16,12 @@ from mkw_airflow_provider.client.validation import (
     optional_text,
     whole_number,
 )
-from mkw_airflow_provider.exceptions import AlreadyDeployedError, ConfigurationError, DeploymentFailedError
+from mkw_airflow_provider.exceptions import (
+    AlreadyDeployedError,
+    ConfigurationError,
+    DeploymentFailedError,
+    NotFoundError,
+)
 from mkw_airflow_provider.operators import runtime
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
@@ -161,7 +166,11 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
             if_deployed=_if_deployed("if_deployed", self.if_deployed),
             retries=self.retries or 0,
         )
-        deployed = runtime.deploy.check_outcome(hook.session, order, hook.run(flow)).id
+        try:
+            deployment = hook.run(flow)
+        except NotFoundError as error:
+            raise hook.run(runtime.deploy.explain_missing(hook.session, order, error)) from None
+        deployed = runtime.deploy.check_outcome(hook.session, order, deployment).id
         if content is not None and (context or {}).get("ti") is not None:
             context["ti"].xcom_push(
                 key=runtime.unchanged.DEPLOYED,

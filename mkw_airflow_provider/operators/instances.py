@@ -69,15 +69,22 @@ def resolve(
         text = f"no instance matches the selector ({selector}); nothing was built"
         if skip_if_empty or selector.if_empty == "skip":
             raise AirflowSkipException(f"{text[:1].upper()}{text[1:]}.")
-        raise SelectionError(f"{text}. Fix the selector, or set `if_empty` to 'skip'")
+        raise SelectionError(f"{text}. To skip the task in this case, set if_empty='skip'")
     return replace(request, instances=[{"id": number} for number in selection.ids])
 
 
 def explain_missing(session: ApiSession, request: BuildRequest, error: NotFoundError) -> Flow[NotFoundError]:
-    """Return the error of a POST with the names of the instances that do not exist, which the server does not give."""
+    """Return the error of a start with the names that do not exist, which the server does not give."""
     # Loaded only by a task that failed, see above.
+    from mkw_airflow_provider.client.api.projects import find_projects
+    from mkw_airflow_provider.client.flows.nearest import Name, explain_not_found
     from mkw_airflow_provider.client.flows.select import describe_missing, find_missing
 
+    explained: NotFoundError = yield from explain_not_found(
+        session, error, [Name("project", request.project, find_projects())]
+    )
+    if explained is not error:
+        return explained
     if request.selector is not None or "instance" not in error.message.lower():
         return error
     try:

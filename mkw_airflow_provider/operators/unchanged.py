@@ -73,8 +73,15 @@ def find_unchanged(
     if content is None or not isinstance(last, Mapping):
         session.log.info("There is no earlier deployment to compare the files with; deploying.")
         return None
-    if last.get("content") != content or last.get("target") != target_of(request):
-        session.log.info("The files have changed since build %s was deployed; deploying.", last.get("build_id"))
+    if last.get("target") != target_of(request):
+        session.log.info("This task deployed build %s to another target; deploying.", last.get("build_id"))
+        return None
+    if last.get("content") != content:
+        session.log.info(
+            "The files have changed since build %s was deployed; deploying. If only generated lines differ, such as a "
+            "date, leave them out with `ignore_lines` of the download.",
+            last.get("build_id"),
+        )
         return None
     number = last.get("build_deployment_id")
     listed: list[BuildDeployment] = yield from session.request(

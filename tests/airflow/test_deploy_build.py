@@ -163,6 +163,24 @@ def test_the_server_refuses_in_its_own_words(emulator: Emulator, name: str, unkn
     assert emulator.build_deployments() == []
 
 
+@pytest.mark.parametrize("unknown_filter", ["404", "empty"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"pattern": "CORE_DV_HSL"}, "the pattern 'CORE_DV_HSL' does not exist (nearest: CORE_DV_HLS"),
+        ({"deployment": "DEPLOY_TO_DVE"}, "the deployment 'DEPLOY_TO_DVE' does not exist (nearest: DEPLOY_TO_DEV"),
+        ({"agent_group": "DEV_AGENT"}, "the agent group 'DEV_AGENT' does not exist (nearest: DEV_AGENTS"),
+    ],
+)
+def test_unknown_name_comes_with_the_nearest(
+    emulator: Emulator, arguments: dict[str, Any], words: str, unknown_filter: str
+) -> None:
+    emulator.set(unknown_filter=unknown_filter)
+    with pytest.raises(AirflowFailException) as raised:
+        _deploy(**arguments)
+    assert words in str(raised.value)
+
+
 def test_a_build_that_is_not_finished_is_the_servers_business(emulator: Emulator) -> None:
     emulator.set(build_seconds=60)
     build_id = emulator.start_build()["id"]

@@ -63,6 +63,13 @@ def test_useless_selector_fails_without_retry(connected: Emulator, selector: dic
     assert connected.requests("POST", "/api/v1/builds") == []
 
 
+@pytest.mark.parametrize("instances", [HUBS, [{"id": 1001}]], ids=["selector", "list"])
+def test_unknown_project_is_named(connected: Emulator, instances: Any) -> None:
+    with pytest.raises(AirflowFailException, match=r"project 'DEMO_PROJEKT' does not exist \(nearest: DEMO_PROJECT"):
+        start(project="DEMO_PROJEKT", instances=instances)
+    assert connected.builds() == []
+
+
 def test_missing_instance_is_named(connected: Emulator) -> None:
     wrong = {"pattern": "CORE_DV_HLS", "folder": "BUSINESS_VAULT", "name": "AIRPLANE"}
     with pytest.raises(AirflowFailException, match="nearest: CORE_DV_HLS:/BUSINESS_VAULT/AIRPLANE"):

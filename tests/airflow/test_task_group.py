@@ -61,9 +61,11 @@ def test_deployments_follow_in_order(group: Callable[..., BuildTaskGroup]) -> No
     assert made.manifest.operator is made.download
 
 
-def test_only_if_changed_compares_manifests(group: Callable[..., BuildTaskGroup]) -> None:
-    rules = {"ignore_lines": ["Generated at"], "ignore_members": ["LOG"]}
-    made = group(destination="/data", deployments=[Deployment("P", "D")], only_if_changed=True, default_args=rules)
+@pytest.mark.parametrize("as_defaults", [False, True])
+def test_only_if_changed_compares_manifests(group: Callable[..., BuildTaskGroup], as_defaults: bool) -> None:
+    rules: dict[str, Any] = {"ignore_lines": ["Generated at"], "ignore_members": ["LOG"]}
+    given = {"default_args": rules} if as_defaults else rules
+    made = group(destination="/data", deployments=[Deployment("P", "D")], only_if_changed=True, **given)
     assert made.download is not None
     assert {name: getattr(made.download, name) for name in rules} == rules
     deploy = made.children["build.deploy_P_D"]
@@ -124,6 +126,8 @@ def test_glob_in_a_mapped_group_is_rejected() -> None:
         ({"deployments": [{"pattern": "P"}]}, "`deployment`"),
         ({"deployments": [{"pattern": "P", "deployment": "D", "agents": "x"}]}, "`agent_group`"),
         ({"instances": [InstanceSelector()]}, "one InstanceSelector"),
+        ({"destinaton": "/data", "only_if_changed": True}, "`destinaton`; did you mean `destination`"),
+        ({"tooltipp": "x"}, "did you mean `tooltip`"),
     ],
 )
 def test_wrong_arguments_are_rejected(

@@ -188,6 +188,14 @@ def test_deleted_build_takes_its_rows_along(emulator, demo, finished):
     assert emulator.start_build()["id"] == 5140
 
 
+def test_instance_is_set_by_name(emulator):
+    assert emulator.set_instance("AIRPLANE", project="DEMO_PROJECT", outcome="FAILED")["id"] == 1001
+    with pytest.raises(ControlError, match="is in several projects"):
+        emulator.set_instance("AIRPLANE", outcome="FAILED")
+    with pytest.raises(ControlError, match="No instance 'AIRPLAN' in project DEMO_PROJECT"):
+        emulator.set_instance("AIRPLAN", project="DEMO_PROJECT", outcome="FAILED")
+
+
 @pytest.mark.parametrize(
     "order",
     [
@@ -202,7 +210,9 @@ def test_deleted_build_takes_its_rows_along(emulator, demo, finished):
     ],
 )
 def test_invalid_control_calls_are_refused(emulator, order):
-    with pytest.raises(ControlError, match=r"No row 1 in|Input should be|Unknown field|Unknown user|Field required"):
+    with pytest.raises(
+        ControlError, match=r"No row 1 in|No instance '1' in project|Input should be|Unknown field|Unknown user|Field required"
+    ):
         order(emulator)
 
 

@@ -122,6 +122,25 @@ def test_unknown_name_is_an_error(selector: dict[str, str], nearest: str) -> Non
         ids_of(**selector)
 
 
+@pytest.mark.parametrize(
+    ("selector", "warnings"),
+    [
+        (
+            {"name": ["AIRPROT", "AIR*"]},
+            ["`name` names the instance 'AIRPROT', which does not exist (nearest: AIRPORT"],
+        ),
+        ({"exclude": [{"name": "BROKN"}]}, ["`exclude` names the instance 'BROKN', which does not exist (nearest: BR"]),
+        ({"name": "OFF", "exclude": [{"name": "A*"}]}, []),
+    ],
+)
+def test_name_without_instance_is_a_warning(selector: dict[str, Any], warnings: list[str]) -> None:
+    world = warehouse()
+    world.run(select(world.session, InstanceSelector(**selector), project="P"))
+    logged = [line for line in world.logged() if "which does not exist" in line]
+    assert len(logged) == len(warnings)
+    assert all(wanted in line for wanted, line in zip(warnings, logged, strict=True))
+
+
 def test_too_many_instances_is_an_error() -> None:
     with pytest.raises(SelectionError, match="6 instances match"):
         ids_of(max_instances=5)

@@ -13,10 +13,18 @@ from mkw_airflow_provider.client.api.build_deployments import (
     create_build_deployment,
     find_build_deployments,
 )
+from mkw_airflow_provider.client.api.deployments import find_deployments
+from mkw_airflow_provider.client.api.patterns import find_patterns
+from mkw_airflow_provider.client.flows.nearest import Name, explain_not_found
 from mkw_airflow_provider.client.recovery import send_or_recover, send_without_recovery
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow
-from mkw_airflow_provider.exceptions import DeploymentFailedError, DeploymentUncertainError, MetaKraftwerkError
+from mkw_airflow_provider.exceptions import (
+    DeploymentFailedError,
+    DeploymentUncertainError,
+    MetaKraftwerkError,
+    NotFoundError,
+)
 
 
 @dataclass(frozen=True)
@@ -182,6 +190,19 @@ def create(session: ApiSession, **arguments: Any) -> Flow[BuildDeployment]:
         )
 
     return (yield from send_without_recovery(session, order.post(), uncertain=uncertain))
+
+
+def explain_missing(session: ApiSession, request: DeploymentRequest, error: NotFoundError) -> Flow[NotFoundError]:
+    """Return the error of a deployment with the name that does not exist, which the server does not give."""
+    names = [
+        Name("pattern", request.pattern, find_patterns()),
+        Name(
+            "deployment", request.deployment, find_deployments(pattern=request.pattern, pattern_id=request.pattern_id)
+        ),
+        Name("agent", request.agent, find_agents()),
+        Name("agent group", request.agent_group, find_agent_groups()),
+    ]
+    return (yield from explain_not_found(session, error, names))
 
 
 def check_outcome(session: ApiSession, order: DeploymentRequest, deployment: BuildDeployment) -> BuildDeployment:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from mkw_airflow_provider.client.api.instance_folders import InstanceFolder, find_instance_folders
 from mkw_airflow_provider.client.api.instances import Instance, find_instances
 from mkw_airflow_provider.client.api.patterns import Pattern, find_patterns
+from mkw_airflow_provider.client.flows.nearest import describe_nearest
 from mkw_airflow_provider.client.session import ApiSession, Flow
 from mkw_airflow_provider.exceptions import SelectionError
 from mkw_airflow_provider.selection import (
@@ -50,12 +50,14 @@ def select(
     _check_exist("folder", selector.globs("folder"), ["/", *(folder.path for folder in paths.values())])
     selected: dict[int, str] = {}
     excluded: list[Excluded] = []
+    existing: set[str] = set()
     for pattern_id in _pattern_ids(selector, names):
         instances: list[Instance] = yield from session.request(find_instances(**where, pattern_id=pattern_id))
         for instance in instances:
             pattern = names.get(instance.pattern_id or -1, f"pattern {instance.pattern_id}")
             folder = paths.get(instance.instance_folder_id or -1, _Folder("/", is_deleted=False, is_disabled=False))
             name = instance.name or ""
+            existing.add(name)
             if not selector.matches(pattern, folder.path, name, instance.labels):
                 continue
             reason = _reason_to_exclude(selector, instance, pattern, folder)
@@ -63,6 +65,8 @@ def select(
                 selected[instance.id] = pattern
             else:
                 excluded.append(Excluded(_full_name(pattern, folder.path, name), reason))
+    for text in _names_without_instance(selector, existing):
+        session.log.warning("%s", text)
     if len(selected) > selector.max_instances:
         raise SelectionError(
             f"{len(selected)} instances match the selector ({selector}), more than `max_instances` "
@@ -124,7 +128,7 @@ def find_missing(
             continue
         # A folder without its leading slash is a common mistake.
         folder = f"/{instance['folder'].strip('/')}"
-        missing.append(f"{wanted}{_nearest(_full_name(instance['pattern'], folder, instance['name']), known)}")
+        missing.append(f"{wanted}{describe_nearest(_full_name(instance['pattern'], folder, instance['name']), known)}")
     return missing
 
 
@@ -180,12 +184,18 @@ def _check_exist(kind: str, globs: Iterable[str], existing: Iterable[str]) -> No
     known = set(existing)
     for glob in globs:
         if not is_glob(glob) and glob not in known:
-            raise SelectionError(f"the selector names the {kind} {glob!r}, which does not exist{_nearest(glob, known)}")
+            raise SelectionError(
+                f"the selector names the {kind} {glob!r}, which does not exist{describe_nearest(glob, known)}"
+            )
 
 
-def _nearest(wanted: str, known: Iterable[str]) -> str:
-    nearest = get_close_matches(wanted, list(known), n=3, cutoff=0.6)
-    return f" (nearest: {', '.join(nearest)})" if nearest else ""
+def _names_without_instance(selector: InstanceSelector, existing: set[str]) -> Iterable[str]:
+    """Yield a sentence for each name without a wildcard that no instance has: it may be a typing error."""
+    for part, selectors in (("name", [selector]), ("exclude", selector.exclude)):
+        for name in (name for one in selectors for name in one.globs("name")):
+            if not is_glob(name) and name not in existing:
+                nearest = describe_nearest(name, existing)
+                yield f"The selector's `{part}` names the instance {name!r}, which does not exist{nearest}."
 
 
 def _full_name(pattern: str, folder: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Request
@@ -171,7 +172,7 @@ async def get_builds(state: StateDep) -> Response:
 async def start_build(state: StateDep, body: ManualBuild) -> Response:
     """Start a build as a person does in the web application."""
     project = _find_by_name(state, "projects", body.project)
-    instances = [_find_instance(state, project, wanted) for wanted in body.instances]
+    instances = [_find_instance(state, [project], wanted) for wanted in body.instances]
     user = _find_by_name(state, "users", body.user)
     row, _ = builds.start(state, builds.BuildRequest(user, project["id"], instances, description=body.description))
     return json_response(_render_build(state, row))
@@ -219,10 +220,11 @@ async def change_download(state: StateDep, record_id: RecordId, change: Download
     return json_response(_find_record(state, "downloads", record_id))
 
 
-@router.patch("/instances/{record_id}")
-async def change_instance(state: StateDep, record_id: RecordId, change: InstanceChange) -> Response:
-    """Decide how the next builds of an instance end and how long they take."""
-    _find_record(state, "instances", record_id)
+@router.patch("/instances/{wanted}")
+async def change_instance(state: StateDep, wanted: str, change: InstanceChange, project: str | None = None) -> Response:
+    """Decide how the next builds of an instance, given by id or name, end and how long they take."""
+    projects = state.store.find("projects") if project is None else [_find_by_name(state, "projects", project)]
+    record_id = _find_instance(state, projects, int(wanted) if wanted.isdecimal() else wanted)["id"]
     if change.changed:
         state.store.execute("UPDATE instances SET revision = revision + 1 WHERE id = ?", record_id)
     for column in change.model_fields_set - {"changed"}:
@@ -285,12 +287,15 @@ def _find_by_name(state: State, table: str, name: str) -> Row:
     return rows[0]
 
 
-def _find_instance(state: State, project: Row, wanted: str | int) -> Row:
+def _find_instance(state: State, projects: Sequence[Row], wanted: str | int) -> Row:
     key = {"id": wanted} if isinstance(wanted, int) else {"name": wanted}
-    rows = state.store.find("instances", project_id=project["id"], deleted=0, **key)
-    if not rows:
-        raise ApiError(404, f"No instance '{wanted}' in project {project['name']}")
-    return rows[0]
+    found = [row for one in projects for row in state.store.find("instances", project_id=one["id"], deleted=0, **key)]
+    names = ", ".join(project["name"] for project in projects)
+    if not found:
+        raise ApiError(404, f"No instance '{wanted}' in project {names}")
+    if len({row["project_id"] for row in found}) > 1:
+        raise ApiError(400, f"Instance '{wanted}' is in several projects; name one of {names} as `project`")
+    return found[0]
 
 
 def _render_build(state: State, row: Row) -> dict[str, Any]:
