@@ -249,7 +249,7 @@ class TestRunning:
         logging.getLogger(callback.__module__).addFilter(collect)
         run("alert", ends="failed")
         (alert,) = alerts
-        assert alert.startswith(f"ALERT: build failed, see {emulator.url}")
+        assert alert.startswith(f"ALERT: build failed ({emulator.url}): ")
         # From 3.0 to 3.2, `dag.test` gives callbacks no exception; a worker does.
         if not (3, 0) <= AIRFLOW_VERSION < (3, 3):
             assert f"build {BUILD} FAILED" in alert
