@@ -103,7 +103,7 @@ def approval_operator() -> Any:
     :raises ConfigurationError: before Airflow 3.1, which does not have it.
     """
     try:
-        # Only a task group with approvals needs it; before Airflow 3.1 the import fails, by what depends on the provider.
+        # Only a task group with approvals needs it. Before Airflow 3.1 the import fails, in one of several ways.
         from airflow.providers.standard.operators.hitl import ApprovalOperator
     except (ImportError, AttributeError, AirflowOptionalProviderFeatureException) as error:
         raise ConfigurationError(

@@ -28,7 +28,6 @@ def run(plan: Plan, authority: Authority) -> list[Table]:
     return [
         _cpu("HTTP", None, plan),
         _cpu("HTTPS", authority, plan),
-        _thousand(plan, authority),
         _lag(plan, authority),
         _connections(plan, authority),
     ]
@@ -122,37 +121,40 @@ def _cpu(scheme: str, authority: Authority | None, plan: Plan) -> Table:
     )
 
 
-def _thousand(plan: Plan, authority: Authority) -> Table:
+def many(plan: Plan, authority: Authority) -> list[Table]:
+    """Measure many waiters alongside a bare loop, and return the table."""
     count, window = plan.size(1000, 50), plan.size(10, 4)
     kinds = (OURS, BARE_AIOHTTP)
     subjects = _subjects(kinds, lambda kind: steady(kind, authority, count, window, heartbeat=True))
     rounds = interleaved(f"{count} waiters", plan, subjects)
-    return Table(
-        name="waiters",
-        title=f"{count} waiters over HTTPS",
-        note=f"{count} waiters in one event loop, {STEADY_INTERVAL:g} s between two polls; none starts or ends. "
-        "Bare aiohttp: a loop of a few lines that decodes the JSON, without retry, log and Airflow.",
-        columns=("waiter", "CPU per poll, ms", "ratio", "lag p99, ms", "lag max, ms", "failures"),
-        rows=[
-            [
-                kind,
-                rounds.median(kind, "steady_cpu"),
-                rounds.ratio(OURS, kind, "steady_cpu"),
-                rounds.median(kind, "lag_p99"),
-                rounds.median(kind, "lag_max"),
-                rounds.total(kind, "steady_failures"),
-            ]
-            for kind in kinds
-        ],
-        targets=[
-            Target(
-                f"CPU per poll of {count} waiters over HTTPS compared with {BARE_AIOHTTP}",
-                1.15,
-                rounds.ratio(OURS, BARE_AIOHTTP, "steady_cpu"),
-            ),
-            Target(f"worst event loop lag of {count} waiters", 60, rounds.median(OURS, "lag_max"), "ms"),
-        ],
-    )
+    return [
+        Table(
+            name="waiters",
+            title=f"{count} waiters over HTTPS",
+            note=f"{count} waiters in one event loop, {STEADY_INTERVAL:g} s between two polls; none starts or ends. "
+            "Bare aiohttp: a loop of a few lines that decodes the JSON, without retry, log and Airflow.",
+            columns=("waiter", "CPU per poll, ms", "ratio", "lag p99, ms", "lag max, ms", "failures"),
+            rows=[
+                [
+                    kind,
+                    rounds.median(kind, "steady_cpu"),
+                    rounds.ratio(OURS, kind, "steady_cpu"),
+                    rounds.median(kind, "lag_p99"),
+                    rounds.median(kind, "lag_max"),
+                    rounds.total(kind, "steady_failures"),
+                ]
+                for kind in kinds
+            ],
+            targets=[
+                Target(
+                    f"CPU per poll of {count} waiters over HTTPS compared with {BARE_AIOHTTP}",
+                    1.15,
+                    rounds.ratio(OURS, BARE_AIOHTTP, "steady_cpu"),
+                ),
+                Target(f"worst event loop lag of {count} waiters", 60, rounds.median(OURS, "lag_max"), "ms"),
+            ],
+        )
+    ]
 
 
 def _lag(plan: Plan, authority: Authority) -> Table:

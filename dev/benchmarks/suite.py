@@ -31,7 +31,7 @@ from dev.benchmarks import (
 from dev.benchmarks.harness import Plan, Table
 from dev.benchmarks.servers.certificates import Authority
 
-NAMES = ("imports", "chain", "downloads", "polling", "waiting", "detection", "worker_time", "warehouse")
+NAMES = ("imports", "chain", "downloads", "polling", "waiters", "waiting", "detection", "worker_time", "warehouse")
 SEED = 20_261_122
 #: Twice the bytes that the largest download takes.
 MEMORY_NEEDED = 2 * 1024**3
@@ -108,6 +108,7 @@ def _benchmarks() -> dict[str, Callable[[Plan], list[Table]]]:
         "chain": chain.run,
         "downloads": downloads.run,
         "polling": lambda plan: polling.run(plan, authority),
+        "waiters": lambda plan: polling.many(plan, authority),
         "waiting": lambda plan: waiting.run(plan, authority),
         "detection": detection.run,
         "worker_time": lambda plan: worker_time.run(plan, authority),

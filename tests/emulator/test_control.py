@@ -211,7 +211,8 @@ def test_instance_is_set_by_name(emulator):
 )
 def test_invalid_control_calls_are_refused(emulator, order):
     with pytest.raises(
-        ControlError, match=r"No row 1 in|No instance '1' in project|Input should be|Unknown field|Unknown user|Field required"
+        ControlError,
+        match=r"No row 1 in|No instance '1' in project|Input should be|Unknown field|Unknown user|Field required",
     ):
         order(emulator)
 

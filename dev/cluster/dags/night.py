@@ -52,7 +52,7 @@ with DAG("night_in_triggerer", **SETTINGS):
     sensor >> next_task()
 
 try:
-    from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+    from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator  # type: ignore[import-not-found,unused-ignore]
 except ImportError:
     # It needs Python 3.11.
     pass
