@@ -54,7 +54,7 @@ class InstanceSelector:
                 continue
             globs = _globs(f"selector `{name}`", value)
             if name == "folder":
-                globs = tuple(glob if glob.startswith("/") else f"/{glob}" for glob in globs)
+                globs = tuple(f"/{glob.strip('/')}" for glob in globs)
             object.__setattr__(self, name, globs[0] if len(globs) == 1 else globs)
         object.__setattr__(self, "exclude", _selectors(self.exclude))
         for name in ("include_invalid", "include_disabled"):
@@ -80,7 +80,7 @@ class InstanceSelector:
         return cls(**value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the dict form: JSON, with only the values that differ from the defaults."""
+        """Return the dict form: JSON, with only the values that differ from the defaults; but never an empty one."""
         result: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -89,7 +89,7 @@ class InstanceSelector:
             if item.name == "exclude":
                 value = [selector.to_dict() for selector in value]
             result[item.name] = list(value) if isinstance(value, tuple) else value
-        return result
+        return result or {"folder": self.folder}
 
     def globs(self, name: Literal["pattern", "folder", "name", "label"]) -> tuple[str, ...]:
         """Return the globs of one criterion, as a tuple."""
@@ -118,7 +118,7 @@ class Excluded:
     """An instance that matched a selector but is not built.
 
     :param name: pattern, folder and name, as in ``CORE_DV_HLS:/BUSINESS_VAULT/AIRPLANE``.
-    :param reason: ``deleted``, ``disabled``, ``invalid`` or ``excluded``.
+    :param reason: ``deleted``, ``disabled``, ``invalid``, ``excluded``, or ``orphaned``: its folder is not listed.
     """
 
     name: str
@@ -175,6 +175,8 @@ def _folder_matches(folder: str, glob: str) -> bool:
 def _parts_match(parts: list[str], globs: list[str]) -> bool:
     if not globs:
         return not parts
+    if globs[:2] == ["**", "**"]:
+        return _parts_match(parts, globs[1:])
     if globs[0] == "**":
         return any(_parts_match(parts[number:], globs[1:]) for number in range(len(parts) + 1))
     return bool(parts) and fnmatchcase(parts[0], globs[0]) and _parts_match(parts[1:], globs[1:])

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
+from mkw_airflow_provider.client import json_text
 from mkw_airflow_provider.client.text import (
     address_without_secrets,
     foreign_text,
@@ -76,6 +77,11 @@ class Response:
         return isinstance(self.json_or_none(), dict)
 
     @property
+    def is_of_the_api(self) -> bool:
+        """Whether this error comes from the API and not from a gateway. Of a long body only the beginning was read."""
+        return self.is_json_object or (len(self.body) >= MAX_ERROR_BODY and self.body.lstrip()[:1] == b"{")
+
+    @property
     def date(self) -> float | None:
         """The server's clock when it sent the response, in epoch seconds; None if it does not say."""
         return _epoch(self.headers.get("date", ""))
@@ -91,7 +97,7 @@ class Response:
         :raises ProtocolError: where it is no JSON, e.g. a gateway's HTML page.
         """
         try:
-            return json.loads(self.body)
+            return json_text.decode(self.body)
         except (ValueError, RecursionError) as error:
             raise ProtocolError(
                 f"the response ({self.described}) is not the documented JSON: {foreign_text(self.body, 200)}"
@@ -100,7 +106,7 @@ class Response:
     def json_or_none(self) -> Any:
         """Decode the body; None where it is no JSON. No error keeps a part of the body."""
         try:
-            return json.loads(self.body)
+            return json_text.decode(self.body)
         except (ValueError, RecursionError):
             return None
 

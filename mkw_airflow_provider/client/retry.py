@@ -78,7 +78,7 @@ def is_temporary(request: Request[Any], failure: Failure) -> bool:
         return not request.is_retryable
     if isinstance(error, ApiError):
         # A gateway answers with a page of its own while the service behind it restarts.
-        is_gateway_page = error.status == 404 and response is not None and not response.is_json_object
+        is_gateway_page = error.status == 404 and response is not None and not response.is_of_the_api
         return error.status in TEMPORARY_STATUSES or (is_gateway_page and request.is_retryable)
     return True
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
+from mkw_airflow_provider.client import json_text
 from mkw_airflow_provider.client.request import Response
 from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.exceptions import ProtocolError
@@ -50,7 +50,7 @@ class ReadList(Generic[T]):
         for value in _rows_of(response):
             rows.total += 1
             try:
-                row = self.read(value)
+                row = self.read(value.refuse() if isinstance(value, _UnreadableRow) else value)
             except ProtocolError as error:
                 rows.skipped += 1
                 rows.reason = rows.reason or str(error)
@@ -60,15 +60,25 @@ class ReadList(Generic[T]):
         return rows
 
 
+@dataclass(frozen=True)
+class _UnreadableRow:
+    """The beginning of a row that is no JSON."""
+
+    text: str
+
+    def refuse(self) -> NoReturn:
+        """Raise what is wrong."""
+        raise ProtocolError(f"a row is not the documented JSON: {foreign_text(self.text, 200)}")
+
+
 def _rows_of(response: Response) -> Iterator[Any]:
     """Yield the rows of a JSON array one by one: together they would take many times the memory of the text."""
-    decode = json.JSONDecoder().raw_decode
     try:
-        text = response.body.decode(json.detect_encoding(response.body), "surrogatepass")
+        text = json_text.decode_text(response.body)
         at = _after(text, 0, r"\[")
         if re.compile(r"\s*\]").match(text, at) is None:
             while True:
-                value, at = decode(text, _after(text, at, ""))
+                value, at = _row_at(text, _after(text, at, ""))
                 yield value
                 if re.compile(r"\s*,").match(text, at) is None:
                     break
@@ -78,6 +88,14 @@ def _rows_of(response: Response) -> Iterator[Any]:
         raise ProtocolError(
             f"the response ({response.described}) is not the documented array: {foreign_text(response.body, 200)}"
         ) from error
+
+
+def _row_at(text: str, at: int) -> tuple[Any, int]:
+    try:
+        return json_text.decode_at(text, at)
+    except (ValueError, RecursionError):
+        end = json_text.skip(text, at)
+        return _UnreadableRow(text[at : min(end, at + 200)]), end
 
 
 def _after(text: str, at: int, expected: str) -> int:

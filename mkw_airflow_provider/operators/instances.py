@@ -34,6 +34,11 @@ def read_instances(value: Any) -> list[dict[str, Any]] | InstanceSelector:
     if isinstance(value, InstanceSelector):
         return value
     if isinstance(value, Mapping):
+        if not value:
+            raise ConfigurationError(
+                "`instances` is an empty selector, which would select the whole project. If that is meant, write "
+                "{'folder': '/**'}"
+            )
         if "id" in value:
             raise ConfigurationError(f"`instances` must be a list; write [{dict(value)!r:.200}]")
         return InstanceSelector.from_dict(value)

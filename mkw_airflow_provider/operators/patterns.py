@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.client.validation import is_nothing, optional_text, whole_number
 from mkw_airflow_provider.operators import runtime
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
+from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.selection import matches_any
 from mkw_airflow_provider.typing import OperatorArguments
 
@@ -56,5 +58,5 @@ class ListBuildPatternsOperator(MetaKraftwerkOperator):
         self.announce_build(context, build.id, build.project_id)
         names = sorted({download.pattern for download in build.downloads if download.pattern is not None})
         found = [name for name in names if matches_any(name, ["*" if is_nothing(self.pattern) else str(self.pattern)])]
-        self.log.info("Build %s has files of %s.", build.id, ", ".join(found) or "no matching pattern")
-        return found
+        self.log.info("Build %s has files of %s.", build.id, foreign_text(", ".join(found)) or "no matching pattern")
+        return list(safe_value(found))

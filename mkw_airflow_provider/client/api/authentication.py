@@ -88,4 +88,5 @@ def _read_token(response: Response) -> Token:
     remember_secrets(token)
     user = value.get("user")
     user_id = user.get("id") if isinstance(user, dict) else None
-    return Token.of(token, user_id if isinstance(user_id, int) else None)
+    is_id = isinstance(user_id, int) and not isinstance(user_id, bool) and user_id > 0
+    return Token.of(token, user_id if is_id else None)

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus
 
@@ -49,9 +50,9 @@ class BuildMarker:
         return cls(task, max_tries, secrets.token_hex(4))
 
     @classmethod
-    def find(cls, text: str | None) -> BuildMarker | None:
-        """Return the first marker in a description, or in the text of a marker; None if it has none."""
-        match = _MARKER.search(text or "")
+    def find(cls, text: Any) -> BuildMarker | None:
+        """Return the first marker in a description, or in the text of a marker; None if it has none, or is no text."""
+        match = _MARKER.search(text) if isinstance(text, str) else None
         return cls(match[1], int(match[2]), match[3]) if match else None
 
     def __str__(self) -> str:

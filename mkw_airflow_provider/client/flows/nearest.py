@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow
+from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.exceptions import MetaKraftwerkError, NotFoundError
 
 
@@ -43,4 +44,4 @@ def explain_not_found(session: ApiSession, error: NotFoundError, names: Iterable
 def describe_nearest(wanted: str, existing: Iterable[str | None]) -> str:
     """Return the nearest existing names, in parentheses; empty if none is near."""
     nearest = get_close_matches(wanted, [name for name in existing if name], n=3, cutoff=0.6)
-    return f" (nearest: {', '.join(nearest)})" if nearest else ""
+    return f" (nearest: {', '.join(map(foreign_text, nearest))})" if nearest else ""

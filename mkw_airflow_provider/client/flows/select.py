@@ -12,6 +12,7 @@ from mkw_airflow_provider.client.api.instances import Instance, find_instances
 from mkw_airflow_provider.client.api.patterns import Pattern, find_patterns
 from mkw_airflow_provider.client.flows.nearest import describe_nearest
 from mkw_airflow_provider.client.session import ApiSession, Flow
+from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.exceptions import SelectionError
 from mkw_airflow_provider.selection import (
     MAX_EXCLUDED_NAMES,
@@ -31,6 +32,11 @@ class _Folder:
     path: str
     is_deleted: bool
     is_disabled: bool
+
+
+_ROOT = _Folder("/", is_deleted=False, is_disabled=False)
+#: The list of folders may leave out deleted ones, or one that cannot be read.
+_UNLISTED = _Folder("/?", is_deleted=False, is_disabled=False)
 
 
 def select(
@@ -55,7 +61,7 @@ def select(
         instances: list[Instance] = yield from session.request(find_instances(**where, pattern_id=pattern_id))
         for instance in instances:
             pattern = names.get(instance.pattern_id or -1, f"pattern {instance.pattern_id}")
-            folder = paths.get(instance.instance_folder_id or -1, _Folder("/", is_deleted=False, is_disabled=False))
+            folder = _ROOT if instance.instance_folder_id is None else paths.get(instance.instance_folder_id, _UNLISTED)
             name = instance.name or ""
             existing.add(name)
             if not selector.matches(pattern, folder.path, name, instance.labels):
@@ -72,7 +78,7 @@ def select(
             f"{len(selected)} instances match the selector ({selector}), more than `max_instances` "
             f"({selector.max_instances}). Nothing was sent; narrow the selector or raise the limit"
         )
-    counts = dict(sorted(Counter(selected.values()).items()))
+    counts = {foreign_text(pattern): count for pattern, count in sorted(Counter(selected.values()).items())}
     return Selection(tuple(sorted(selected)), counts, tuple(sorted(excluded, key=lambda entry: entry.name)))
 
 
@@ -167,6 +173,8 @@ def _resolve(folders: Iterable[InstanceFolder]) -> dict[int, _Folder]:
 def _reason_to_exclude(selector: InstanceSelector, instance: Instance, pattern: str, folder: _Folder) -> str | None:
     if instance.deleted or folder.is_deleted:
         return "deleted"
+    if folder is _UNLISTED:
+        return "orphaned"
     if any(other.matches(pattern, folder.path, instance.name or "", instance.labels) for other in selector.exclude):
         return "excluded"
     if not selector.include_disabled and (instance.build_disabled or folder.is_disabled):
@@ -199,4 +207,5 @@ def _names_without_instance(selector: InstanceSelector, existing: set[str]) -> I
 
 
 def _full_name(pattern: str, folder: str, name: str) -> str:
-    return f"{pattern}:{folder.rstrip('/')}/{name}"
+    """Return how an instance is shown; the names are texts of the server."""
+    return foreign_text(f"{pattern}:{folder.rstrip('/')}/{name}")
