@@ -116,9 +116,11 @@ def foreign_text(value: str | bytes, limit: int = MAX_TEXT, secrets: Iterable[st
     """
     text = value[:SEARCHED].decode("utf-8", "replace") if isinstance(value, bytes) else value[:SEARCHED]
     text = remove_secrets(text, *secrets)[: limit * 4]
-    # A lone surrogate is half of a character that someone cut: it is shown, but not kept.
-    text = _SURROGATE.sub("\ufffd", text)
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]
+    if not text.isprintable():
+        # A lone surrogate is half of a character that someone cut: it is shown, but not kept.
+        text = _SURROGATE.sub("\ufffd", text)
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())[:limit]
 
 
 def quote_value(value: object, limit: int = 200) -> str:

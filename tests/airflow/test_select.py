@@ -63,6 +63,16 @@ def test_useless_selector_fails_without_retry(connected: Emulator, selector: dic
     assert connected.requests("POST", "/api/v1/builds") == []
 
 
+def test_empty_selector_is_refused(connected: Emulator) -> None:
+    with pytest.raises(ConfigurationError, match="would select the whole project"):
+        start(instances="{}")
+    assert (
+        len(start(instances=InstanceSelector(include_invalid=True, include_disabled=True).to_dict())[1]["selection"])
+        > 1
+    )
+    assert InstanceSelector.from_dict(InstanceSelector().to_dict()) == InstanceSelector()
+
+
 @pytest.mark.parametrize("instances", [HUBS, [{"id": 1001}]], ids=["selector", "list"])
 def test_unknown_project_is_named(connected: Emulator, instances: Any) -> None:
     with pytest.raises(AirflowFailException, match=r"project 'DEMO_PROJEKT' does not exist \(nearest: DEMO_PROJECT"):

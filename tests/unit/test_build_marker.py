@@ -69,7 +69,8 @@ def test_long_names_leave_the_marker_alone():
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "nightly", "[airflow:0123456789abcdef]", "[airflow:0123456789abcdef-x-01234567]"]
+    "text",
+    [None, "", "nightly", "[airflow:0123456789abcdef]", "[airflow:0123456789abcdef-x-01234567]", ["a"], {}, 5, True],
 )
 def test_other_descriptions_have_no_marker(text):
     assert BuildMarker.find(text) is None

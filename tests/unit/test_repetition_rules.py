@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mkw_airflow_provider.client.api.builds import create_build, get_build
-from mkw_airflow_provider.client.request import Response
+from mkw_airflow_provider.client.request import MAX_ERROR_BODY, Response
 from mkw_airflow_provider.client.session import OutcomeUnknownError
 from mkw_airflow_provider.exceptions import (
     ApiError,
@@ -163,6 +163,14 @@ def test_404_of_a_gateway_ends_with_the_tolerance():
     world.script(forever=html(404))
     with pytest.raises(NotFoundError, match=r"Back soon.*3 attempts in 3 s"):
         world.run(world.session.request(READ))
+
+
+def test_long_404_of_the_api_is_final(world):
+    """Of the body of an error only the beginning is read, which is no complete JSON."""
+    world.script(Response(404, {}, b'{"message": "' + b"x" * MAX_ERROR_BODY))
+    with pytest.raises(NotFoundError):
+        world.run(world.session.request(get_build(1)))
+    assert len(world.sent) == 1
 
 
 def test_post_with_the_404_of_a_gateway_is_final(world):

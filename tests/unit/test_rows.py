@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mkw_airflow_provider.client.api.authentication import login
 from mkw_airflow_provider.client.api.builds import Build, find_builds, get_build
 from mkw_airflow_provider.client.request import MAX_LIST_BODY, MAX_OBJECT_BODY, Response
 from mkw_airflow_provider.client.rows import ReadList
+from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.exceptions import ProtocolError
 from tests.kit.simulation import PROPERTY, build, ok
 
@@ -37,6 +39,30 @@ def test_row_that_cannot_be_read_is_skipped_with_one_warning(world):
     assert line.startswith("GET /api/v1/builds: skipped 3 of 5 rows: a build came without id")
 
 
+BROKEN_ROWS = {
+    "cut character": b'{"id": 2, "status": "FINISHED", "description": "caf\xc3"}',
+    "latin-1": b'{"id": 2, "status": "FINISHED", "description": "caf\xe9"}',
+    "long number": b'{"id": 2, "status": "FINISHED", "mts": ' + b"9" * 5000 + b"}",
+    "line end": b'{"id": 2, "status": "FINISHED", "message": "a\nb"}',
+}
+
+
+@pytest.mark.parametrize("row", BROKEN_ROWS.values(), ids=BROKEN_ROWS)
+def test_broken_value_leaves_the_rest_readable(row):
+    (first, second, third) = find_builds().read(Response(200, {}, b"[" + b",".join([row, row, row]) + b"]"))
+    assert [first.id, second.id, third.id] == [2, 2, 2]
+    assert get_build(2).read(Response(200, {}, row)).status == "FINISHED"
+
+
+@pytest.mark.parametrize("row", [b'{"id": 2, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", b'{"id": 2,, "x": "]"}'])
+def test_row_that_is_no_json_is_skipped(world, row):
+    rows = [json.dumps(build(number)).encode() for number in (1, 3)]
+    world.script(Response(200, {}, b"[" + b" , ".join([rows[0], row, rows[1]]) + b"]"))
+    assert [found.id for found in world.run(world.session.request(find_builds()))] == [1, 3]
+    (line,) = world.logged("WARNING")
+    assert "skipped 1 of 3 rows: a row is not the documented JSON" in line
+
+
 def test_rows_that_nobody_asked_for_are_not_kept():
     read = ReadList(Build.from_json, keep=lambda row: row.id == 2)
     assert [row.id for row in read(ok([build(1), build(2), build(3)]))] == [2]
@@ -53,6 +79,14 @@ def test_what_is_no_id_is_not_taken_for_one(value):
     assert Build.from_json(build(1, project_id=value)).project_id is None
     with pytest.raises(ProtocolError, match="came without id"):
         Build.from_json(build(value))
+
+
+@pytest.mark.parametrize("value", [True, False, -5, 0, "7", 1.5, None])
+def test_what_is_no_user_id_is_not_taken_for_one(value):
+    assert (
+        login(Settings("https://mkw.example.com")).read(ok({"accessToken": "t", "user": {"id": value}}, 201)).user_id
+        is None
+    )
 
 
 @pytest.mark.parametrize(

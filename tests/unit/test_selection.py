@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mkw_airflow_provider.client.flows.select import describe_excluded, find_missing, select
+from mkw_airflow_provider.client.text import remember_secrets
 from mkw_airflow_provider.exceptions import ConfigurationError, SelectionError
 from mkw_airflow_provider.selection import InstanceSelector
 from tests.kit.simulation import World, ok
@@ -39,6 +40,7 @@ INSTANCES = [
     instance(108, "OFF_BY_FOLDER", folder=14),
     instance(109, "BROKEN", errors=2),
     instance(110, "WRONG", invalid=True),
+    instance(111, "ORPHAN", folder=99),
 ]
 BUILDABLE = (100, 101, 102, 103, 104, 105)
 
@@ -79,6 +81,7 @@ def ids_of(**selector: Any) -> tuple[int, ...]:
         ({"folder": "/BUSINESS_VAULT/*"}, (101, 102)),
         ({"folder": "/BUSINESS_VAULT/**"}, (100, 101, 102, 103)),
         ({"folder": "BUSINESS_VAULT"}, (100, 103)),
+        ({"folder": "/BUSINESS_VAULT/"}, (100, 103)),
         ({"folder": "/**/CRM"}, (101, 102)),
         ({"folder": "/"}, (105,)),
         ({"name": "AIR*"}, (100, 101, 103)),
@@ -99,7 +102,13 @@ def test_exclusions_have_a_reason() -> None:
     world = warehouse()
     selection = world.run(select(world.session, InstanceSelector(exclude=({"pattern": "STAGE"},)), project="P"))
     assert selection.by_pattern == {"CORE_DV_HLS": 4, "CORE_DV_SAT": 1}
-    assert selection.excluded_by_reason() == {"deleted": 1, "disabled": 2, "excluded": 1, "invalid": 2}
+    assert selection.excluded_by_reason() == {
+        "deleted": 1,
+        "disabled": 2,
+        "excluded": 1,
+        "invalid": 2,
+        "orphaned": 1,
+    }
     assert "Left out 2 disabled instances: CORE_DV_HLS:/BUSINESS_VAULT/OFF, CORE_DV_HLS:/OLD/DEEP/OFF_BY_FOLDER." in (
         describe_excluded(selection)
     )
@@ -139,6 +148,23 @@ def test_name_without_instance_is_a_warning(selector: dict[str, Any], warnings: 
     logged = [line for line in world.logged() if "which does not exist" in line]
     assert len(logged) == len(warnings)
     assert all(wanted in line for wanted, line in zip(warnings, logged, strict=True))
+
+
+@pytest.mark.parametrize("odd", ["\ud83d", "\nERROR forged line", "a-known-secret"])
+def test_names_of_the_server_are_cleaned(monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
+    remember_secrets("a-known-secret")
+    rows = [instance(100, f"AIR{odd}", deleted=True), instance(101, f"AIRPORT{odd}")]
+    monkeypatch.setattr(f"{__name__}.INSTANCES", rows)
+    monkeypatch.setattr(f"{__name__}.PATTERNS", [{"id": 1, "name": f"P{odd}"}])
+    world = warehouse()
+    selection = world.run(select(world.session, InstanceSelector(name=["AIRPORT", "AIR*"]), project="P"))
+    missing = world.run(find_missing(world.session, [{"pattern": "P", "folder": "/A", "name": "AIR"}], project="P"))
+    shown = json.dumps(selection.to_dict()) + "".join(
+        map(str, [*world.logged(), *missing, *describe_excluded(selection)])
+    )
+    assert selection.ids == (101,)
+    assert shown.isprintable()
+    assert odd not in shown
 
 
 def test_too_many_instances_is_an_error() -> None:
