@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.sdk import Asset
+from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException, Asset
 
 from mkw_airflow_provider.exceptions import ConfigurationError
 
@@ -103,9 +103,9 @@ def approval_operator() -> Any:
     :raises ConfigurationError: before Airflow 3.1, which does not have it.
     """
     try:
-        # Only a task group with approvals needs it, and Airflow before 3.1 does not have it.
+        # Only a task group with approvals needs it; before Airflow 3.1 the import fails, by what depends on the provider.
         from airflow.providers.standard.operators.hitl import ApprovalOperator
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, AirflowOptionalProviderFeatureException) as error:
         raise ConfigurationError(
             "`approve` needs Airflow 3.1 or later and its standard provider, which have the ApprovalOperator"
         ) from error
