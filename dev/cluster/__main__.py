@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
 import time
 from datetime import date
@@ -31,12 +32,16 @@ from dev.stack.terminal import Terminal
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".cluster"
 PAGE = ROOT / "docs" / "evidence" / "cluster.md"
-#: Mapped chains, DAG runs, waits that last through all faults, and waits that end during each one.
-LONG, SHORT = (100, 50, 50, 2), (10, 0, 8, 2)
+#: Mapped chains, and waits that last through all faults.
+LONG, SHORT = (150, 50), (10, 8)
+#: DAG runs at the same time.
+RUNS = 50
+#: Waits that end during each fault.
+ENDING = 2
 #: DAG runs for the comparison of waits with and without a worker.
-FEW = 12
+FEW = 6
 #: Runs of each DAG whose latency is compared.
-NIGHT_RUNS = 15
+NIGHT_RUNS = 8
 IDLE_SECONDS = 20.0
 
 
@@ -44,6 +49,11 @@ def main() -> int:
     """Run the cluster and return the exit code: 0 if everything holds."""
     parser = argparse.ArgumentParser(prog="python -m dev.cluster", description=__doc__)
     parser.add_argument("--short", action="store_true", help="few chains, two faults, no report page")
+    parser.add_argument("--mapped", type=int, metavar="N", help=f"mapped chains ({LONG[0]}; short {SHORT[0]})")
+    parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help=f"DAG runs at the same time ({RUNS})")
+    parser.add_argument(
+        "--waits", type=int, metavar="N", help=f"waits that last through all faults ({LONG[1]}; short {SHORT[1]})"
+    )
     options = parser.parse_args()
     interrupts.raise_once()
     interrupts.stop_with_make()
@@ -53,7 +63,7 @@ def main() -> int:
         return 0
     try:
         with locked(FOLDER), contextlib.ExitStack() as cleanup:
-            return _run(terminal, cleanup, short=options.short)
+            return _run(terminal, cleanup, options)
     except Interrupted as interrupted:
         terminal.line()
         return 128 + interrupted.number
@@ -62,7 +72,8 @@ def main() -> int:
         return 2
 
 
-def _run(terminal: Terminal, cleanup: contextlib.ExitStack, *, short: bool) -> int:
+def _run(terminal: Terminal, cleanup: contextlib.ExitStack, options: argparse.Namespace) -> int:
+    short: bool = options.short
     began, machine = time.monotonic(), describe()
 
     def say(text: str) -> None:
@@ -76,8 +87,14 @@ def _run(terminal: Terminal, cleanup: contextlib.ExitStack, *, short: bool) -> i
     terminal.title("Airflow with two Celery workers, two triggerers, PostgreSQL and Redis")
     site.start()
     say(f"all components are healthy: {site.stack.url}")
-    mapped, runs, waits, ending = SHORT if short else LONG
+    mapped, waits = SHORT if short else LONG
+    mapped, waits = (
+        default if given is None else given for default, given in ((mapped, options.mapped), (waits, options.waits))
+    )
+    runs: int = options.runs
     figures: dict[str, Any] = {"scenarios": []}
+    # Also those of a run that does not get to its end.
+    cleanup.callback(lambda: (FOLDER / "figures.json").write_text(json.dumps(figures, indent=1)))
     all_chains: list[Chain] = []
 
     def run(name: str, dag_id: str, run_ids: list[str], count: int = 1) -> None:
@@ -97,7 +114,7 @@ def _run(terminal: Terminal, cleanup: contextlib.ExitStack, *, short: bool) -> i
         figures["night"] = night.measure(site, server, NIGHT_RUNS)
         for row in figures["night"]:
             say(report.night_line(row))
-    faulted = Waits(site, [f for f in FAULTS if f.short or not short], say, count=waits, ending=ending)
+    faulted = Waits(site, [f for f in FAULTS if f.short or not short], say, count=waits, ending=ENDING)
     all_chains.extend(faulted.run())
     figures["faults"] = faulted.rows
     evidence = chains.collect(site, all_chains)
@@ -111,7 +128,8 @@ def _run(terminal: Terminal, cleanup: contextlib.ExitStack, *, short: bool) -> i
         "seconds": round(time.monotonic() - began),
     }
     if not short:
-        figures |= {"login": logins.measure(site), "machine": machine, "date": date.today().isoformat()}
+        figures |= {"login": logins.measure(site), "machine": machine, "versions": report.versions()}
+        figures["date"] = date.today().isoformat()
     terminal.title("Report")
     (terminal.bad if violations else terminal.line)(report.text(figures, violations))
     if not short and not violations:

