@@ -103,7 +103,8 @@ def approval_operator() -> Any:
     :raises ConfigurationError: before Airflow 3.1, which does not have it.
     """
     try:
-        # Only a task group with approvals needs it. Before Airflow 3.1 the import fails, in one of several ways.
+        # Only a task group with approvals needs it; before Airflow 3.1 the import fails, with an error that depends on
+        # the provider.
         from airflow.providers.standard.operators.hitl import ApprovalOperator
     except (ImportError, AttributeError, AirflowOptionalProviderFeatureException) as error:
         raise ConfigurationError(

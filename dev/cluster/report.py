@@ -128,12 +128,15 @@ def _machine(figures: Figures) -> str:
             ["load before", str(machine["load_before"])],
             ["Python", machine["python"]],
             *([package, number] for package, number in figures["versions"].items()),
+            ["duration of a build", f"{figures['build_seconds']:g} s"],
             ["all in all", f"{counts}; {figures['violations']} violations; {figures['seconds']} s"],
         ],
     )
 
 
 def _parts(summary: Figures) -> str:
+    if not summary["parts"]:
+        return "Not measured: in this run, the builds ended before a worker had deferred the waits."
     rows = [[part, *_percentiles(summary["parts"].get(part, {}))] for part in (*parts_of.PARTS, "all")]
     return markdown(("part", "p50, s", "p95, s"), rows)
 

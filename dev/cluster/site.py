@@ -17,7 +17,6 @@ from dev.stack.usage import cpu_seconds, family, memory
 DAGS = Path(__file__).resolve().parent / "dags"
 #: All processes by what they are, with the components that belong to each kind.
 KINDS = ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "PostgreSQL", "Redis", "emulator")
-BUILD_SECONDS = 20.0
 
 
 class Site:
@@ -25,12 +24,14 @@ class Site:
 
     :param folder: everything is written here.
     :param variables: more environment variables for Airflow's processes.
+    :param build_seconds: how long a build takes.
     """
 
-    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str], *, build_seconds: float) -> None:
+        self.build_seconds = build_seconds
         self.folder = folder.resolve()
         self.results = self.folder / "results"
-        self.emulator = EmulatorProgram(self.folder / "metakraftwerk", build_seconds=BUILD_SECONDS)
+        self.emulator = EmulatorProgram(self.folder / "metakraftwerk", build_seconds=build_seconds)
         self.cluster = Cluster(
             self.folder,
             dags=DAGS,

@@ -14,7 +14,7 @@ from dev.chaos.invariants import Violation
 from dev.cluster.chains import Chain, read_chains
 from dev.cluster.faults import Fault, kill_worker_during_start
 from dev.cluster.scenarios import TIMEOUT, Report, ScenarioError, has_ended
-from dev.cluster.site import BUILD_SECONDS, Site
+from dev.cluster.site import Site
 
 DAG_ID = "cluster_faults"
 #: Seconds after a fault until every wait must have polled again: many times what it takes.
@@ -52,7 +52,7 @@ class Waits:
             # The chains after a fault that was the last one still need their workers.
             self._end_builds(self._running())
         finally:
-            site.control.set(build_seconds=BUILD_SECONDS)
+            site.control.set(build_seconds=site.build_seconds)
         self._until("the end of the run", TIMEOUT, lambda: has_ended(site, DAG_ID, [self.run_id]))
         return read_chains(site, DAG_ID, [self.run_id])
 
