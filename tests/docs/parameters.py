@@ -42,6 +42,9 @@ ALIASES = {
     "IfEmpty": "'fail' or 'skip'",
     "IfDeployed": "'skip', 'deploy' or 'fail'",
     "IfUnchanged": "'deploy' or 'skip'",
+    "Literal['fail', 'skip']": "'fail' or 'skip'",
+    "Sequence[Deployment": "list of `Deployment`",
+    "DeploymentDict]": "of dicts",
     "SensorMode": "'poke' or 'reschedule'",
 }
 #: Defaults that Airflow's configuration can change.
