@@ -24,6 +24,8 @@ TOO_DEEP = "(nested too deeply)"
 
 # Lone surrogates have no UTF-8, and JSONB cannot hold NUL.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# Python refuses to read thousands of digits in decimal, as it refuses to write them.
+_INTEGER = re.compile("-?([0-9]{1,4000}|(?P<hexadecimal>0x[0-9a-f]+))")
 # Airflow takes a mapping with one of these keys for an object that it serialized itself.
 _RESERVED_KEYS = frozenset({"__classname__", "__data__", "__id__", "__source__", "__type", "__var", "__version__"})
 
@@ -37,6 +39,21 @@ def safe_value(value: Any) -> Any:
     :param value: JSON, or objects that have a JSON form, such as timestamps, enums and tuples.
     """
     return _Cleaner().clean(value, 0)
+
+
+def restored_integer(value: Any) -> int | None:
+    """Return the integer of which :func:`safe_value` made a number or a text; None if it is no integer."""
+    if isinstance(value, str) and (match := _INTEGER.fullmatch(value)):
+        return int(value, 16 if match["hexadecimal"] else 10)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def restored_integers(value: Any) -> list[int]:
+    """Return the integers of a list that :func:`safe_value` made; what is no integer is left out."""
+    numbers = map(restored_integer, value) if isinstance(value, (list, tuple)) else ()
+    return [number for number in numbers if number is not None]
 
 
 class _Cleaner:

@@ -9,6 +9,7 @@ from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException, Asset
 
 from mkw_airflow_provider.exceptions import ConfigurationError
+from mkw_airflow_provider.safe_values import safe_value
 
 AIRFLOW_VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
 AIRFLOW_V_3_0_PLUS = AIRFLOW_VERSION >= (3, 0)
@@ -42,9 +43,12 @@ class TaskStateStore:
         return self._store.get(key)
 
     def set(self, key: str, value: Any) -> None:
-        """Store a JSON value. It does not expire: a deferred task can wait for longer than Airflow's default."""
+        """Store what a value is as :func:`safe_value`.
+
+        It does not expire: a deferred task can wait for longer than Airflow's default.
+        """
         # This very object is Airflow's NEVER_EXPIRE, which only 3.3 has.
-        self._store.set(key, value, retention=timedelta.max)
+        self._store.set(key, safe_value(value), retention=timedelta.max)
 
     def delete(self, key: str) -> None:
         """Delete what is stored under a key, if anything is."""
@@ -93,8 +97,8 @@ class AssetStateStore:
         return await self._store.aget(key)
 
     async def set(self, key: str, value: Any) -> None:
-        """Store a JSON value."""
-        await self._store.aset(key, value)
+        """Store what a value is as :func:`safe_value`."""
+        await self._store.aset(key, safe_value(value))
 
 
 def approval_operator() -> Any:

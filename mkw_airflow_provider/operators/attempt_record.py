@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from typing_extensions import Self
 
@@ -19,6 +19,8 @@ R = TypeVar("R", bound="AttemptRecord")
 @dataclass(frozen=True, kw_only=True)
 class AttemptRecord:
     """A record of the newest request of a task instance that changes state.
+
+    A field that may hold long ids has a ``read`` in its metadata, which returns them from their stored form.
 
     :param state: ``sending`` before the POST, ``started`` after its response, ``done`` right before the task returns.
     :param max_tries: of the attempt that wrote this.
@@ -41,7 +43,13 @@ class AttemptRecord:
             return None
         # Another version may have written fields that this one does not know, or none for those with a default.
         try:
-            return cls(**{field.name: value[field.name] for field in fields(cls) if field.name in value})
+            return cls(
+                **{
+                    field.name: field.metadata.get("read", _unchanged)(value[field.name])
+                    for field in fields(cls)
+                    if field.name in value
+                }
+            )
         except TypeError:
             return None
 
@@ -58,6 +66,10 @@ class AttemptRecord:
         if self.max_tries != attempt.max_tries:
             return True
         return self.state == "done" and self.clear_number != attempt.clear_number
+
+
+def _unchanged(value: Any) -> Any:
+    return value
 
 
 def restore(store: TaskStateStore, key: str, record: AttemptRecord | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, CreatedBuild
@@ -23,6 +23,7 @@ from mkw_airflow_provider.client.flows.start import (
 from mkw_airflow_provider.client.recovery import may_have_taken_effect, search
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
 from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State, restore
+from mkw_airflow_provider.safe_values import restored_integer
 from mkw_airflow_provider.typing import OnClear
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class BuildRecord(AttemptRecord):
     key: ClassVar[str] = "metakraftwerk_build"
 
     marker: str
-    build_id: int | None = None
+    build_id: int | None = field(default=None, metadata={"read": restored_integer})
 
 
 class Earlier(NamedTuple):
@@ -221,7 +222,8 @@ def _marked(session: ApiSession, order: BuildRequest, attempt: Attempt, on_clear
 
 
 def _decide(earlier: Earlier, on_clear: OnClear) -> Literal["adopt", "build", "rebuild"]:
-    return decide(earlier.build.status, was_cleared=earlier.was_cleared, on_clear=on_clear)
+    status = None if earlier.build.deleted else earlier.build.status
+    return decide(status, was_cleared=earlier.was_cleared, on_clear=on_clear)
 
 
 def _is_adopted(session: ApiSession, earlier: Earlier, on_clear: OnClear) -> bool:
@@ -234,7 +236,8 @@ def _is_adopted(session: ApiSession, earlier: Earlier, on_clear: OnClear) -> boo
             build.id,
         )
     elif decision == "build":
-        session.log.info("Build %s, started earlier by this task, is %s; starting another one.", build.id, build.status)
+        state = "deleted" if build.deleted else build.status
+        session.log.info("Build %s, started earlier by this task, is %s; starting another one.", build.id, state)
     elif earlier.was_cleared:
         session.log.info(
             "Build %s, started before this task was cleared, is still running; adopting it, because on_clear is "

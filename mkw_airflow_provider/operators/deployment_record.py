@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from mkw_airflow_provider.client.api.build_deployments import BuildDeployment
@@ -20,6 +20,7 @@ from mkw_airflow_provider.client.flows.deploy import (
 from mkw_airflow_provider.client.recovery import may_have_taken_effect, search
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, MetaKraftwerkError
 from mkw_airflow_provider.operators.attempt_record import AttemptRecord, State, restore
+from mkw_airflow_provider.safe_values import restored_integer, restored_integers
 from mkw_airflow_provider.typing import IfDeployed
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class DeploymentRecord(AttemptRecord):
 
     key: ClassVar[str] = "metakraftwerk_deployment"
 
-    known: Sequence[int] = ()
-    deployment_id: int | None = None
+    known: Sequence[int] = field(default=(), metadata={"read": restored_integers})
+    deployment_id: int | None = field(default=None, metadata={"read": restored_integer})
 
 
 def digest_of(order: DeploymentRequest) -> str:

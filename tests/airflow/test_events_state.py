@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
+from mkw_airflow_provider.client.api.builds import BuildHead
+from mkw_airflow_provider.client.flows.finished_builds import BuildList
 from mkw_airflow_provider.triggers import watch_builds
 from tests.airflow.conftest import Log
 from tests.airflow.watching import Server, needs_store, play, watcher
@@ -77,6 +81,23 @@ class TestRestart:
                 await until(lambda: watching.builds)
             assert watching.builds == [built]
             assert any("the database is locked" in line for line in log.lines)
+
+        play(test)
+
+    def test_id_beyond_64_bits_blocks_nothing(self, server: Server, log: Log) -> None:
+        async def test() -> None:
+            store = AssetStore()
+            odd = BuildHead({"id": 2**70, "status": "FINISHED"})
+            trigger = watcher()
+            trigger.asset_state_store = store
+
+            async def lists() -> AsyncIterator[BuildList]:
+                for heads in ([odd], [odd, BuildHead({"id": 3, "status": "FINISHED"})]):
+                    yield BuildList("x", heads)
+
+            assert [payload["id"] async for payload in watch_builds.new_builds(trigger, lists())] == [3]
+            assert store.writes == 1
+            assert not any("failed" in line for line in log.lines)
 
         play(test)
 

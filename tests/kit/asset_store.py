@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.kit.tasks import as_stored
+
 
 class AssetStore:
     """Keeps JSON by key.
@@ -24,7 +26,7 @@ class AssetStore:
     async def aset(self, key: str, value: Any) -> None:
         self._fail()
         self.writes += 1
-        self.kept[key] = json.dumps(value)
+        self.kept[key] = as_stored(value)
 
     def _fail(self) -> None:
         if self.fails:

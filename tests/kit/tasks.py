@@ -85,11 +85,20 @@ _JSON: TypeAdapter[Any] = TypeAdapter(JsonValue)
 
 
 def as_stored(value: Any) -> str:
-    """Return a value in the form in which Airflow's task state store keeps it.
+    """Return a value in the form in which Airflow's state stores keep it.
 
     :raises pydantic.ValidationError: Airflow refuses the value, for example because it contains a tuple.
+    :raises OverflowError: it contains an integer beyond 64 bits, which Airflow cannot send to its API server.
     """
-    return json.dumps(_JSON.validate_python(value))
+
+    def integer(digits: str) -> int:
+        if not -(2**63) <= int(digits) < 2**64:
+            raise OverflowError("can't serialize ints >= 2**64 or < -(2**63)")
+        return int(digits)
+
+    text = json.dumps(_JSON.validate_python(value))
+    json.loads(text, parse_int=integer)
+    return text
 
 
 class StateStore:

@@ -10,8 +10,10 @@ from mkw_airflow_provider.client.flows.build_marker import BuildMarker
 from mkw_airflow_provider.exceptions import ForbiddenError, ServerError
 from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_record import BuildRecord, decide, digest_of
+from mkw_airflow_provider.version_compat import TaskStateStore
 from tests.kit.builds_server import BUILD_REQUEST, BuildTask
-from tests.kit.simulation import NIGHT, http_error, lost, unreachable
+from tests.kit.simulation import NIGHT, build, http_error, lost, unreachable
+from tests.kit.tasks import StateStore
 
 POSTED = "POST /builds"
 LISTED = ["GET /builds?project=DEMO_PROJECT&user_id=7", "GET /builds?project=DEMO_PROJECT"]
@@ -319,3 +321,25 @@ def test_builds_of_other_tasks_are_left_alone(unstored, other):
 def test_attempt_of_a_context(world):
     assert Attempt.of(None) is Attempt.of({}) is None
     assert Attempt("d", "r", "t", 2, 1, 0, 0, NIGHT).__str__() == "DAG d, task t, map index 2, run r"
+
+
+def test_build_with_an_id_beyond_64_bits(stored):
+    stored.store = TaskStateStore(StateStore())
+    stored.server.builds = [build(2**70, "FAILED", user_id=7, since=0.0)]
+    first = stored.succeed()
+    assert first == 2**70 + 1
+    assert stored.run() == first
+    assert stored.world.asked == [f"GET /builds/{first}"]
+
+
+@pytest.mark.parametrize("status", ["BUILDING", "FINISHED"])
+def test_deleted_build_is_not_adopted(task, status):
+    """Also if its id is not known, because the worker was killed."""
+    task.server.faults = [KILLED]
+    with pytest.raises(RuntimeError):
+        task.run()
+    task.server.end(status)
+    task.server.builds[0]["deleted"] = 1
+    assert task.run() == 5140
+    assert not any("adopting" in line for line in task.world.logged())
+    assert task.run() == 5140

@@ -35,6 +35,7 @@ def row(agent_id: int | None, group_id: int | None) -> BuildDeployment:
 
 
 AGENT, GROUP, DEFAULT, UNKNOWN = Target(frozenset([1])), Target(None, frozenset([1])), Target(is_default=True), Target()
+OTHER_AGENTS, OTHER_GROUPS = Target(other_agents=frozenset([2])), Target(other_groups=frozenset([2]))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,11 @@ AGENT, GROUP, DEFAULT, UNKNOWN = Target(frozenset([1])), Target(None, frozenset(
         (DEFAULT, None, 1, None, True),
         (UNKNOWN, 1, None, None, True),
         (UNKNOWN, None, None, None, True),
+        (OTHER_AGENTS, 2, None, False, False),
+        (OTHER_AGENTS, 1, None, None, False),
+        (OTHER_AGENTS, None, None, None, True),
+        (OTHER_GROUPS, 1, 2, False, False),
+        (OTHER_GROUPS, 1, None, None, False),
     ],
 )
 def test_whose_deployment_it_is(target, agent_id, group_id, matches, counts):

@@ -8,8 +8,10 @@ import pytest
 
 from mkw_airflow_provider.exceptions import AlreadyDeployedError, DeploymentUncertainError, NotFoundError
 from mkw_airflow_provider.operators.deployment_record import DeploymentRecord
+from mkw_airflow_provider.version_compat import TaskStateStore
 from tests.kit.deployments_server import DEPLOYMENT_REQUEST, DeployTask
-from tests.kit.simulation import World, http_error, lost
+from tests.kit.simulation import World, http_error, lost, ok
+from tests.kit.tasks import StateStore
 
 POSTED = "POST /build_deployments"
 KILLED = (RuntimeError("killed"), True)
@@ -162,3 +164,58 @@ def test_edited_retries_do_not_matter_without_a_clear(world):
     first = task.run()
     for task.retries in (0, 1, 2, 9):
         assert task.run() == first
+
+
+def test_listed_id_beyond_64_bits_blocks_nothing(stored):
+    stored.store = TaskStateStore(StateStore())
+    stored.order = replace(DEPLOYMENT_REQUEST, agent_id=1)
+    stored.server.deployments = [{"id": 2**70, "build_id": 5139, "since": 0.0, "agent_id": 2}]
+    assert stored.run() == 20
+    assert DeploymentRecord.load(stored.store).known == [2**70]
+
+
+@pytest.mark.parametrize(
+    ("agents", "counts"),
+    [
+        ([{"id": 2, "name": "dev_agent_2"}], False),
+        ([{"id": 2, "name": "a"}, {"id": 3, "name": "b"}], False),
+        ([], False),
+        ([{"id": 2, "name": "DEV_AGENT"}], True),
+        ([{"id": 2}], True),
+        (None, True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["agent", "agent_group"])
+def test_name_that_the_lookup_does_not_resolve(task, agents, counts, kind):
+    """None: it is refused, so nothing tells whose deployment it is, and the listed one is left at."""
+    task.order = replace(DEPLOYMENT_REQUEST, **{kind: "dev_agent"})
+    server, path = task.server, f"/{kind}s"
+    listed = http_error(403) if agents is None else ok(agents)
+    task.world.server = lambda call: listed if call.path.endswith(path) else server(call)
+    other = server.add(**{f"{kind}_id": 2})["id"]
+    assert (task.run() == other) == counts
+
+
+def test_retry_is_not_satisfied_by_another_agents(task):
+    """The only agent that a lookup finds has another name."""
+    task.order = replace(DEPLOYMENT_REQUEST, agent="dev_agent")
+    server, found = task.server, ok([{"id": 2, "name": "dev_agent_2"}])
+    task.world.server = lambda call: found if call.path.endswith("/agents") else server(call)
+    server.faults = [(RuntimeError("killed"), False)]
+    with pytest.raises(RuntimeError):
+        task.run()
+    other = server.add(agent_id=2)["id"]
+    assert task.run() == other + 1
+
+
+def test_unlisted_agent_is_rather_not_deployed_twice(task):
+    """A user may not see the agent that executed the deployment of the earlier attempt."""
+    task.order = replace(DEPLOYMENT_REQUEST, agent="dev_agent")
+    server = task.server
+    task.world.server = lambda call: ok([]) if call.path.endswith("/agents") else server(call)
+    server.faults = [KILLED]
+    with pytest.raises(RuntimeError):
+        task.run()
+    assert task.run() == 19
+    assert server.ids == [19]

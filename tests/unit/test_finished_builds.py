@@ -20,8 +20,10 @@ from mkw_airflow_provider.client.flows.finished_builds import (
     list_builds,
 )
 from mkw_airflow_provider.exceptions import ConfigurationError
+from mkw_airflow_provider.safe_values import safe_value
 from tests.kit.driver import drive
 from tests.kit.simulation import PROPERTY, World, build, ok
+from tests.kit.tasks import as_stored
 
 ENDED = "2026-04-02T08:14:58.898Z"
 LONG_AGO = "2026-04-02T02:00:00.000Z"
@@ -114,12 +116,59 @@ class TestWatermark:
         "value",
         [
             *(None, "x", [], {}, {"source": "x"}),
-            {"source": "x", "floor": 0, "ended": ["1"], "running": []},
             {"source": "x", "floor": 0, "ended": None, "running": []},
+            {"source": "x", "floor": None, "ended": [], "running": []},
         ],
     )
     def test_of_another_form_is_no_watermark(self, value: Any) -> None:
         assert Watermark.from_dict(value) is None
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"floor": 0.0},
+            {"floor": None},
+            {"floor": "0"},
+            {"ended": [1, 2, None, True, "x", [3]]},
+            {"ended": ["1", 2.0]},
+            {"running": None},
+            {"running": ["x"]},
+            {"newest_end": "x"},
+            {"newest_end": 10**400},
+            {"newest_end": float("nan")},
+            {"more": 1},
+        ],
+        ids=str,
+    )
+    def test_nearly_right_one_is_used(self, odd: dict[str, Any]) -> None:
+        value = {"source": "x", "floor": 0, "ended": [1, 2], "running": [], "newest_end": 1e9, **odd}
+        watermark = Watermark.from_dict(value)
+        assert watermark is not None
+        assert ids(watermark, listed(b1="FINISHED", b2="FINISHED", b3="FINISHED")) == [3]
+
+    def test_newest_end_may_be_an_integer(self) -> None:
+        watermark = Watermark.from_dict(
+            {"source": "x", "floor": 0, "ended": [9], "running": [], "newest_end": 1_775_117_698}
+        )
+        assert watermark is not None
+        assert ids(watermark, of([build(1, "FINISHED", build_end=LONG_AGO)])) == []
+
+    def test_end_in_the_future_silences_nobody(self) -> None:
+        """Neither its own poll nor a watermark that an earlier version stored after one."""
+        now = 1_775_117_698.0
+        odd = build(1, "FINISHED", build_end="9999-01-01T00:00:00Z")
+        watermark = Watermark.begin(of([odd], now))
+        assert watermark.newest_end == now
+        watermark.newest_end = 253_370_764_800.0
+        usual = [build(number, "FINISHED", build_end=ENDED) for number in (2, 3)]
+        assert ids(watermark, of([odd, usual[0]], now)) == [2]
+        assert ids(stored(watermark), of([odd, *usual], now)) == [3]
+
+    def test_id_beyond_64_bits_is_stored(self) -> None:
+        watermark = Watermark.begin(listed(**{f"b{2**70}": "FINISHED", "b1": "FINISHED"}))
+        again = Watermark.from_dict(json.loads(as_stored(safe_value(watermark.to_dict()))))
+        assert again is not None
+        assert ids(again, listed(**{f"b{2**70}": "FINISHED", "b2": "FINISHED"})) == [2]
 
     @PROPERTY
     @given(st.data())
@@ -147,6 +196,18 @@ class TestReading:
         assert world.asked == ["GET /builds?project=DEMO&user=me"]
         assert builds.ids == [5, 7]
         assert builds.heads[7].build == Build.from_json(build(7, "FINISHED", name="x"))
+
+    @pytest.mark.parametrize("date", [{}, {"date": "Thu, 02 Apr 2026 08:00:00 GMT"}], ids=str)
+    def test_no_build_ends_after_the_present(self, world: World, date: dict[str, str]) -> None:
+        """By the server's clock, else by this machine's."""
+        world.script(ok([build(7, "FINISHED", build_end="9999-01-01T00:00:00Z")], **date))
+        builds = world.run(list_builds(world.session, project="DEMO", project_id=None, user=None))
+        assert builds.newest_end == pytest.approx(1_775_116_800.0 if date else world.clock.wall(), abs=2)
+
+    def test_unknown_clock_is_no_end(self, world: World) -> None:
+        world.script(ok([]))
+        builds = world.run(list_builds(world.session, project="DEMO", project_id=None, user=None))
+        assert builds.newest_end is None
 
     def test_long_lists_are_read_off_the_event_loop(self, world: World) -> None:
         world.script(ok([build()]))

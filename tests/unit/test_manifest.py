@@ -13,6 +13,7 @@ from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.storage.content_digest import Checksums
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, Manifest
 from mkw_airflow_provider.exceptions import ForbiddenError
+from mkw_airflow_provider.safe_values import safe_value
 from tests.kit.builds import ALL, FILES, FINISHED, download
 from tests.kit.files import Files, content, names, on_disk, put, sha256
 from tests.kit.simulation import body, build, http_error
@@ -173,3 +174,31 @@ def test_manifest_of_another_build_is_not_believed(world, folder):
     download(world, folder)
     download(world, folder, FINISHED | {"id": 5140})
     assert len(files.asked) == 8
+
+
+ODD = {"id": 2**70, "pattern": "P\ud83d", "pattern_id": 2**80, "name": "a\ud83d\0.sql"}
+
+
+def test_manifest_on_disk_is_safe_for_airflow(world, folder):
+    """It is the one that the task returns, and what it says is believed by the next attempt."""
+    files = Files(world, {2**70: b"select 1;", 5: b"select 2;"})
+    odd = build(2**72, "FINISHED", project_id=2**71, downloads=[ODD, {"id": 5, "pattern": "Q", "name": "b.sql"}])
+    manifest = download(world, folder, odd)
+    assert manifest == safe_value(manifest) == manifest_in(folder)
+    assert (manifest["project_id"], manifest["files"][1]["name"]) == (str(2**71), "a\ufffd\ufffd.sql")
+    files.asked.clear()
+    assert download(world, folder, odd) == manifest
+    assert download(world, folder, odd, patterns=["Q"])["files"] == manifest["files"][:1]
+    assert manifest_in(folder) == manifest
+    assert files.asked == []
+
+
+@pytest.mark.parametrize("number", [10**120, 10**300])
+def test_long_ids_and_names_fit_into_any_folder(world, tmp_path, number):
+    files = {number: b"select 1;", number + 1: b"select 2;"}
+    Files(world, files)
+    rows = [{"id": one, "pattern": "P", "name": "\u00fc" * 300 + ".sql"} for one in files]
+    folder = on_disk(tmp_path)
+    manifest = download(world, folder, build(number, "FINISHED", downloads=rows))
+    assert len({file["path"] for file in manifest["files"]}) == 2
+    assert len(names(folder)) == 3

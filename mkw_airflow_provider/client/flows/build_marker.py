@@ -87,8 +87,8 @@ def pick_reusable(builds: Iterable[MarkedBuild], max_tries: int) -> MarkedBuild 
     """Return the build that a later attempt considers first, or None.
 
     A running build of the same attempts comes first, then a FINISHED one of this DAG run, then a running build from
-    before the task was cleared. The newest comes first among equals. FAILED and CANCELED builds do not count: after
-    them the task builds again.
+    before the task was cleared. The newest comes first among equals. FAILED, CANCELED and deleted builds do not
+    count: after them the task builds again.
 
     :param builds: builds of one task instance.
     :param max_tries: of the attempt that asks: builds with the same belong to it and to the attempts that it retries.
@@ -100,6 +100,8 @@ def pick_reusable(builds: Iterable[MarkedBuild], max_tries: int) -> MarkedBuild 
 
 def _rank(marked: MarkedBuild, max_tries: int) -> int:
     is_same = marked.marker.max_tries == max_tries
+    if marked.build.deleted:
+        return 0
     if not marked.build.has_ended:
         return 3 if is_same else 1
     if marked.build.status == BuildStatus.FINISHED and is_same and marked.is_of_this_run is not False:

@@ -19,6 +19,7 @@ from mkw_airflow_provider.client.flows.nearest import Name, explain_not_found
 from mkw_airflow_provider.client.recovery import send_or_recover, send_without_recovery
 from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow
+from mkw_airflow_provider.client.text import quote_value
 from mkw_airflow_provider.exceptions import (
     DeploymentFailedError,
     DeploymentUncertainError,
@@ -68,11 +69,16 @@ class Target:
     :param agents: ids of the agent; None: no agent was asked for, or its id is not known.
     :param groups: ids of the agent group; likewise.
     :param is_default: whether neither was asked for, so that the server chooses.
+    :param other_agents: ids of agents that have other names, if none has the name that was asked for; None: their names
+        are not known.
+    :param other_groups: likewise.
     """
 
     agents: frozenset[int] | None = None
     groups: frozenset[int] | None = None
     is_default: bool = False
+    other_agents: frozenset[int] | None = None
+    other_groups: frozenset[int] | None = None
 
     def matches(self, deployment: BuildDeployment) -> bool | None:
         """Whether a deployment was made for this target; None: that cannot be told."""
@@ -84,11 +90,12 @@ class Target:
             return False if agent not in self.agents else True if group is None else None
         if self.groups is not None:
             return None if group is None else group in self.groups
-        return None
+        is_other = agent in (self.other_agents or ()) or group in (self.other_groups or ())
+        return False if is_other else None
 
     def counts_as_deployed(self, deployment: BuildDeployment) -> bool:
         """Whether a listed deployment is what was asked for, as far as the API tells who executed it."""
-        is_known = self.agents is not None or self.groups is not None
+        is_known = any(ids is not None for ids in (self.agents, self.groups, self.other_agents, self.other_groups))
         is_anonymous = deployment.agent_id is None and deployment.agent_group_id is None
         return not is_known or is_anonymous or bool(self.matches(deployment))
 
@@ -96,7 +103,8 @@ class Target:
 def find_target(session: ApiSession, order: DeploymentRequest) -> Flow[Target]:
     """Return the target of a request; names are resolved by one lookup.
 
-    A lookup that fails leaves the target unknown: then no deployment can be told from those of other agents.
+    A lookup that fails leaves the target unknown: then no deployment can be told from those of other agents. One that
+    finds only other names tells whose deployments surely are not meant.
     """
     agent, agent_id, group, group_id = order.agent, order.agent_id, order.agent_group, order.agent_group_id
     if agent_id is not None:
@@ -108,18 +116,34 @@ def find_target(session: ApiSession, order: DeploymentRequest) -> Flow[Target]:
     try:
         if agent is not None:
             agents = yield from session.request(find_agents(name=agent))
-            return Target(agents=_ids_of(agents, agent))
-        groups = yield from session.request(find_agent_groups(name=group))
-        return Target(groups=_ids_of(groups, group))
+            ids, others = _ids_of(agents, agent)
+            target = Target(agents=ids, other_agents=others)
+        else:
+            groups = yield from session.request(find_agent_groups(name=group))
+            ids, others = _ids_of(groups, group)
+            target = Target(groups=ids, other_groups=others)
     except MetaKraftwerkError as error:
         session.log.warning("Deployments of other agents cannot be told apart: %s", error)
         return Target()
+    if ids is None:
+        kind = "agent group" if agent is None else "agent"
+        session.log.warning(
+            "The server lists no %s with the name %s: which deployments it made is not known.",
+            kind,
+            quote_value(agent or group),
+        )
+    return target
 
 
-def _ids_of(found: Sequence[Agent | AgentGroup], name: str | None) -> frozenset[int] | None:
-    """Return the ids of the records of a name; of a single record that a looser filter has found."""
-    named = [record for record in found if record.name == name] or (found if len(found) == 1 else [])
-    return frozenset(record.id for record in named) or None
+def _ids_of(
+    found: Sequence[Agent | AgentGroup], name: str | None
+) -> tuple[frozenset[int] | None, frozenset[int] | None]:
+    """Return the ids of the records of a name, or, if there are none, None and the ids of those of other names."""
+    # A filter that ignores case finds what a POST with the same name uses.
+    similar = [record for record in found if record.name is not None and record.name.casefold() == str(name).casefold()]
+    unnamed = [record for record in found if record.name is None and len(found) == 1]
+    ids = frozenset(record.id for record in [one for one in found if one.name == name] or similar or unnamed)
+    return (ids, None) if ids else (None, frozenset(record.id for record in found if record.name is not None))
 
 
 def list_deployments(session: ApiSession, order: DeploymentRequest) -> Flow[list[BuildDeployment]]:

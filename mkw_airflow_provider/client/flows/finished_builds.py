@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -12,6 +14,7 @@ from mkw_airflow_provider.client.api.patterns import find_patterns
 from mkw_airflow_provider.client.session import ApiSession, Flow, Offload
 from mkw_airflow_provider.client.text import quote_value
 from mkw_airflow_provider.exceptions import ConfigurationError
+from mkw_airflow_provider.safe_values import restored_integer, restored_integers
 
 #: Ids of builds that a watermark remembers. With the ids of running builds, it is far below Airflow's limit of 64 KiB.
 MOST_IDS = 1000
@@ -28,15 +31,27 @@ class BuildList:
     :param source: which server and project it is of.
     :param heads: the builds.
     :param server_time: when it was read, in seconds since the epoch by the server's clock; None: the clock is unknown.
+    :param read_at: the same by the best clock there is; None: ``server_time``.
     """
 
-    def __init__(self, source: str, heads: Iterable[BuildHead], server_time: float | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        heads: Iterable[BuildHead],
+        server_time: float | None = None,
+        read_at: float | None = None,
+    ) -> None:
         self.source = source
         self.heads = {head.id: head for head in heads}
         self.ids = sorted(self.heads)
-        ends = [self.heads[number].end for number in self.ids[-NEWEST:]]
+        #: No build has ended later, whatever the server says; None: not known.
+        self.read_at = server_time if read_at is None else read_at
+        ends = [self._bounded(self.heads[number].end) for number in self.ids[-NEWEST:]]
         #: When the last build ended, by the server's clock; None: not known.
         self.newest_end = max((end for end in ends if end is not None), default=None if self.ids else server_time)
+
+    def _bounded(self, end: float | None) -> float | None:
+        return end if end is None or self.read_at is None else min(end, self.read_at)
 
     def above(self, floor: int) -> list[int]:
         """Return the ids above a number, ascending."""
@@ -54,7 +69,7 @@ def list_builds(
     server_time = None if session.clock_offset is None else session.server_time()
     scope = f"project {project_id if project is None else project!r}{f' by user {user!r}' if user else ''}"
     source = f"{scope} at {session.settings.base_url}"
-    builds: BuildList = yield Offload(partial(BuildList, source, heads, server_time))
+    builds: BuildList = yield Offload(partial(BuildList, source, heads, server_time, session.server_time()))
     return builds
 
 
@@ -118,19 +133,25 @@ class Watermark:
 
     @classmethod
     def from_dict(cls, value: Any) -> Watermark | None:
-        """Return a stored watermark; None if it is not one."""
+        """Return a stored watermark, without the parts of it that cannot be read; None if it is not one."""
         if not isinstance(value, Mapping) or not isinstance(value.get("source"), str):
             return None
-        floor, ended, running, newest = (value.get(key) for key in ("floor", "ended", "running", "newest_end"))
-        lists = (ended, running)
-        if not isinstance(floor, int) or not all(isinstance(ids, list) for ids in lists):
+        if not isinstance(value.get("ended"), list):
             return None
-        if not all(isinstance(number, int) for ids in lists for number in ids or ()):
+        ended, running = restored_integers(value["ended"]), restored_integers(value.get("running"))
+        floor = restored_integer(value.get("floor"))
+        if floor is None and ended:
+            floor = min(ended) - 1
+        if floor is None:
             return None
-        return cls(value["source"], floor, ended or (), running or (), newest if isinstance(newest, float) else None)
+        return cls(value["source"], floor, ended, running, _moment(value.get("newest_end")))
 
     def take(self, builds: BuildList) -> list[BuildHead]:
         """Return the builds that are FINISHED and were not before, by ascending id, each once."""
+        newest, latest = self.newest_end, builds.read_at
+        if newest is not None and latest is not None and newest > latest + OVERLAP:
+            # It comes from a wrong clock or a wrong timestamp. Without it every build that was never listed is new.
+            self.newest_end = None
         listed = [*sorted(self.running), *builds.above(self.floor)]
         heads = [builds.heads[number] for number in listed if number in builds.heads and number not in self.ended]
         new = [head for head in heads if head.has_ended]
@@ -159,3 +180,11 @@ class Watermark:
         passed = [number for number in builds.above(floor) if number <= self.floor]
         self.running |= {number for number in passed if not builds.heads[number].has_ended}
         self.running = set(sorted(self.running)[-MOST_IDS:])
+
+
+def _moment(value: Any) -> float | None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    with suppress(OverflowError):
+        return float(value) if math.isfinite(value) else None
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import unicodedata
@@ -9,6 +10,8 @@ from collections.abc import Collection, Iterable
 
 #: Longest file name, in bytes: what common file systems take, less the room for a number.
 MAX_NAME = 200
+#: An id of more digits is not written into a name.
+MAX_ID = 20
 #: A suffix that is longer, in bytes, is cut like the rest of the name.
 MAX_SUFFIX = 20
 #: Not allowed in names on some file system, or with a meaning of their own to fsspec.
@@ -22,6 +25,12 @@ def comparable(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def short_id(number: int) -> str:
+    """Return an id as part of a file name; one that would fill the name as part of its SHA-256."""
+    digits = str(number)
+    return digits if len(digits) <= MAX_ID else hashlib.sha256(digits.encode()).hexdigest()[:MAX_ID]
+
+
 def safe_name(name: str | None, download_id: int, taken: Collection[str] = ()) -> str:
     """Return a file name that cannot leave its folder, made of the one that the API gives.
 
@@ -32,7 +41,7 @@ def safe_name(name: str | None, download_id: int, taken: Collection[str] = ()) -
     printable = unicodedata.normalize("NFC", "".join(character for character in last if character.isprintable()))
     clean = "".join("_" if character in FORBIDDEN else character for character in printable)
     # A hidden file is easily overlooked, and temporary files are hidden.
-    clean = clean.strip(" .") or f"download-{download_id}"
+    clean = clean.strip(" .") or f"download-{short_id(download_id)}"
     if DEVICES.fullmatch(clean.partition(".")[0].rstrip()):
         clean = f"_{clean}"
     stem, suffix = os.path.splitext(clean)
@@ -40,7 +49,7 @@ def safe_name(name: str | None, download_id: int, taken: Collection[str] = ()) -
         stem, suffix = clean, ""
     stem = stem.encode()[: MAX_NAME - len(suffix.encode())].decode(errors="ignore").rstrip(" .")
     while comparable(f"{stem}{suffix}") in taken:
-        stem = f"{stem}-{download_id}"
+        stem = f"{stem}-{short_id(download_id)}"
     return stem + suffix
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -18,6 +19,8 @@ from mkw_airflow_provider.exceptions import DownloadError, MetaKraftwerkError
 
 #: A JSON file of this package is far smaller; a larger one was made by somebody else.
 MAX_JSON_FILE = 64 * 1024 * 1024
+#: Bytes that common file systems take for a name.
+MAX_FILE_NAME = 255
 
 
 class Folder:
@@ -167,7 +170,7 @@ class AtomicFile:
     def __init__(self, folder: Folder, final: str, writer: str) -> None:
         self._folder = folder
         self._final = final
-        self._name = f".{final}.{writer}.part"
+        self._name = _temporary_name(final, writer)
         self._path = folder.path(self._name)
         self._identity: os.stat_result | None = None
 
@@ -217,6 +220,13 @@ class AtomicFile:
                 os.unlink(self._path)
         with suppress(Exception):
             file.close()
+
+
+def _temporary_name(final: str, writer: str) -> str:
+    name = f".{final}.{writer}.part"
+    if len(name.encode()) <= MAX_FILE_NAME:
+        return name
+    return f".{hashlib.sha256(name.encode()).hexdigest()}.part"
 
 
 def pieces(file: Any, check: Callable[[], None]) -> Iterator[bytes]:

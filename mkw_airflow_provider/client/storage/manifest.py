@@ -13,12 +13,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.api.downloads import Download
 from mkw_airflow_provider.client.storage.content_digest import Checksums, combined_digest
+from mkw_airflow_provider.client.storage.file_names import short_id
 from mkw_airflow_provider.client.storage.folder import Folder
+from mkw_airflow_provider.safe_values import restored_integer, safe_value
 
 MANIFEST = "manifest.json"
 SHA256 = re.compile("[0-9a-f]{64}")
-RECORD = re.compile(r"\.manifest-([0-9]+)-[0-9a-f]{8}\.json")
+RECORD = re.compile(r"\.manifest-([0-9a-f]+)-[0-9a-f]{8}\.json")
 
 #: Files that are there, by the download's id.
 Files: TypeAlias = dict[int, Checksums]
@@ -51,7 +54,7 @@ class Manifest:
         self._downloads = {download.id: download for download in build.downloads}
         # The next attempt of the same task finds what this one recorded.
         self._writer = hashlib.sha256(repr(sorted(wanted)).encode()).hexdigest()[:8]
-        self._record = f".manifest-{build.id}-{self._writer}.json"
+        self._record = f".manifest-{short_id(build.id)}-{self._writer}.json"
 
     def recorded(self) -> Claims:
         """Return what this task and others wrote down about the build's files."""
@@ -69,7 +72,7 @@ class Manifest:
         """
         for name in self._folder.names():
             found = RECORD.fullmatch(name)
-            if found is not None and int(found[1]) != self._build.id:
+            if found is not None and found[1] != short_id(self._build.id):
                 self._folder.remove(name)
         # Before the manifest is read: a task that writes it from now on sees this record and keeps its own.
         self.record(mine)
@@ -103,15 +106,16 @@ class Manifest:
             self._folder.remove(self._record)
 
     def content(self, files: Files) -> dict[str, Any]:
-        """Return a manifest of these files."""
+        """Return a manifest of these files, as a task may return it to Airflow."""
         entries = [self._entry(number, files[number]) for number in sorted(files)]
-        return {
+        manifest = {
             "content": combined_digest((entry["pattern"], entry["content"]) for entry in entries),
             "build_id": self._build.id,
             "project_id": self._build.project_id,
             "status": str(self._build.status),
             "files": entries,
         }
+        return dict(safe_value(manifest))
 
     def _entry(self, number: int, checksums: Checksums) -> dict[str, Any]:
         download = self._downloads[number]
@@ -129,31 +133,33 @@ class Manifest:
     def _records(self) -> dict[str, Any]:
         """Return the records of this build's tasks by file name."""
         names = {name: RECORD.fullmatch(name) for name in self._folder.names()}
-        ours = sorted(name for name, found in names.items() if found and int(found[1]) == self._build.id)
+        ours = sorted(name for name, found in names.items() if found and found[1] == short_id(self._build.id))
         return {name: self._folder.read_json(name) for name in ours}
 
     def _is_ours(self, manifest: Any) -> bool:
-        return isinstance(manifest, dict) and manifest.get("build_id") == self._build.id
+        return isinstance(manifest, dict) and restored_integer(manifest.get("build_id")) == self._build.id
 
     def _claims(self, manifest: Any) -> Files:
         """Return what a manifest says about this build's files. Anybody may have written it."""
         files = manifest.get("files") if self._is_ours(manifest) else None
         entries = [entry for entry in files if isinstance(entry, dict)] if isinstance(files, list) else []
         return {
-            entry["download_id"]: Checksums(entry["size"], entry["sha256"], _digest_or_nothing(entry.get("content")))
+            download.id: Checksums(entry["size"], entry["sha256"], _digest_or_nothing(entry.get("content")))
             for entry in entries
-            if self._is_plausible(entry)
+            if (download := self._download_of(entry)) is not None
         }
 
-    def _is_plausible(self, entry: Mapping[str, Any]) -> bool:
-        number = entry.get("download_id")
-        download = self._downloads.get(number) if type(number) is int else None
-        return (
+    def _download_of(self, entry: Mapping[str, Any]) -> Download | None:
+        """Return the download that an entry is about; None if the entry is not plausible."""
+        number = restored_integer(entry.get("download_id"))
+        download = None if number is None else self._downloads.get(number)
+        is_plausible = (
             download is not None
-            and entry.get("name") == download.name
+            and entry.get("name") == safe_value(download.name)
             and type(entry.get("size")) is int
             and _digest_or_nothing(entry.get("sha256")) != ""
         )
+        return download if is_plausible else None
 
 
 def _digest_or_nothing(value: Any) -> str:
