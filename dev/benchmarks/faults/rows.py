@@ -170,7 +170,7 @@ STARTING = (
         ends="BuildStartUncertainError",
         right="either",
         hits=1,
-        most=20,
+        most=30,
         lasting=True,
     ),
     Row(
