@@ -38,7 +38,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from mkw_airflow_provider.client.text import foreign_text, quote_value, remove_secrets
+from mkw_airflow_provider.client.text import foreign_text, quote_value, without_secrets
 
 __all__ = [
     "AlreadyDeployedError",
@@ -80,7 +80,7 @@ class MetaKraftwerkError(Exception):
     """
 
     def __init__(self, *arguments: Any) -> None:
-        super().__init__(*(remove_secrets(value) if isinstance(value, str) else value for value in arguments))
+        super().__init__(*map(without_secrets, arguments))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the error as JSON: its class's name and its arguments."""
@@ -197,8 +197,8 @@ class BuildError(MetaKraftwerkError):
     _ending: ClassVar[str] = "ended"
 
     def __init__(self, build: Any) -> None:
-        self.build = build
         super().__init__(build)
+        self.build = self.args[0]
 
     def __str__(self) -> str:
         build = self.build if isinstance(self.build, Mapping) else vars(self.build)

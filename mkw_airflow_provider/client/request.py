@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -96,12 +97,12 @@ class Response:
 
         :raises ProtocolError: where it is no JSON, e.g. a gateway's HTML page.
         """
-        try:
+        with suppress(ValueError, RecursionError):
             return json_text.decode(self.body)
-        except (ValueError, RecursionError) as error:
-            raise ProtocolError(
-                f"the response ({self.described}) is not the documented JSON: {foreign_text(self.body, 200)}"
-            ) from error
+        # Raised outside of any handler: the decoder's error holds the whole body.
+        raise ProtocolError(
+            f"the response ({self.described}) is not the documented JSON: {foreign_text(self.body, 200)}"
+        )
 
     def json_or_none(self) -> Any:
         """Decode the body; None where it is no JSON. No error keeps a part of the body."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
@@ -73,7 +74,7 @@ class _UnreadableRow:
 
 def _rows_of(response: Response) -> Iterator[Any]:
     """Yield the rows of a JSON array one by one: together they would take many times the memory of the text."""
-    try:
+    with suppress(ValueError, RecursionError):
         text = json_text.decode_text(response.body)
         at = _after(text, 0, r"\[")
         if re.compile(r"\s*\]").match(text, at) is None:
@@ -84,10 +85,11 @@ def _rows_of(response: Response) -> Iterator[Any]:
                     break
                 at = _after(text, at, ",")
         _after(text, at, r"\]\s*\Z")
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(
-            f"the response ({response.described}) is not the documented array: {foreign_text(response.body, 200)}"
-        ) from error
+        return
+    # Raised outside of any handler: the decoder's error holds the whole body.
+    raise ProtocolError(
+        f"the response ({response.described}) is not the documented array: {foreign_text(response.body, 200)}"
+    )
 
 
 def _row_at(text: str, at: int) -> tuple[Any, int]:

@@ -219,6 +219,10 @@ class _Extra:
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
             self._faults.append(f"extra `{name}` must be a URL that may contain {{build_id}} and {{project_id}}")
             return None
+        if parts.username or parts.password:
+            # It is shown on pages and in logs.
+            self._faults.append(f"extra `{name}` must not hold a login")
+            return None
         return value
 
     def file(self, name: str) -> str | None:

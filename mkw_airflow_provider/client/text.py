@@ -6,10 +6,12 @@ A masker of the log is not enough: exceptions, events and XComs are stored as th
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 #: What takes the place of a secret.
@@ -21,6 +23,8 @@ SEARCHED = 64 * 1024
 SHORTEST_INSIDE_A_WORD = 5
 #: The oldest are forgotten beyond this number, so that a process of months does not grow.
 MOST_SECRETS = 500
+#: JSON that is nested deeper is hidden instead of searched.
+MAX_DEPTH = 20
 #: A secret's first characters at the end of a cut text are removed from this length on; shorter ones may be any word.
 SHORTEST_BEGINNING = 6
 
@@ -107,6 +111,22 @@ def _hide_cut_end(text: str, forms: Iterable[str]) -> str:
                 return text[: -(at + SHORTEST_BEGINNING)] + HIDDEN
             at = form.find(end, at + 1)
     return text
+
+
+def without_secrets(value: Any, depth: int = 0) -> Any:
+    """Return JSON, or a dataclass of the API's objects, without known secrets in any text in it."""
+    if isinstance(value, str):
+        return remove_secrets(value)
+    if depth > MAX_DEPTH:
+        return HIDDEN
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+        return dataclasses.replace(value, **{name: without_secrets(item, depth + 1) for name, item in fields.items()})
+    if isinstance(value, Mapping):
+        return {without_secrets(key, depth + 1): without_secrets(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(without_secrets(item, depth + 1) for item in value)
+    return value
 
 
 def foreign_text(value: str | bytes, limit: int = MAX_TEXT, secrets: Iterable[str] = ()) -> str:

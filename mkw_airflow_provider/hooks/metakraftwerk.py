@@ -302,7 +302,7 @@ def _describe_login(settings: Settings, user_id: int | None, visible: Sequence[p
     """Return who is logged in and what that user can see."""
     user = "with the access token" if settings.token else f"as {settings.login}"
     number = "" if user_id is None else f" (user {user_id})"
-    names = sorted(str(project.name) for project in visible)
+    names = sorted(foreign_text(str(project.name), 100) for project in visible)
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     seen = f"{len(names)} project{' is' if len(names) == 1 else 's are'} visible{': ' if names else ''}{shown}"
     return (

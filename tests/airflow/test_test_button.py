@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mkw_airflow_provider.client.api.projects import Project
+from mkw_airflow_provider.client.text import remember_secrets
 from mkw_airflow_provider.emulator import Emulator
-from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook
+from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook, _describe_login
 from tests.airflow.conftest import Connect
 
 
@@ -62,3 +64,12 @@ class TestTestConnection:
         assert message.startswith("the connection cannot be used: ")
         assert "login, the e-mail address, is missing" in message
         assert "read_timeout" in message
+
+    def test_names_of_projects_are_foreign_text(self, emulator: Emulator, connect: Connect) -> None:
+        secret = "tok-abcdef-123456"
+        visible = [Project(1, name=f"A\nERROR forged {secret}\ud83d"), Project(2, name="B" * 100_000)]
+        remember_secrets(secret)
+        message = _describe_login(MetaKraftwerkHook().settings, 1, visible)
+        assert message.isprintable()
+        assert secret not in message
+        assert len(message) < 500

@@ -10,6 +10,7 @@ import pytest
 
 from mkw_airflow_provider import exceptions
 from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.text import remember_secrets
 from mkw_airflow_provider.exceptions import (
     AlreadyDeployedError,
     ApiError,
@@ -225,3 +226,26 @@ def test_foreign_text_is_one_short_line(error):
     shown = str(error) + repr(error.to_dict())
     assert shown.isprintable()
     assert len(shown) < 5_000
+
+
+@pytest.mark.parametrize("look", [repr, pickle.dumps, vars], ids=["repr", "pickle", "vars"])
+def test_build_of_an_error_holds_no_secret(look):
+    secret = "only-i-know"
+    remember_secrets(secret)
+    fields = {
+        "name": secret,
+        "description": secret,
+        "more": [{secret: [secret]}],
+        "downloads": [{"id": 1, "name": secret}],
+    }
+    error = BuildFailedError(Build.from_json(build(5139, "FAILED", **fields)))
+    assert secret not in str(look(error))
+    assert secret not in str(error.build.raw)
+    assert error.build.raw["name"] == "***"
+
+
+def test_deeply_nested_json_of_a_build_is_bounded():
+    deep: list[object] = []
+    for _ in range(900):
+        deep = [deep]
+    assert BuildFailedError(Build.from_json(build(5139, "FAILED", more=deep))).build.id == 5139

@@ -14,7 +14,7 @@ from mkw_airflow_provider.client.api.builds import get_build
 from mkw_airflow_provider.client.request import Response, TransportError
 from mkw_airflow_provider.client.text import remember_secrets
 from mkw_airflow_provider.client.token_cache import TokenCache
-from mkw_airflow_provider.exceptions import ConnectionFailedError, MetaKraftwerkError
+from mkw_airflow_provider.exceptions import ConnectionFailedError, MetaKraftwerkError, ProtocolError
 from tests.kit.simulation import FIRST_TOKEN, World, ok
 
 READ = get_build(5139)
@@ -81,6 +81,17 @@ def test_repeated_secrets_reach_no_error(form, status, field):
     said = everything_said(world, caught.value) + json.dumps(caught.value.to_dict())
     for secret in (form(password).strip('"'), form(FIRST_TOKEN).strip('"'), basic):
         assert secret not in said
+
+
+def test_body_is_in_no_error_of_the_chain():
+    world = World(outage_tolerance=0.0)
+    world.script(forever=Response(200, {}, b'{"id": 7, "token": "a-token-of-someone-else"'))
+    with pytest.raises(ProtocolError) as caught:
+        world.run(world.session.request(READ))
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert isinstance(error, ProtocolError)
+        error = error.__cause__ or error.__context__
 
 
 def everything_said(world, error):

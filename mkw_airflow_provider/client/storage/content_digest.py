@@ -20,6 +20,8 @@ from mkw_airflow_provider.exceptions import IntegrityError
 
 #: A small ZIP can unpack to any number of bytes. Beyond this one, it is neither checked nor looked into.
 MAX_UNPACKED = 1024 * 1024 * 1024
+#: What Python unpacks in small pieces. With bzip2 and LZMA, some hundred bytes become hundreds of MiB in one piece.
+_BOUNDED_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def content_digest(file: BinaryIO, shown: str, sha256: str, rules: ContentRules,
 
     :param file: on the local disk.
     :param shown: the file's path or URL; a ``.zip`` is looked into.
-    :param sha256: of its bytes. It is also the digest of a ZIP that cannot be looked into: one that is encrypted,
-        packed in a way that Python does not know, or too large.
+    :param sha256: of its bytes. It is also the digest of a ZIP that is not looked into: one that is encrypted,
+        too large, or compressed in another way than by deflate.
     :param check: called for each piece; raises to stop.
     :raises IntegrityError: if a ``.zip`` is damaged or not a ZIP.
     """
@@ -97,6 +99,8 @@ def _zip_digest(file: BinaryIO, shown: str, rules: ContentRules, check: Callable
         with zipfile.ZipFile(file) as archive:
             for info in archive.infolist():
                 check()
+                if info.compress_type not in _BOUNDED_METHODS:
+                    return None
                 with archive.open(info) as member:
                     # Read in any case: zipfile compares the member's checksum at its end.
                     digest = _digest(map(count, pieces(member, check)), rules.ignore_lines)

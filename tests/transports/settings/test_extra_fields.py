@@ -32,6 +32,11 @@ def test_wrong_build_links_are_faults(link):
     ]
 
 
+def test_build_link_with_a_login_is_a_fault():
+    found = faults(extra={"build_link": "https://me:link-password@x/{build_id}"})
+    assert found == ["extra `build_link` must not hold a login"]
+
+
 def test_build_links_default_to_the_server():
     assert settings().build_url(5139, 402) == "https://app.metakraftwerk.com"
     linked = settings(extra={"build_link": "https://x/#/{project_id}/{build_id}"})
