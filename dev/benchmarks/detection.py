@@ -68,7 +68,7 @@ def stuck(_: random.Random) -> Progress:
 USEFUL = {"linear": linear, "uneven": uneven, "in leaps": in_leaps, "stuck at 99 %": late_stuck}
 USELESS = {"stuck at 42 %": stuck, "absent": None}
 
-#: Polls compared with a fixed 15 s, for builds that take at least so many seconds.
+#: Polls compared with a fixed 15 s, for builds that take at least this many seconds.
 MOST_POLLS, SHORTEST_SAVING = 0.75, 300.0
 #: Shape of the progress, and for builds of 5 min its mean delay in seconds and its polls compared with a fixed 15 s.
 STRICT = (("linear", 5.0, 0.6), ("uneven", 7.3, 0.75))

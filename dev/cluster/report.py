@@ -51,7 +51,7 @@ def text(figures: Figures, violations: Sequence[Violation]) -> str:
 
 
 def write(page: Path, figures: Figures) -> None:
-    """Write the figures beside the page as JSON, and between its markers as tables."""
+    """Write the figures as JSON next to the page, and as tables between its markers."""
     page.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
     page.write_text(fill(page.read_text("utf-8"), blocks(figures)), "utf-8")
 

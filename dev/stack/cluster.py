@@ -25,7 +25,7 @@ CLUSTER = {
     **{f"worker-{number}": [*_WORKER, f"worker-{number}@%h"] for number in (1, 2)},
 }
 
-#: Seconds between two looks for components that have ended.
+#: Seconds between two checks for components that have ended.
 RESTART_INTERVAL = 1.0
 
 

@@ -15,7 +15,7 @@ from mkw_airflow_provider.exceptions import MetaKraftwerkError, NotFoundError
 class Name(NamedTuple):
     """A name that a request contains.
 
-    :param kind: what it names, in words.
+    :param kind: what it names, as the error says it.
     :param value: the name; None: the request has none of this kind.
     :param existing: the list of what exists.
     """
