@@ -45,8 +45,8 @@ class Record:
         columns = _columns(cls)  # type: ignore[arg-type]  # a class is hashable
         # By what came: a poll reads four fields of two dozen.
         values = {name: columns[name][0](item) for name, item in value.items() if name in columns}
-        if any(values.get(name) is None for name in _required(cls)):  # type: ignore[arg-type]  # a class is hashable
-            missing = [name for name in _required(cls) if values.get(name) is None]  # type: ignore[arg-type]
+        missing = [name for name in _required(cls) if values.get(name) is None]  # type: ignore[arg-type]
+        if missing:
             raise ProtocolError(f"a {cls.noun} came without {' and '.join(missing)}: {quote_value(dict(value))}")
         return cls(**values, raw=dict(value))
 

@@ -20,7 +20,6 @@ from mkw_airflow_provider.exceptions import BuildError, DownloadError, NoFilesEr
 from mkw_airflow_provider.operators import runtime
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
-from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.typing import IfEmpty, OperatorArguments
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ class DownloadBuildOperator(MetaKraftwerkOperator):
         if changed is not None:
             total = "" if build.instances is None else f" of {build.instances}"
             self.log.info("Build %s: %s%s instances changed since the previous build.", build_id, changed, total)
-        return dict(safe_value(manifest))
+        return manifest
 
     def on_kill(self) -> None:
         """Stop the downloads; the next attempt downloads what is missing.

@@ -118,7 +118,7 @@ def _activate_outlets(dag: Any) -> None:
 
 
 def _story(emulator: Emulator) -> list[str]:
-    """What arrived at the server; consecutive polls count as one."""
+    """What the server received; consecutive polls count as one."""
     requests = [f"{request['method']} {request['path']}" for request in emulator.requests()]
     return [text for text, before in zip(requests, [None, *requests], strict=False) if text != before]
 
