@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pendulum
 
-from mkw_airflow_provider.client.text import foreign_text, quote_value, remove_secrets
+from mkw_airflow_provider.client.known_secrets import remove_secrets
+from mkw_airflow_provider.client.text import foreign_text, quote_value
 from mkw_airflow_provider.exceptions import ProtocolError
 
 if TYPE_CHECKING:

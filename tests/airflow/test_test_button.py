@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mkw_airflow_provider.client.api.projects import Project
-from mkw_airflow_provider.client.text import remember_secrets
+from mkw_airflow_provider.client.known_secrets import remember_secrets
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.hooks.metakraftwerk import MetaKraftwerkHook, _describe_login
 from tests.airflow.conftest import Connect

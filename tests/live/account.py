@@ -15,8 +15,9 @@ from mkw_airflow_provider.client.api.builds import Build, get_build
 from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.build_marker import BuildMarker, task_key
 from mkw_airflow_provider.client.flows.wait import wait
+from mkw_airflow_provider.client.known_secrets import remember_secrets
 from mkw_airflow_provider.client.request import API, Request, Response
-from mkw_airflow_provider.client.text import foreign_text, remember_secrets
+from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.client.token_cache import TokenCache
 from mkw_airflow_provider.client.transports.sync import Client, StopSignal
 from tests.live.findings import NotCheckedError

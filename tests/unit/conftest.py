@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mkw_airflow_provider.client import text
+from mkw_airflow_provider.client import known_secrets
 from mkw_airflow_provider.client.storage.folder import Folder
 from tests.kit.files import in_memory, on_disk
 from tests.kit.simulation import World
@@ -29,5 +29,5 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
 @pytest.fixture(autouse=True)
 def no_secrets_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the secrets of other tests, which would be removed from the texts of this one."""
-    monkeypatch.setattr(text, "_known", {})
-    monkeypatch.setattr(text, "_forms", ())
+    monkeypatch.setattr(known_secrets, "_known", {})
+    monkeypatch.setattr(known_secrets, "_all_known", known_secrets._Forms(()))

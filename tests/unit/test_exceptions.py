@@ -10,7 +10,7 @@ import pytest
 
 from mkw_airflow_provider import exceptions
 from mkw_airflow_provider.client.api.builds import Build
-from mkw_airflow_provider.client.text import remember_secrets
+from mkw_airflow_provider.client.known_secrets import remember_secrets
 from mkw_airflow_provider.exceptions import (
     AlreadyDeployedError,
     ApiError,

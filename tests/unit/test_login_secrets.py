@@ -11,8 +11,8 @@ import pytest
 
 from mkw_airflow_provider.client.api.authentication import Token
 from mkw_airflow_provider.client.api.builds import get_build
+from mkw_airflow_provider.client.known_secrets import remember_secrets
 from mkw_airflow_provider.client.request import Response, TransportError
-from mkw_airflow_provider.client.text import remember_secrets
 from mkw_airflow_provider.client.token_cache import TokenCache
 from mkw_airflow_provider.exceptions import ConnectionFailedError, MetaKraftwerkError, ProtocolError
 from tests.kit.simulation import FIRST_TOKEN, World, ok

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mkw_airflow_provider.client.flows.select import describe_excluded, find_missing, select
-from mkw_airflow_provider.client.text import remember_secrets
+from mkw_airflow_provider.client.known_secrets import remember_secrets
 from mkw_airflow_provider.exceptions import ConfigurationError, SelectionError
 from mkw_airflow_provider.selection import InstanceSelector
 from tests.kit.simulation import World, ok

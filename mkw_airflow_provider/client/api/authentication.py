@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mkw_airflow_provider.client.known_secrets import remember_secrets
 from mkw_airflow_provider.client.request import SENDABLE, Request, Response
 from mkw_airflow_provider.client.settings import Settings
-from mkw_airflow_provider.client.text import remember_secrets
 from mkw_airflow_provider.exceptions import ProtocolError
 
 #: A token is renewed this many seconds before it ends, or after nine tenths of a life that is shorter.

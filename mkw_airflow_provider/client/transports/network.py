@@ -8,9 +8,10 @@ import re
 import ssl
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from mkw_airflow_provider.client.known_secrets import remember_secrets
 from mkw_airflow_provider.client.server_address import proxy_url
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.exceptions import ConfigurationError
@@ -112,11 +113,18 @@ def _certifi() -> str:
 def proxy_for(settings: Settings, url: str) -> str | None:
     """Return the proxy for a URL: the connection's, else that of the usual environment variables.
 
+    Its password is remembered, because a proxy's error page may repeat it.
+
     :raises ConfigurationError: for a variable that names no HTTP proxy. Its value is not shown: it may hold a login.
     """
-    if settings.proxy:
-        return settings.proxy
-    parts = urlsplit(url)
+    proxy = settings.proxy or _proxy_of_environment(urlsplit(url))
+    parts = urlsplit(proxy or "")
+    if parts.password:
+        remember_secrets(parts.password, unquote(parts.password), login=unquote(parts.username or ""))
+    return proxy
+
+
+def _proxy_of_environment(parts: SplitResult) -> str | None:
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy or _is_excepted(parts, proxies.get("no", "")):
