@@ -28,6 +28,7 @@ from mkw_airflow_provider.exceptions import (
 )
 from mkw_airflow_provider.links import BUILD_URL, MetaKraftwerkLink, describe_link
 from mkw_airflow_provider.operators import runtime
+from mkw_airflow_provider.operators.template_checks import without_undefined
 from mkw_airflow_provider.safe_values import safe_value
 from mkw_airflow_provider.version_compat import attach_extra
 
@@ -68,6 +69,7 @@ class MetaKraftwerkOperator(BaseOperator):
 
         :raises AirflowFailException: for what no retry can fix.
         """
+        self.replace_undefined()
         try:
             return self._execute(context)
         except FAILURES as error:
@@ -76,6 +78,11 @@ class MetaKraftwerkOperator(BaseOperator):
 
     def _execute(self, context: Any) -> Any:
         raise NotImplementedError
+
+    def replace_undefined(self) -> None:
+        """Treat what a native template could not find as nothing, as other templates do."""
+        for name in self.template_fields:
+            setattr(self, name, without_undefined(getattr(self, name)))
 
     def publish(self, context: Any, **facts: Any) -> None:
         """Attach what the task has done to the asset events of its outlets, and keep it for lineage.

@@ -269,6 +269,7 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         :param next_method: Airflow's own name for a deferral that it failed; whatever else it is, another version of
             this package may have named it.
         """
+        self.replace_undefined()
         if next_method != FAILED_DEFERRAL:
             event, limited_by = kwargs.get("event"), kwargs.get("limited_by") or self._shorter_limit()
             return self.conclude(context, self._find_wait(context, event, limited_by).conclude(event, limited_by))

@@ -1,9 +1,11 @@
-"""Which arguments can be checked when a DAG is read, because they are no templates and come from no other task."""
+"""What templates make of arguments, and which arguments can be checked when a DAG is read because they are none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from jinja2 import Undefined
 
 from mkw_airflow_provider.client.validation import is_operator
 from mkw_airflow_provider.selection import InstanceSelector
@@ -29,3 +31,14 @@ def check_literal(check: Callable[[str, Any], Any], **values: Any) -> None:
     for name, value in values.items():
         if is_literal(value):
             check(name, value)
+
+
+def without_undefined(value: Any) -> Any:
+    """Return a rendered argument with None for what is not defined, which native templates leave as an object."""
+    if isinstance(value, Undefined):
+        return None
+    if type(value) is dict:
+        return {key: without_undefined(item) for key, item in value.items()}
+    if type(value) is list:
+        return [without_undefined(item) for item in value]
+    return value

@@ -7,6 +7,7 @@ from typing import Any
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException
+from jinja2 import Undefined
 
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.exceptions import ConfigurationError
@@ -165,7 +166,7 @@ class TestWhenTheTaskRuns:
         with DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
             first = StartBuildOperator(**{**START, "task_id": "start_build"})
             task = _make(kind, **{field: first.output})
-        for value in (None, "None", " "):
+        for value in (None, "None", " ", Undefined()):
             setattr(task, field, value)
             with pytest.raises(
                 REFUSED, match=rf"`{field}`.* rendered to nothing.*; check the upstream task start_build"
@@ -193,6 +194,7 @@ class TestWhenTheTaskRuns:
         [
             (StartBuildOperator, "instances", "[{'pattern': 'P'}]", "add the filter `tojson` to the template"),
             (StartBuildOperator, "instances", '[{"pattern": "P"}]', "`instances[0]` must have either `id`, or"),
+            (StartBuildOperator, "instances", [{"id": Undefined()}], "`instances[0]['id']` must be a number, not None"),
             (StartBuildOperator, "releases", "DWH_GROUP=R1", "`releases` must be JSON where it is text"),
             (StartBuildOperator, "restore", "perhaps", "`restore` must be true or false, not 'perhaps'"),
             (StartBuildOperator, "wait_for_completion", "1", "`wait_for_completion` must be true or false, not '1'"),
@@ -212,9 +214,9 @@ class TestWhenTheTaskRuns:
         assert words in str(raised.value)
         assert emulator.requests() == []
 
-    @pytest.mark.parametrize("nothing", [None, "", "None"], ids=repr)
+    @pytest.mark.parametrize("nothing", [None, "", "None", Undefined()], ids=repr)
     def test_optional_fields_may_render_to_nothing(
-        self, emulator: Emulator, connect: Connect, nothing: str | None
+        self, emulator: Emulator, connect: Connect, nothing: Any
     ) -> None:
         connect(project="DEMO_PROJECT")
         emulator.set(build_seconds=0)

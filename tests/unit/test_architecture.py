@@ -19,7 +19,7 @@ TEXTS = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not 
 #: From the bottom up: a module may import modules of its own layer and of those above it in this list. A module that is
 #: not listed belongs to the layer of its package.
 LAYERS = [
-    {"client.text"},
+    {"client.text", "client.known_secrets", "client.escapes"},
     {"", "exceptions", "get_provider_info", "safe_values", "version_compat", "selection", "typing", "links"},
     {"client", "client.request", "client.settings", "client.validation", "client.flows.polling"},
     {"client.transports", "client.transports.network", "client.model"},

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mkw_airflow_provider.client.known_secrets import remember_secrets
 from mkw_airflow_provider.client.storage.file_names import DEVICES, MAX_NAME, comparable, final_names, safe_name
 from mkw_airflow_provider.client.storage.manifest import MANIFEST
 from tests.kit.simulation import PROPERTY
@@ -104,3 +105,8 @@ def test_names_of_a_build_differ_everywhere(given_names):
     names = final_names(enumerate(given_names), MANIFEST)
     assert len({comparable(name) for name in [*names.values(), MANIFEST]}) == len(given_names) + 1
     assert not [name for name in names.values() if name.startswith(".")]
+
+
+def test_secret_in_a_name_is_replaced():
+    remember_secrets("only-i-know")
+    assert safe_name("token only-i-know.sql", 7) == "token ___.sql"

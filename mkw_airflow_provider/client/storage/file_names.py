@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 
+from mkw_airflow_provider.client.known_secrets import remove_secrets
+
 #: Longest file name, in bytes: what common file systems take, less the room for a number.
 MAX_NAME = 200
 #: An id of more digits is not written into a name.
@@ -37,7 +39,8 @@ def safe_name(name: str | None, download_id: int, taken: Collection[str] = ()) -
     :param name: as the API gives it; None or what leaves nothing behind becomes ``download-<id>``.
     :param taken: names of other files in the folder, made :func:`comparable`; then the id goes before the suffix.
     """
-    last = re.split(r"[/\\]", name or "")[-1]
+    # A name may repeat what the server was sent, and it becomes a part of logs and XComs.
+    last = re.split(r"[/\\]", remove_secrets(name or ""))[-1]
     printable = unicodedata.normalize("NFC", "".join(character for character in last if character.isprintable()))
     clean = "".join("_" if character in FORBIDDEN else character for character in printable)
     # A hidden file is easily overlooked, and temporary files are hidden.
