@@ -64,7 +64,7 @@ docs: .venv/.dev ## Build the documentation into docs/_build/html
 chaos: .venv/.airflow ## Inject faults while the chain runs; SHORT=1, RUNS=60, SEED=7, MINUTES=30
 	@exec $(BIN)/python -m dev.chaos $(if $(call is_on,$(SHORT)),--short) $(RUNS:%=--runs %) $(SEED:%=--seed %) $(MINUTES:%=--minutes %)
 
-cluster: .venv/.cluster ## Run many chains and faults on Celery, PostgreSQL and Redis; SHORT=1 takes minutes, not 25
+cluster: .venv/.cluster ## Run many chains and faults on Celery, PostgreSQL and Redis; SHORT=1 takes minutes, not 30
 	@exec $(BIN)/python -m dev.cluster $(if $(call is_on,$(SHORT)),--short)
 
 bench: .venv/.python ## Compare this package with other providers; QUICK=1 takes minutes, not 45

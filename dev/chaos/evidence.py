@@ -165,13 +165,12 @@ def belongs_to(build: Row, run_id: str) -> bool:
     return re.search(rf"\b{re.escape(run_id)}\b", str(build.get("description"))) is not None
 
 
-def is_in_logs(folder: Path, *parts: str, without: str | None = None) -> bool:
+def is_in_logs(folder: Path, *parts: str, name: str = "*.log") -> bool:
     """Whether a line of a task's logs has all parts.
 
-    :param without: a part of the names of files that do not count.
+    :param name: glob of the files that count.
     """
-    files = [log for log in folder.glob("*.log") if without is None or without not in log.name]
-    lines = (line for log in files for line in log.read_text(errors="replace").splitlines())
+    lines = (line for log in folder.glob(name) for line in log.read_text(errors="replace").splitlines())
     return any(all(part in line for part in parts) for line in lines)
 
 

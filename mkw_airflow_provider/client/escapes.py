@@ -37,6 +37,8 @@ def unescaped_copies(text: str) -> Iterator[Copy]:
     """Yield a text itself, and every other text that undoing its escapes, up to three times, gives."""
     copies = [Copy(text, range(len(text)), range(1, len(text) + 1))]
     yield copies[0]
+    if not _ESCAPE.search(text):
+        return
     seen = {text}
     for _ in range(ROUNDS):
         copies = [after for copy in copies for after in _unescape(copy) if after.text not in seen]
@@ -88,6 +90,7 @@ def _percent(escaped: str) -> str:
 
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0"}
 _HEX = "[0-9a-fA-F]"
+_ESCAPE = re.compile(r"[\\&%]")
 _ESCAPES: tuple[tuple[re.Pattern[str], _Unescape], ...] = (
     (
         re.compile(

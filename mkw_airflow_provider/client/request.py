@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -82,7 +83,7 @@ class Response:
         """Whether this error comes from the API and not from a gateway. Of a long body only the beginning was read."""
         return self.is_json_object or (len(self.body) >= MAX_ERROR_BODY and self.body.lstrip()[:1] == b"{")
 
-    @property
+    @cached_property
     def date(self) -> float | None:
         """The server's clock when it sent the response, in epoch seconds; None if it does not say."""
         return _epoch(self.headers.get("date", ""))
@@ -135,6 +136,8 @@ class Response:
 
 
 def _epoch(http_date: str) -> float | None:
+    if not http_date:
+        return None
     try:
         moment = parsedate_to_datetime(http_date)
     except (ValueError, TypeError, OverflowError):

@@ -187,10 +187,12 @@ class ApiSession:
         Callers who need one at the same time share one login. If it fails for the moment, each counts the failure on
         its own: none waits longer, or shorter, than its own tolerance and deadline say.
         """
+        outcome: Token | Failure | None = self._known_token()
+        if isinstance(outcome, Token):
+            return outcome
         request = login(self.settings)
         backoff = self._backoff(until)
         while True:
-            outcome: Token | Failure | None = self._known_token()
             if outcome is None:
                 flow = self._log_in(request, self.token_cache.logins)
                 one_login = self.settings.connect_timeout + self.settings.read_timeout
@@ -204,6 +206,7 @@ class ApiSession:
             if isinstance(outcome, Token):
                 return outcome
             yield Sleep(self._next_pause(request, backoff, outcome))
+            outcome = self._known_token()
 
     def _known_token(self) -> Token | None:
         """Return the token if there is one.

@@ -169,7 +169,8 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         if limit is not None:
             until = max(limit.deadline, time.time() + self.hook.settings.connect_timeout)
         try:
-            poll = self.hook.run(runtime.wait.poll_build(self.hook.session, build_id, until=until, exists=wait.own))
+            request = runtime.wait.poll_request(build_id)
+            poll = self.hook.run(runtime.wait.poll_build(self.hook.session, request, until=until, exists=wait.own))
             self._seen = poll.build
             # A rescheduled attempt starts each poll without XComs.
             self.announce_build(context, build_id, poll.build.project_id, again=wait.own)

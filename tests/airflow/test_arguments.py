@@ -215,9 +215,7 @@ class TestWhenTheTaskRuns:
         assert emulator.requests() == []
 
     @pytest.mark.parametrize("nothing", [None, "", "None", Undefined()], ids=repr)
-    def test_optional_fields_may_render_to_nothing(
-        self, emulator: Emulator, connect: Connect, nothing: Any
-    ) -> None:
+    def test_optional_fields_may_render_to_nothing(self, emulator: Emulator, connect: Connect, nothing: Any) -> None:
         connect(project="DEMO_PROJECT")
         emulator.set(build_seconds=0)
         start = _make(StartBuildOperator)

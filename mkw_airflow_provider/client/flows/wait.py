@@ -17,7 +17,7 @@ from mkw_airflow_provider.client.flows.wait_result import (
     describe_status,
     duration,
 )
-from mkw_airflow_provider.client.request import Response
+from mkw_airflow_provider.client.request import Request, Response
 from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
 from mkw_airflow_provider.client.text import quote_value
 from mkw_airflow_provider.exceptions import (
@@ -103,31 +103,33 @@ class Poll:
     date: float | None
 
 
+def poll_request(build_id: int, running: Collection[str] | None = None) -> Request[Poll]:
+    """Return the request of a poll.
+
+    :param running: see :func:`get_build`.
+    """
+    request = get_build(build_id, running=running)
+
+    def read(response: Response) -> Poll:
+        return Poll(request.read(response), response.date)
+
+    return replace(request, read=read)  # type: ignore[arg-type,return-value]  # the same request for another type
+
+
 def poll_build(
-    session: ApiSession,
-    build_id: int,
-    *,
-    until: float | None = None,
-    exists: bool = False,
-    running: Collection[str] | None = None,
+    session: ApiSession, request: Request[Poll], *, until: float | None = None, exists: bool = False
 ) -> Flow[Poll]:
     """Poll a build once, and again while the server is unreachable.
 
+    :param request: see :func:`poll_request`.
     :param until: epoch seconds after which no retry starts.
     :param exists: the build was read before, or started by this task: a 404 is retried for 60 s.
-    :param running: see :func:`get_build`.
     :raises NotFoundError: if there is no such build.
     """
-    reads_build = get_build(build_id, running=running)
-
-    def read(response: Response) -> Poll:
-        return Poll(reads_build.read(response), response.date)
-
-    request: Any = replace(reads_build, read=read)  # type: ignore[arg-type]  # the same request for another type
     missing_since: float | None = None
     while True:
         try:
-            poll: Poll = yield from session.request(request, until=until)
+            return (yield from session.request(request, until=until))
         except NotFoundError as error:
             now = session.monotonic()
             missing_since = now if missing_since is None else missing_since
@@ -136,9 +138,7 @@ def poll_build(
                 left = min(left, until - session.wall())
             if not exists or left <= 0:
                 raise
-            session.log.warning("Build %s exists, but: %s; retrying for %s more", build_id, error, duration(left))
-        else:
-            return poll
+            session.log.warning("%s; the build exists, so this is retried for %s more", error, duration(left))
         yield Sleep(min(NOT_FOUND_PAUSE, left))
 
 
@@ -147,7 +147,7 @@ def read_build(session: ApiSession, build_id: int) -> Flow[Build]:
 
     :raises NotFoundError: if there is no such build.
     """
-    return (yield from poll_build(session, build_id)).build
+    return (yield from poll_build(session, poll_request(build_id))).build
 
 
 def wait(
@@ -190,7 +190,8 @@ def _wait(
     began = session.monotonic()
     unknown_since: float | None = None
     start: float | None = None
-    fields: Collection[str] = (*PROGRESS_FIELDS, *START_FIELDS)
+    request = poll_request(build_id, (*PROGRESS_FIELDS, *START_FIELDS))
+    knows_start = False
     # A deadline that has passed already, for example while no triggerer ran, still allows one poll.
     if first_pause > 0:
         yield Sleep(first_pause if deadline is None else max(0.0, min(first_pause, deadline - session.wall())))
@@ -198,7 +199,7 @@ def _wait(
         exists = exists or history.polls > 0
         try:
             until = _last_retry(session, deadline)
-            poll = yield from poll_build(session, build_id, until=until, exists=exists, running=fields)
+            poll = yield from poll_build(session, request, until=until, exists=exists)
         except (ConnectionFailedError, ApiError, ProtocolError) as error:
             passes = not is_final(error) or (exists and isinstance(error, NotFoundError))
             if passes and deadline is not None and session.wall() >= deadline:
@@ -206,8 +207,8 @@ def _wait(
             raise
         build, now = poll.build, session.monotonic()
         start = started(build) or start
-        if build.build_start is not None:
-            fields = PROGRESS_FIELDS
+        if build.build_start is not None and not knows_start:
+            request, knows_start = poll_request(build_id, PROGRESS_FIELDS), True
         elapsed = age(start, session.wall() if poll.date is None else poll.date, now - began) or now - began
         if history.add(build, now - began):
             session.log.info("%s", describe_progress(build, elapsed))
