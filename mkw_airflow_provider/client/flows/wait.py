@@ -220,6 +220,8 @@ def _wait(
         pause = next_pause(
             elapsed=elapsed, progress=build.progress, poll_interval=poll_interval, chance=session.random()
         )
+        # Thousands of waits sleep at the same time.
+        del poll, build
         yield Sleep(pause if deadline is None else max(0.0, min(pause, deadline - session.wall())))
 
 

@@ -93,10 +93,12 @@ class AsyncClient:
                 step = flow.send(outcome) if failure is None else flow.throw(failure)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
+            # Thousands of flows sleep, and none keeps its last response meanwhile.
+            outcome = failure = None
             try:
-                outcome, failure = await self._do(step), None
+                outcome = await self._do(step)
             except Exception as error:  # the flow decides what it means
-                outcome, failure = None, error
+                failure = error
 
     async def _do(self, step: Any) -> Any:
         if isinstance(step, Request):
