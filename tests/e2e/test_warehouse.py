@@ -66,7 +66,7 @@ def hook(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> MetaKraftwerk
 def runs(warehouse: Warehouse) -> dict[str, str]:
     """Runs that begin at the same time, by name."""
     warehouse.control.set(build_seconds=2)
-    for dag_id in ("nights", "promotion", "projects", "delivery", "metakraftwerk_load_on_asset"):
+    for dag_id in ("nights", "promotion", "projects", "retries", "delivery", "metakraftwerk_load_on_asset"):
         warehouse.client.wait_for_dag(dag_id)
     trigger = warehouse.client.trigger
     return {
@@ -74,6 +74,7 @@ def runs(warehouse: Warehouse) -> dict[str, str]:
         "approved": trigger("promotion", run_id="approved"),
         "rejected": trigger("promotion", run_id="rejected"),
         "projects": trigger("projects"),
+        "retries": trigger("retries"),
         "night": trigger("nights", run_id="night_1"),
     }
 
@@ -143,6 +144,28 @@ class TestPromotion:
         assert files == [item["downloaded"] for item in warehouse.control.downloads() if item["build_id"] == build_id]
         tests = [deployment for _, deployment in _deployments(hook, build_id)]
         assert tests == ["DEPLOY_TO_DEV", "DEPLOY_TO_TEST", "DEPLOY_TO_TEST"]
+
+
+class TestRetries:
+    def test_each_task_is_retried_without_repeating(
+        self, warehouse: Warehouse, runs: dict[str, str], hook: MetaKraftwerkHook
+    ) -> None:
+        """Each attempt that fails has done its work already."""
+        client, run_id = warehouse.client, runs["retries"]
+        assert client.wait_for_run("retries", run_id) == "success"
+        tasks = client.task_instances("retries", run_id)
+        assert {task["task_id"]: task["try_number"] for task in tasks} == {
+            "mart.start": 2,
+            "mart.wait": 2,
+            "mart.download": 2,
+            "mart.deploy_MART_DIM_DEPLOY_TO_DEV": 2,
+        }
+        build_id = client.xcom("retries", run_id, "mart.start")
+        builds = [build for build in warehouse.control.builds() if run_id in str(build["description"])]
+        assert [build["id"] for build in builds] == [build_id]
+        assert _deployments(hook, build_id) == [("MART_DIM", "DEPLOY_TO_DEV")]
+        downloads = [item["downloaded"] for item in warehouse.control.downloads() if item["build_id"] == build_id]
+        assert downloads == [1] * len(downloads)
 
 
 class TestNights:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
+from typing import Any
 
 import pendulum
 from airflow.sdk import DAG, task_group
@@ -37,6 +39,23 @@ with DAG("promotion", schedule=None, start_date=START):
         destination=RESULTS,
         deployments=STAGES,
         approve=["DEPLOY_TO_TEST"],
+    )
+
+
+def fail_first_attempt(context: Any, result: Any = None) -> None:
+    """Fail an attempt that has done its work."""
+    if context["ti"].try_number == 1:
+        raise RuntimeError("the first attempt fails at its very end")
+
+
+with DAG("retries", schedule=None, start_date=START):
+    BuildTaskGroup(
+        "mart",
+        project="FINANCE_DWH",
+        instances=InstanceSelector(pattern="MART_DIM"),
+        destination=RESULTS,
+        deployments=[STAGES[0]],
+        default_args={"retries": 1, "retry_delay": timedelta(seconds=1), "post_execute": fail_first_attempt},
     )
 
 with DAG("projects", schedule=None, start_date=START):
