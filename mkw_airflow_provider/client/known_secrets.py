@@ -132,7 +132,7 @@ def _encodings(text: str) -> set[bytes]:
 
 
 def _base64_parts(code: bytes) -> Iterator[str]:
-    """Yield the characters that bytes become wherever they stand in a text that is encoded as Base64."""
+    """Yield what Base64 makes of bytes within longer ones, for each of the three positions that they may have."""
     if len(code) < SHORTEST_INSIDE_A_WORD:
         return
     for before in range(3):

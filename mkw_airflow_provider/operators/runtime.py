@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.operators import deployment_record as deployment_record
     from mkw_airflow_provider.operators import lineage as lineage
     from mkw_airflow_provider.operators import unchanged as unchanged
+    from mkw_airflow_provider.triggers import build
+
+    trigger = build
 
 _MODULES = {
     "client.flows": ("deploy", "download_build", "polling", "start", "wait", "wait_result"),
