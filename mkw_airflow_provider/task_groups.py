@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import TaskGroup
 
+from mkw_airflow_provider.client.text import quote_value
 from mkw_airflow_provider.exceptions import ConfigurationError
 from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
@@ -57,7 +58,7 @@ class Deployment:
         if not isinstance(value, Mapping) or not {"pattern", "deployment"} <= set(value) <= set(known):
             raise ConfigurationError(
                 f"an entry of `deployments` must have `pattern` and `deployment`, and may have `agent` or "
-                f"`agent_group`; it is {value!r:.200}"
+                f"`agent_group`; it is {quote_value(value)}"
             )
         return cls(**value)
 
@@ -248,7 +249,7 @@ def _check_choices(
     if only_if_changed and not has_files:
         raise ConfigurationError("`only_if_changed` compares the downloaded files: give a `destination`")
     if isinstance(approve, str):
-        raise ConfigurationError(f"`approve` must be a list of names of deployments, not {approve!r:.200}")
+        raise ConfigurationError(f"`approve` must be a list of names of deployments, not {quote_value(approve)}")
     unknown = sorted(set(approve) - {stage.deployment for stage in stages})
     if unknown:
         raise ConfigurationError(f"`approve` names {', '.join(map(repr, unknown))}, which is not in `deployments`")

@@ -6,6 +6,7 @@ A masker of the log is not enough: exceptions, events and XComs are stored as th
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Iterable, Iterator
 
 from mkw_airflow_provider.client.escapes import unescaped_copies
@@ -14,7 +15,8 @@ from mkw_airflow_provider.client.escapes import unescaped_copies
 HIDDEN = "***"
 #: A secret that is shorter is hidden only where it is a word of its own: a password "x" must not spoil every text.
 SHORTEST_INSIDE_A_WORD = 5
-#: The oldest are forgotten beyond this number, so that a process of months does not grow.
+#: Those that were not used for the longest time are forgotten beyond this number, so that a process of months does not
+#: grow.
 MOST_SECRETS = 500
 #: A secret's first characters at the end of a cut text are removed from this length on; shorter ones may be any word.
 SHORTEST_BEGINNING = 6
@@ -38,12 +40,12 @@ class _Forms:
             else:
                 self._by_beginning.setdefault(form[:SHORTEST_INSIDE_A_WORD], []).append((form, is_base64))
 
-    def find(self, text: str) -> Iterator[tuple[int, int]]:
+    def find(self, text: str, *, may_be_cut: bool) -> Iterator[tuple[int, int]]:
         """Yield where a secret begins and ends."""
         for begin in range(len(text) - SHORTEST_INSIDE_A_WORD + 1 if self._by_beginning else 0):
             forms = self._by_beginning.get(text[begin : begin + SHORTEST_INSIDE_A_WORD])
             if forms:
-                yield from _matches(text, begin, forms)
+                yield from _matches(text, begin, forms, may_be_cut=may_be_cut)
         for form in self._short:
             begin = text.find(form)
             while begin >= 0:
@@ -52,12 +54,14 @@ class _Forms:
                 begin = text.find(form, begin + 1)
 
 
-def _matches(text: str, begin: int, forms: Iterable[tuple[str, bool]]) -> Iterator[tuple[int, int]]:
+def _matches(
+    text: str, begin: int, forms: Iterable[tuple[str, bool]], *, may_be_cut: bool
+) -> Iterator[tuple[int, int]]:
     for form, is_base64 in forms:
         if text.startswith(form, begin):
             end = begin + len(form)
-        elif len(text) - begin >= SHORTEST_BEGINNING and form.startswith(text[begin:]):
-            end = len(text)  # somebody cut the text
+        elif may_be_cut and len(text) - begin >= SHORTEST_BEGINNING and form.startswith(text[begin:]):
+            end = len(text)
         else:
             continue
         yield _whole_base64(text, begin, end) if is_base64 else (begin, end)
@@ -90,6 +94,9 @@ def _is_word_character(character: str) -> bool:
 
 #: By secret and login.
 _known: dict[tuple[str, str | None], frozenset[tuple[str, bool]]] = {}
+#: When each was remembered last, as a growing number.
+_used: dict[tuple[str, str | None], int] = {}
+_uses = itertools.count()
 _all_known = _Forms(())
 
 
@@ -99,12 +106,16 @@ def remember_secrets(*secrets: str | None, login: str | None = None) -> None:
     :param login: the login that a password belongs to, because Basic authentication sends both as one text.
     """
     global _all_known
-    new = {(secret, login) for secret in secrets if secret and secret.strip()} - _known.keys()
+    given = {(secret, login) for secret in secrets if secret and secret.strip()}
+    _used.update((key, next(_uses)) for key in given)
+    new = given - _known.keys()
     if not new:
         return
     _known.update({(secret, login): _forms_of(secret, login) for secret, login in new})
     while len(_known) > MOST_SECRETS:
-        _known.pop(next(iter(_known)), None)
+        oldest = min(list(_known), key=lambda key: _used.get(key, -1))
+        _known.pop(oldest, None)
+        _used.pop(oldest, None)
     _all_known = _Forms(form for forms in list(_known.values()) for form in forms)
 
 
@@ -124,7 +135,9 @@ def _forms_of(secret: str, login: str | None = None) -> frozenset[tuple[str, boo
     if login is not None and len(secret) < SHORTEST_INSIDE_A_WORD:
         encoded |= {code + b":" + end for code in _encodings(login) for end in encoded}
     in_base64 = {part for code in encoded for part in _base64_parts(code)}
-    return frozenset([(text, False) for text in texts if text.strip("+\ufffd ")] + [(part, True) for part in in_base64])
+    # What holds nothing of the secret but its length is no form of it.
+    texts = {secret, *(text for text in texts if text.strip("+?\ufffd "))}
+    return frozenset([(text, False) for text in texts] + [(part, True) for part in in_base64])
 
 
 def _encodings(text: str) -> set[bytes]:
@@ -142,10 +155,12 @@ def _base64_parts(code: bytes) -> Iterator[str]:
         yield base64.urlsafe_b64encode(padded).decode()[whole]
 
 
-def remove_secrets(text: str, *more: str) -> str:
+def remove_secrets(text: str, *more: str, may_be_cut: bool = False) -> str:
     """Return a text without known secrets.
 
     :param more: secrets of this text only, such as the signature in an address.
+    :param may_be_cut: whether the text may end within a secret. In one that is whole, a word at its end is no secret
+        only because a password begins with it.
     """
     searched = [_all_known]
     if more:
@@ -154,7 +169,7 @@ def remove_secrets(text: str, *more: str) -> str:
         copy.in_original(begin, end)
         for copy in unescaped_copies(text)
         for forms in searched
-        for begin, end in forms.find(copy.text)
+        for begin, end in forms.find(copy.text, may_be_cut=may_be_cut)
     )
     shown, shown_to = "", 0
     for begin, end in found:

@@ -30,13 +30,14 @@ def read_base_url(
     :param faults: gets a sentence for each fault.
     """
     host = (host or DEFAULT_HOST).strip()
-    scheme = (schema or "").strip().lower()
+    scheme = (schema or "").strip().lower().removesuffix("//").removesuffix(":")
     if "://" not in host:
         bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
         host = f"{scheme or 'https'}://[{host}]" if bare_ipv6 else f"{scheme or 'https'}://{host}"
     parts = split_url(host)
     name = parts and _host_name(parts.hostname or "")
-    if not parts or not parts.hostname or not name:
+    # `https//host` and `https:/host` would be the host `https`.
+    if not parts or not parts.hostname or not name or name in OWN_PORTS:
         hint = "" if host.isascii() else ": write an international name in its ASCII form, xn--…"
         faults.append(f"host is not a host name or a URL{hint}")
         return ""

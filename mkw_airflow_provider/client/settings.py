@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from mkw_airflow_provider.client.request import SENDABLE
 from mkw_airflow_provider.client.server_address import proxy_url, read_base_url, split_url
+from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 #: The longest time that can be set, a year: more would overflow a socket's timeout.
@@ -141,7 +142,7 @@ def describe_unknown_extra(extra: Mapping[str, Any] | str | None) -> str:
     for key in _Extra(extra, []).names():
         if key not in EXTRA_KEYS:
             nearest = get_close_matches(key.lower(), EXTRA_KEYS, 1, 0.5)
-            unknown.append(f"`{key[:100]}`" + (f" (did you mean `{nearest[0]}`?)" if nearest else ""))
+            unknown.append(f"`{foreign_text(key, 100)}`" + (f" (did you mean `{nearest[0]}`?)" if nearest else ""))
     return f"unknown extra keys are ignored: {', '.join(unknown[:20])}" if unknown else ""
 
 

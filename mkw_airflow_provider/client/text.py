@@ -43,7 +43,7 @@ def foreign_text(value: str | bytes, limit: int = MAX_TEXT, secrets: Iterable[st
     :param secrets: secrets of this text only.
     """
     text = value[:SEARCHED].decode("utf-8", "replace") if isinstance(value, bytes) else value[:SEARCHED]
-    text = remove_secrets(text, *secrets)[: limit * 4]
+    text = remove_secrets(text, *secrets, may_be_cut=True)[: limit * 4]
     if not text.isprintable():
         # A lone surrogate is half of a character that someone cut: it is shown, but not kept.
         text = _SURROGATE.sub("\ufffd", text)

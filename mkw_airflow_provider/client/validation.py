@@ -13,6 +13,7 @@ from datetime import timedelta
 from numbers import Real
 from typing import Any
 
+from mkw_airflow_provider.client.text import foreign_text, quote_value
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 #: A hundred years: what is longer cannot be added to a date.
@@ -181,7 +182,8 @@ def name_list(name: str, value: Any) -> list[str] | None:
     :param value: a list of texts, or its JSON text, which is what a template renders to.
     :raises ConfigurationError: for anything else.
     """
-    cure = "" if not isinstance(value, str) or value.strip()[:1] in ("[", '"') else f"write {json.dumps([value])[:200]}"
+    is_bare_name = isinstance(value, str) and value.strip()[:1] not in ("[", '"')
+    cure = f"write {foreign_text(json.dumps([value]), 200)}" if is_bare_name else ""
     value = json_value(name, value, cure)
     if value is None:
         return None
@@ -196,8 +198,8 @@ def pattern_list(name: str, value: Any) -> tuple[re.Pattern[str], ...]:
     :raises ConfigurationError: for what is not a list of them.
     """
     if isinstance(value, str) or not isinstance(value, Sequence):
-        cure = f"; write [{value!r:.200}] for a single one" if isinstance(value, str) else ""
-        raise ConfigurationError(f"`{name}` must be a list of regular expressions, not {value!r:.200}{cure}")
+        cure = f"; write [{quote_value(value)}] for a single one" if isinstance(value, str) else ""
+        raise ConfigurationError(f"`{name}` must be a list of regular expressions, not {quote_value(value)}{cure}")
     return tuple(_pattern(f"{name}[{number}]", entry) for number, entry in enumerate(value))
 
 
@@ -205,7 +207,7 @@ def _pattern(name: str, value: Any) -> re.Pattern[str]:
     try:
         return re.compile(_required_text(name, value))
     except (re.error, OverflowError, RecursionError) as error:
-        raise ConfigurationError(f"`{name}` is not a regular expression: {value!r:.200}: {error}") from error
+        raise ConfigurationError(f"`{name}` is not a regular expression: {quote_value(value)}: {error}") from error
 
 
 def destination_text(value: Any) -> str:
@@ -217,24 +219,23 @@ def destination_text(value: Any) -> str:
     text = "" if value is None else str(value).strip()
     if text in ("", "None"):
         raise ConfigurationError("`destination` is empty or rendered to nothing; name an absolute path or a URL")
+    shown = quote_value(text, 500)
     if "{{" in text or "{%" in text:
-        raise ConfigurationError(f"`destination` {text!r:.500} still contains a template after rendering")
+        raise ConfigurationError(f"`destination` {shown} still contains a template after rendering")
     scheme, separator, rest = text.partition("://")
     if separator:
         authority, slash, _ = rest.partition("/")
         host = authority.rpartition("@")[2]
         if scheme.lower() in ("file", "local") and (host or not slash):
             raise ConfigurationError(
-                f"`destination` {text!r:.500} names the host {host!r:.100}; the URL of a local folder begins with file:///"
+                f"`destination` {shown} names the host {quote_value(host, 50)}; a local folder's URL begins with file:///"
             )
         return text
     path = os.path.expanduser(text)
     if path.startswith("~"):
-        raise ConfigurationError(f"`destination` {text!r:.500} names a user that is not known on this machine")
+        raise ConfigurationError(f"`destination` {shown} names a user that is not known on this machine")
     if not os.path.isabs(path):
-        raise ConfigurationError(
-            f"`destination` {text!r:.500} is relative; write an absolute path, because each task runs elsewhere"
-        )
+        raise ConfigurationError(f"`destination` {shown} is relative; write an absolute path: each task runs elsewhere")
     return path
 
 
@@ -246,7 +247,7 @@ def instance_list(value: Any) -> list[dict[str, Any]]:
     """
     value = json_value("instances", value)
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        cure = f"write [{value!r:.200}]" if isinstance(value, Mapping) and value else _by_id_cure(value, "[{}]")
+        cure = f"write [{quote_value(value)}]" if isinstance(value, Mapping) and value else _by_id_cure(value, "[{}]")
         raise _wrong("instances", "a list with at least one instance", value, cure)
     return [_instance(number, entry) for number, entry in enumerate(value)]
 
@@ -345,5 +346,5 @@ def _wrong(name: str, expected: str, value: Any, cure: str = "") -> Configuratio
     elif value is not None and is_nothing(value):
         given = f"{value!r}, which is what a template renders to for nothing"
     else:
-        given = f"{value!r:.200}"
+        given = quote_value(value)
     return ConfigurationError(f"`{name}` must be {expected}, not {given}{cure and '; '}{cure}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, conf
 
+from mkw_airflow_provider.client.text import without_secrets
 from mkw_airflow_provider.client.validation import (
     at_most_one,
     choice,
@@ -230,7 +231,7 @@ class StartBuildOperator(BuildWaitOperator):
             values.pop("return_value", None)
         if task_instance is not None:
             for key, value in values.items():
-                task_instance.xcom_push(key=key, value=safe_value(value))
+                task_instance.xcom_push(key=key, value=safe_value(without_secrets(value)))
 
     def _finish(self, result: WaitResult) -> int:
         """Return the build's id, or raise what the end of the wait means.

@@ -40,7 +40,8 @@ async def watch(trigger: Any) -> dict[str, Any]:
     except MetaKraftwerkError as error:
         outcome = {"outcome": "error", "build_id": trigger.build_id, "error": error.to_dict()}
     else:
-        outcome = result.to_dict()
+        # Not on the event loop: a build of 1 MiB takes seconds to search for secrets.
+        outcome = await asyncio.to_thread(result.to_dict)
     return {**outcome, "deadline": trigger.deadline, "limit": trigger.limit, "history": history.to_dict()}
 
 

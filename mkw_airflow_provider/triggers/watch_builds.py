@@ -82,8 +82,10 @@ async def new_builds(watcher: Any, lists: AsyncIterator[BuildList]) -> AsyncIter
             build = head.build
             if cursor.wants(build):
                 watcher.log.info("Build %s finished; sending an event for asset %r.", build.id, watcher.asset)
+                # Not on the event loop: a build of 1 MiB takes seconds to search for secrets.
+                payload = safe_value(await asyncio.to_thread(build.to_dict))
                 cursor.sent_at = time.monotonic()
-                yield safe_value(build.to_dict())
+                yield payload
 
 
 class _Cursor:

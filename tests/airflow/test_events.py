@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
 
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.exceptions import ConfigurationError
 from mkw_airflow_provider.triggers import watch_builds
 from mkw_airflow_provider.triggers.events import BuildFinishedTrigger
@@ -76,6 +78,20 @@ class TestEvents:
             (payload,) = watching.payloads
             assert (payload["id"], payload["status"], payload["description"]) == (number, "FINISHED", "by hand")
             assert [file["pattern"] for file in payload["downloads"]] == ["CORE_DV_HLS"]
+
+        play(test)
+
+    def test_payload_is_made_outside_the_event_loop(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        threads: list[int] = []
+        monkeypatch.setattr(Build, "to_dict", lambda build: threads.append(threading.get_ident()) or {"id": build.id})
+
+        async def test() -> None:
+            async with Watchers() as watchers:
+                watching = watchers.start(watcher(), AssetStore())
+                await server.more_polls()
+                await server.build()
+                await until(lambda: watching.payloads)
+            assert threading.get_ident() not in threads
 
         play(test)
 

@@ -34,6 +34,14 @@ def test_selected_instances_are_built(connected: Emulator, instances: Any, reatt
     assert xcoms["selection"]["by_pattern"] == {"CORE_DV_HLS": len(xcoms["selection"]["ids"])}
 
 
+def test_selection_is_pushed_without_secrets(connected: Emulator) -> None:
+    password = connected.connection["password"]
+    connected.add_instance(f"A-{password}", pattern="CORE_DV_HLS", folder="/BUSINESS_VAULT", invalid=True)
+    _, xcoms = start()
+    assert "A-***" in str(xcoms["selection"]["excluded_names"])
+    assert password not in str(xcoms)
+
+
 def test_adopting_attempt_does_not_select_again(connected: Emulator) -> None:
     store = StateStore()
     first, _ = start(store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import threading
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from airflow import __version__ as airflow_version
 from asgiref.sync import async_to_sync
 
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.emulator import Emulator
 from mkw_airflow_provider.hooks.connection import mask_in_triggerer
 from mkw_airflow_provider.triggers import build as trigger_module
@@ -136,6 +138,14 @@ class TestEvent:
         trigger = _trigger(**{name: value})
         payload = asyncio.run(only_event(trigger))
         assert payload["outcome"] == "error"
+
+    def test_is_made_outside_the_event_loop(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        threads: list[int] = []
+        monkeypatch.setattr(Build, "to_dict", lambda build: threads.append(threading.get_ident()) or {"id": build.id})
+        emulator.end_build(BUILD, "FINISHED")
+        _event()
+        assert threads
+        assert threading.get_ident() not in threads
 
     def test_holds_no_secret(self, emulator: Emulator) -> None:
         emulator.fault("expired", path=PATH, times=None)

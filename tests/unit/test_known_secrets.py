@@ -13,8 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mkw_airflow_provider.client import known_secrets
+from mkw_airflow_provider.client.api.authentication import login
+from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.known_secrets import HIDDEN, remember_secrets, remove_secrets
+from mkw_airflow_provider.client.settings import Settings
+from mkw_airflow_provider.client.storage.file_names import safe_name
 from mkw_airflow_provider.client.text import foreign_text, quote_value
+from mkw_airflow_provider.client.validation import instance_list
+from mkw_airflow_provider.exceptions import ConfigurationError
 from tests.kit.simulation import PROPERTY
 
 SECRET = "p@ss \"w\\örd/ä&'+ 1"
@@ -120,6 +126,31 @@ def test_cut_secret_is_removed(length):
     assert foreign_text("token=" + "0123456789abcdef"[:length]) == "token=***"
 
 
+def test_word_is_not_taken_for_a_cut_secret():
+    remember_secrets("sales-mart-2026")
+    assert Build.from_json({"id": 1, "status": "FINISHED", "name": "sales-mart"}).to_dict()["name"] == "sales-mart"
+    assert safe_name("sales-mart", 1) == "sales-mart"
+
+
+def test_secret_across_the_cut_of_an_argument_is_removed():
+    remember_secrets("only-i-know")
+    for length in range(180, 200):
+        with pytest.raises(ConfigurationError) as caught:
+            instance_list({"x" * length: "only-i-know" + "x" * 100})
+        assert "only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["пароль", "ж", "日本語"])
+def test_question_marks_are_no_secret(secret):
+    remember_secrets(secret)
+    assert remove_secrets("what ?????? is, a ? b ??? c") == "what ?????? is, a ? b ??? c"
+
+
+def test_plus_signs_are_a_secret():
+    remember_secrets("+++++++")
+    assert remove_secrets("password +++++++ refused") == "password *** refused"
+
+
 def test_longer_secret_is_removed_before_its_beginning():
     remember_secrets("secret", "secret-and-more")
     assert remove_secrets("a secret-and-more, a secret.") == "a ***, a ***."
@@ -133,6 +164,13 @@ def test_short_secret_is_removed_as_a_word():
 def test_number_of_secrets_is_bounded():
     remember_secrets(*(f"secret-{number}" for number in range(known_secrets.MOST_SECRETS + 5)))
     assert len(known_secrets._known) == known_secrets.MOST_SECRETS
+
+
+def test_secret_in_use_is_not_forgotten():
+    for number in range(known_secrets.MOST_SECRETS + 5):
+        login(Settings("https://mkw.example.com", "me@example.com", "only-i-know"))
+        remember_secrets(f"token-{number}")
+    assert remove_secrets("only-i-know") == HIDDEN
 
 
 def test_hundreds_of_secrets_cost_no_more_than_one():

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.known_secrets import remember_secrets
 from mkw_airflow_provider.client.storage.content_digest import Checksums
 from mkw_airflow_provider.client.storage.manifest import MANIFEST, Manifest
 from mkw_airflow_provider.exceptions import ForbiddenError
@@ -202,3 +203,14 @@ def test_long_ids_and_names_fit_into_any_folder(world, tmp_path, number):
     manifest = download(world, folder, build(number, "FINISHED", downloads=rows))
     assert len({file["path"] for file in manifest["files"]}) == 2
     assert len(names(folder)) == 3
+
+
+def test_secret_in_a_name_is_replaced(world, folder):
+    remember_secrets("only-i-know")
+    listed = [{"id": 5501, "pattern": "SCRIPTS", "name": "run only-i-know.sql"}]
+    value, files = build(5140, "FINISHED", downloads=listed), Files(world, {5501: b"select 1"})
+    manifest = download(world, folder, value)
+    assert "only-i-know" not in json.dumps(manifest) + content(folder, MANIFEST).decode()
+    files.asked.clear()
+    assert download(world, folder, value) == manifest
+    assert files.asked == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mkw_airflow_provider.client.request import Request, api_path, read_one
-from mkw_airflow_provider.client.text import foreign_text
+from mkw_airflow_provider.client.text import foreign_text, quote_value
 from mkw_airflow_provider.client.validation import (
     exactly_one,
     optional_number,
@@ -108,7 +108,7 @@ def _read_result(value: Any) -> QueryResult:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, Mapping):
-        raise ProtocolError(f"the response to POST /metadata is not the documented object: {value!r:.200}")
+        raise ProtocolError(f"the response to POST /metadata is not the documented object: {quote_value(value)}")
     status = value.get("status") if isinstance(value.get("status"), str) else ""
     if str(status).upper() == "ERROR":
         # The name of the field with the reason is not documented.

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from mkw_airflow_provider.client.api.builds import Build
 from mkw_airflow_provider.client.api.downloads import Download
+from mkw_airflow_provider.client.known_secrets import remove_secrets
 from mkw_airflow_provider.client.storage.content_digest import Checksums, combined_digest
 from mkw_airflow_provider.client.storage.file_names import short_id
 from mkw_airflow_provider.client.storage.folder import Folder
@@ -123,7 +124,7 @@ class Manifest:
             "download_id": number,
             "pattern": download.pattern,
             "pattern_id": download.pattern_id,
-            "name": download.name,
+            "name": _shown_name(download),
             "path": self._folder.shown(self._names[number]),
             "size": checksums.size,
             "sha256": checksums.sha256,
@@ -155,11 +156,16 @@ class Manifest:
         download = None if number is None else self._downloads.get(number)
         is_plausible = (
             download is not None
-            and entry.get("name") == safe_value(download.name)
+            and entry.get("name") == safe_value(_shown_name(download))
             and type(entry.get("size")) is int
             and _digest_or_nothing(entry.get("sha256")) != ""
         )
         return download if is_plausible else None
+
+
+def _shown_name(download: Download) -> str | None:
+    """Return a download's name as an XCom may have it. The pattern's stays, because deployments are made by it."""
+    return None if download.name is None else remove_secrets(download.name)
 
 
 def _digest_or_nothing(value: Any) -> str:
