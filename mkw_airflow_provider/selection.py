@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Literal
 
+from mkw_airflow_provider.client.text import quote_value
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 __all__ = ["Excluded", "InstanceSelector", "Selection"]
@@ -59,11 +60,15 @@ class InstanceSelector:
         object.__setattr__(self, "exclude", _selectors(self.exclude))
         for name in ("include_invalid", "include_disabled"):
             if not isinstance(getattr(self, name), bool):
-                raise ConfigurationError(f"selector `{name}` must be true or false, not {getattr(self, name)!r:.200}")
+                raise ConfigurationError(
+                    f"selector `{name}` must be true or false, not {quote_value(getattr(self, name))}"
+                )
         if self.if_empty not in ("fail", "skip"):
-            raise ConfigurationError(f"selector `if_empty` must be 'fail' or 'skip', not {self.if_empty!r:.200}")
+            raise ConfigurationError(f"selector `if_empty` must be 'fail' or 'skip', not {quote_value(self.if_empty)}")
         if isinstance(self.max_instances, bool) or not isinstance(self.max_instances, int) or self.max_instances < 1:
-            raise ConfigurationError(f"selector `max_instances` must be at least 1, not {self.max_instances!r:.200}")
+            raise ConfigurationError(
+                f"selector `max_instances` must be at least 1, not {quote_value(self.max_instances)}"
+            )
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> InstanceSelector:
@@ -185,12 +190,12 @@ def _parts_match(parts: list[str], globs: list[str]) -> bool:
 def _globs(name: str, value: Any) -> tuple[str, ...]:
     globs = (value,) if isinstance(value, str) else value
     if not isinstance(globs, (tuple, list)) or not globs or not all(isinstance(g, str) and g.strip() for g in globs):
-        raise ConfigurationError(f"{name} must be a glob or a list of globs, not {value!r:.200}")
+        raise ConfigurationError(f"{name} must be a glob or a list of globs, not {quote_value(value)}")
     return tuple(globs)
 
 
 def _selectors(value: Any) -> tuple[InstanceSelector, ...]:
     entries = (value,) if isinstance(value, (InstanceSelector, Mapping)) else value
     if not isinstance(entries, (tuple, list)) or not all(isinstance(e, (InstanceSelector, Mapping)) for e in entries):
-        raise ConfigurationError(f"selector `exclude` must be a list of selectors, not {value!r:.200}")
+        raise ConfigurationError(f"selector `exclude` must be a list of selectors, not {quote_value(value)}")
     return tuple(e if isinstance(e, InstanceSelector) else InstanceSelector.from_dict(e) for e in entries)

@@ -13,6 +13,7 @@ from datetime import timedelta
 from numbers import Real
 from typing import Any
 
+from mkw_airflow_provider.client.text import quote_value
 from mkw_airflow_provider.exceptions import ConfigurationError
 
 #: A hundred years: what is longer cannot be added to a date.
@@ -196,8 +197,8 @@ def pattern_list(name: str, value: Any) -> tuple[re.Pattern[str], ...]:
     :raises ConfigurationError: for what is not a list of them.
     """
     if isinstance(value, str) or not isinstance(value, Sequence):
-        cure = f"; write [{value!r:.200}] for a single one" if isinstance(value, str) else ""
-        raise ConfigurationError(f"`{name}` must be a list of regular expressions, not {value!r:.200}{cure}")
+        cure = f"; write [{quote_value(value)}] for a single one" if isinstance(value, str) else ""
+        raise ConfigurationError(f"`{name}` must be a list of regular expressions, not {quote_value(value)}{cure}")
     return tuple(_pattern(f"{name}[{number}]", entry) for number, entry in enumerate(value))
 
 
@@ -205,7 +206,7 @@ def _pattern(name: str, value: Any) -> re.Pattern[str]:
     try:
         return re.compile(_required_text(name, value))
     except (re.error, OverflowError, RecursionError) as error:
-        raise ConfigurationError(f"`{name}` is not a regular expression: {value!r:.200}: {error}") from error
+        raise ConfigurationError(f"`{name}` is not a regular expression: {quote_value(value)}: {error}") from error
 
 
 def destination_text(value: Any) -> str:
@@ -246,7 +247,7 @@ def instance_list(value: Any) -> list[dict[str, Any]]:
     """
     value = json_value("instances", value)
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        cure = f"write [{value!r:.200}]" if isinstance(value, Mapping) and value else _by_id_cure(value, "[{}]")
+        cure = f"write [{quote_value(value)}]" if isinstance(value, Mapping) and value else _by_id_cure(value, "[{}]")
         raise _wrong("instances", "a list with at least one instance", value, cure)
     return [_instance(number, entry) for number, entry in enumerate(value)]
 
@@ -345,5 +346,5 @@ def _wrong(name: str, expected: str, value: Any, cure: str = "") -> Configuratio
     elif value is not None and is_nothing(value):
         given = f"{value!r}, which is what a template renders to for nothing"
     else:
-        given = f"{value!r:.200}"
+        given = quote_value(value)
     return ConfigurationError(f"`{name}` must be {expected}, not {given}{cure and '; '}{cure}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from mkw_airflow_provider.client.text import quote_value
 from mkw_airflow_provider.client.validation import instance_list
 from mkw_airflow_provider.exceptions import ConfigurationError, MetaKraftwerkError, NotFoundError, SelectionError
 from mkw_airflow_provider.selection import InstanceSelector, Selection
@@ -40,7 +41,7 @@ def read_instances(value: Any) -> list[dict[str, Any]] | InstanceSelector:
                 "{'folder': '/**'}"
             )
         if "id" in value:
-            raise ConfigurationError(f"`instances` must be a list; write [{dict(value)!r:.200}]")
+            raise ConfigurationError(f"`instances` must be a list; write [{quote_value(dict(value))}]")
         return InstanceSelector.from_dict(value)
     if isinstance(value, Sequence) and any(isinstance(entry, InstanceSelector) for entry in value):
         raise ConfigurationError(
