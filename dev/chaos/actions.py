@@ -25,9 +25,8 @@ def edit_retries(environment: Environment) -> None:
 
 def rotate_password(environment: Environment) -> None:
     """Change the password on the server and in Airflow, and expire all tokens."""
-    with environment.component_lock:
+    with environment.component_lock, environment.emulator.kept_running() as control:
         password = f"rotated-password-{len(environment.passwords)}"
-        control = environment.emulator.control
         # Otherwise a request between the two changes would be refused for good.
         control.fault("status", status=503, headers={"Retry-After": "1"}, times=None, seconds=MAINTENANCE_SECONDS)
         control.set_user(control.connection["login"], password=password)

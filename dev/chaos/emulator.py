@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,6 +57,12 @@ class ChaosEmulator(EmulatorProgram):
             for pending in self._pending:
                 if pending.active and not pending.hits:
                     pending.fault_id = self.control.fault(**pending.settings)["id"]
+
+    @contextlib.contextmanager
+    def kept_running(self) -> Iterator[Control]:
+        """Let nobody kill the emulator for a while."""
+        with self._lock:
+            yield self.control
 
     def add_fault(
         self, method: str, path: str, response: Mapping[str, Any], *, skip: int = 0, times: int = 1

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 #: How often a text may be escaped: JSON in an HTML page in JSON is three.
@@ -15,7 +14,6 @@ ROUNDS = 3
 _Unescape: TypeAlias = Callable[[str], "str | None"]
 
 
-@dataclass(frozen=True)
 class Copy:
     """A text with some of its escapes undone.
 
@@ -24,9 +22,10 @@ class Copy:
     :param ends: where it ends there.
     """
 
-    text: str
-    begins: list[int] | range
-    ends: list[int] | range
+    def __init__(self, text: str, begins: Sequence[int], ends: Sequence[int]) -> None:
+        self.text = text
+        self.begins = begins
+        self.ends = ends
 
     def in_original(self, begin: int, end: int) -> tuple[int, int]:
         """Return which part of the original a part of the copy stands for."""
@@ -50,13 +49,13 @@ def unescaped_copies(text: str) -> Iterator[Copy]:
 
 def _unescape(copy: Copy) -> Iterator[Copy]:
     for pattern, unescape in _ESCAPES:
-        if not pattern.search(copy.text):
+        if not re.search(pattern, copy.text):
             continue
         characters: list[str] = []
         begins: list[int] = []
         ends: list[int] = []
         at = 0
-        for found in pattern.finditer(copy.text):
+        for found in re.finditer(pattern, copy.text):
             character = unescape(found[0])
             if character is None:
                 continue
@@ -91,14 +90,12 @@ def _percent(escaped: str) -> str:
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0"}
 _HEX = "[0-9a-fA-F]"
 _ESCAPE = re.compile(r"[\\&%]")
-_ESCAPES: tuple[tuple[re.Pattern[str], _Unescape], ...] = (
+#: Compiled when first used: few processes need them, and each that parses a DAG file would compile them.
+_ESCAPES: tuple[tuple[str, _Unescape], ...] = (
     (
-        re.compile(
-            rf"\\(?:u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|u{_HEX}{{4}}|U{_HEX}{{8}}|x{_HEX}{{2}}|[^uUx])",
-            re.DOTALL,
-        ),
+        rf"\\(?:u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|u{_HEX}{{4}}|U{_HEX}{{8}}|x{_HEX}{{2}}|[^uUx])",
         _backslash,
     ),
-    (re.compile(r"&(?:#[0-9]{1,7};?|#[xX][0-9a-fA-F]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)"), _entity),
-    (re.compile(f"%{_HEX}{{2}}"), _percent),
+    (r"&(?:#[0-9]{1,7};?|#[xX][0-9a-fA-F]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)", _entity),
+    (f"%{_HEX}{{2}}", _percent),
 )

@@ -24,7 +24,6 @@ from mkw_airflow_provider.client.validation import (
 )
 from mkw_airflow_provider.exceptions import BuildTimeoutError, MetaKraftwerkError, NotFoundError
 from mkw_airflow_provider.operators import runtime
-from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.build_wait import BuildWait, BuildWaitOperator
 from mkw_airflow_provider.operators.download import DownloadBuildOperator
 from mkw_airflow_provider.operators.instances import explain_missing, read_instances, resolve
@@ -171,7 +170,7 @@ class StartBuildOperator(BuildWaitOperator):
 
     def inspect(self, context: Any, build: Build) -> None:
         """Warn if the build's description does not tell whose build it is."""
-        attempt = Attempt.of(context) if self.reattach else None
+        attempt = runtime.attempt.Attempt.of(context) if self.reattach else None
         if attempt is not None:
             runtime.build_record.warn_if_marker_is_lost(self.log, build, attempt)
 
@@ -181,7 +180,7 @@ class StartBuildOperator(BuildWaitOperator):
 
     def _start(self, context: Any) -> CreatedBuild:
         order, hook = self._request(), self.hook
-        attempt = Attempt.of(context) if self.reattach else None
+        attempt = runtime.attempt.Attempt.of(context) if self.reattach else None
 
         def prepare(request: BuildRequest) -> Flow[BuildRequest]:
             return resolve(
@@ -220,7 +219,7 @@ class StartBuildOperator(BuildWaitOperator):
 
     def _done(self, context: Any, build_id: int) -> int:
         """Remember that the task has done its work, and return its result."""
-        attempt = Attempt.of(context) if self.reattach else None
+        attempt = runtime.attempt.Attempt.of(context) if self.reattach else None
         if attempt is not None:
             runtime.build_record.mark_done(TaskStateStore.of(context), attempt)
         return build_id

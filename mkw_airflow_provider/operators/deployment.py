@@ -23,7 +23,6 @@ from mkw_airflow_provider.exceptions import (
     NotFoundError,
 )
 from mkw_airflow_provider.operators import runtime
-from mkw_airflow_provider.operators.attempt import Attempt
 from mkw_airflow_provider.operators.base import MetaKraftwerkOperator
 from mkw_airflow_provider.operators.template_checks import check_literal
 from mkw_airflow_provider.safe_values import safe_value
@@ -161,7 +160,7 @@ class BuildDeploymentOperator(MetaKraftwerkOperator):
         flow = runtime.deployment_record.deploy_once(
             hook.session,
             order,
-            Attempt.of(context),
+            runtime.attempt.Attempt.of(context),
             TaskStateStore.of(context),
             if_deployed=_if_deployed("if_deployed", self.if_deployed),
             retries=self.retries or 0,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.client.transports import stopping as stopping
     from mkw_airflow_provider.hooks import metakraftwerk as metakraftwerk
     from mkw_airflow_provider.hooks import storage as storage
+    from mkw_airflow_provider.operators import attempt as attempt
     from mkw_airflow_provider.operators import build_record as build_record
     from mkw_airflow_provider.operators import deployment_record as deployment_record
     from mkw_airflow_provider.operators import lineage as lineage
@@ -30,7 +31,7 @@ _MODULES = {
     "client.storage": ("content_digest",),
     "client.transports": ("stopping",),
     "hooks": ("metakraftwerk", "storage"),
-    "operators": ("build_record", "deployment_record", "lineage", "unchanged"),
+    "operators": ("attempt", "build_record", "deployment_record", "lineage", "unchanged"),
 }
 _PATHS = {name: f"{package}.{name}" for package, names in _MODULES.items() for name in names}
 _PATHS["trigger"] = "triggers.build"

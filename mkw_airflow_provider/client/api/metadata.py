@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mkw_airflow_provider.client.request import Request, api_path, read_one
+from mkw_airflow_provider.client.request import Request, Response, api_path, read_one
 from mkw_airflow_provider.client.text import foreign_text, quote_value
 from mkw_airflow_provider.client.validation import (
     exactly_one,
@@ -82,14 +82,11 @@ def find_deliveries(
     number = whole_number("build_id", build_id)
     statement = f"SELECT * FROM @INFORMATION_SCHEMA.DELIVERIES WHERE BUILD_ID = {number}"  # noqa: S608  # a number
     request = query_metadata(statement, project=project, project_id=project_id)
-    return Request(
-        request.method,
-        request.path,
-        lambda response: [_read_delivery(row) for row in request.read(response).rows],
-        body=request.body,
-        retryable=True,
-        returns_list=True,
-    )
+
+    def read(response: Response) -> list[Delivery]:
+        return [_read_delivery(row) for row in request.read(response).rows]
+
+    return replace(request, read=read, retryable=True)  # type: ignore[arg-type,return-value]  # another type to read
 
 
 def count_changed(deliveries: Iterable[Delivery]) -> int | None:
