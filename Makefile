@@ -9,6 +9,8 @@ PYTHON :=
 # Not empty: `make demo` leaves Airflow running until Ctrl-C; `make chaos`, `make cluster` and `make bench` take minutes less.
 KEEP :=
 SHORT :=
+# Not empty: `make cluster` measures one machine with the LocalExecutor instead.
+LOCAL :=
 QUICK :=
 # `make bench`: names of the benchmarks to run; all without it.
 ONLY :=
@@ -65,7 +67,7 @@ chaos: .venv/.airflow ## Inject faults while the chain runs; SHORT=1, RUNS=60, S
 	@exec $(BIN)/python -m dev.chaos $(if $(call is_on,$(SHORT)),--short) $(RUNS:%=--runs %) $(SEED:%=--seed %) $(MINUTES:%=--minutes %)
 
 cluster: .venv/.cluster ## Run many chains and faults on Celery, PostgreSQL and Redis; SHORT=1 takes minutes, not 30
-	@exec $(BIN)/python -m dev.cluster $(if $(call is_on,$(SHORT)),--short)
+	@exec $(BIN)/python -m dev.cluster $(if $(call is_on,$(SHORT)),--short) $(if $(call is_on,$(LOCAL)),--local)
 
 bench: .venv/.python ## Compare this package with other providers; QUICK=1 takes minutes, not 45
 	@exec $(BIN)/python -m dev.benchmarks $(if $(call is_on,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))

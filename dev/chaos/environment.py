@@ -15,6 +15,7 @@ from dev.chaos.emulator import ChaosEmulator
 from dev.chaos.fault_catalog import OUTAGE_TOLERANCE, READ_TIMEOUT
 from dev.stack.airflow import AirflowStack
 from dev.stack.rest import AirflowClient
+from dev.stack.restarts import Restarts
 
 if TYPE_CHECKING:
     from dev.chaos.chaos_run import ChaosRun
@@ -82,6 +83,13 @@ class Environment:
         self.kills: Counter[str] = Counter()
         #: Held while a component is down.
         self.component_lock = threading.RLock()
+        # Airflow's scheduler can end by itself, for example when a task that it has failed was failed already.
+        self._restarts = Restarts(self.stack, self.component_lock)
+
+    @property
+    def triggerers(self) -> int:
+        """How many triggerers have run so far."""
+        return 1 + self.kills["triggerer"] + self._restarts.counts["triggerer"]
 
     def new_client(self) -> AirflowClient:
         """Return a client for one thread, logged in."""
@@ -131,10 +139,12 @@ class Environment:
         self.stack.client.make_pool("chaos_deployments", 1)
         self.stack.client.wait_for_dag(DAG_ID)
         self.stack.client.wait_for_dag(WAITING_DAG_ID)
+        self._restarts.start()
 
     def stop(self) -> None:
         """Stop everything."""
         self.stopped.set()
+        self._restarts.stop()
         self.stack.stop()
         self.emulator.stop()
 

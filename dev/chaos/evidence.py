@@ -110,7 +110,7 @@ def collect(environment: Environment, runs: Iterable[tuple[str, str, Sequence[Cl
         builds=builds,
         downloads=downloads,
         deployments=control.build_deployments(),
-        triggerers=1 + environment.kills["triggerer"],
+        triggerers=environment.triggerers,
         rotations=len(environment.passwords) - 1,
         secrets=[*environment.passwords, *(token["token"] for token in control.tokens())],
         home=environment.stack.home,

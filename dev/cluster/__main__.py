@@ -51,6 +51,9 @@ def main() -> int:
     """Run the cluster and return the exit code: 0 if everything holds."""
     parser = argparse.ArgumentParser(prog="python -m dev.cluster", description=__doc__)
     parser.add_argument("--short", action="store_true", help="few chains, two faults, no report page")
+    parser.add_argument(
+        "--local", action="store_true", help="only the latency of a night, on one machine with the LocalExecutor"
+    )
     parser.add_argument("--mapped", type=int, metavar="N", help=f"mapped chains ({LONG[0]}; short {SHORT[0]})")
     parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help=f"DAG runs at the same time ({RUNS})")
     parser.add_argument(
@@ -65,7 +68,7 @@ def main() -> int:
         return 0
     try:
         with locked(FOLDER), contextlib.ExitStack() as cleanup:
-            return _run(terminal, cleanup, options)
+            return (_run_local if options.local else _run)(terminal, cleanup, options)
     except Interrupted as interrupted:
         terminal.line()
         return 128 + interrupted.number
@@ -135,8 +138,21 @@ def _run(terminal: Terminal, cleanup: contextlib.ExitStack, options: argparse.Na
     terminal.title("Report")
     (terminal.bad if violations else terminal.line)(report.text(figures, violations))
     if not short and not violations:
-        report.write(PAGE, figures)
+        report.write(PAGE, {**figures, "night_local": report.read(PAGE).get("night_local")})
     return 1 if violations else 0
+
+
+def _run_local(terminal: Terminal, cleanup: contextlib.ExitStack, _: argparse.Namespace) -> int:
+    server, variables = cleanup.enter_context(night.serve(Authority(FOLDER / "certificates")))
+    site = Site(FOLDER, variables, build_seconds=BUILD_SECONDS[True], celery=False)
+    cleanup.callback(site.stop)
+    terminal.title("Airflow with the LocalExecutor and one triggerer")
+    site.start()
+    rows = night.measure(site, server, NIGHT_RUNS)
+    for row in rows:
+        terminal.line(report.night_line(row))
+    report.write(PAGE, {**report.read(PAGE), "night_local": {"date": date.today().isoformat(), "rows": rows}})
+    return 0
 
 
 def _names(prefix: str, count: int) -> list[str]:

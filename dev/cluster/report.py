@@ -50,6 +50,12 @@ def text(figures: Figures, violations: Sequence[Violation]) -> str:
     return "\n".join(lines)
 
 
+def read(page: Path) -> dict[str, Any]:
+    """Return the figures next to the page."""
+    figures: dict[str, Any] = json.loads(page.with_suffix(".json").read_text())
+    return figures
+
+
 def write(page: Path, figures: Figures) -> None:
     """Write the figures as JSON next to the page, and as tables between its markers."""
     page.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
@@ -99,6 +105,7 @@ def blocks(figures: Figures) -> dict[str, str]:
         ),
         "parts": _parts(next(summary for summary in scenarios if summary["scenario"].endswith("DAG runs"))),
         "night": _night(figures["night"]),
+        "night-local": _night_local(figures.get("night_local")),
         "faults": markdown(
             ("fault", "s until all waits continue", "logins", "401", "more attempts", "restarted"),
             [
@@ -146,6 +153,10 @@ def _night(rows: Sequence[Figures]) -> str:
         ("tasks", *NIGHT_PARTS, "all"),
         [[row["tasks"], *(_both(row[part]) for part in (*NIGHT_PARTS, "all"))] for row in rows],
     )
+
+
+def _night_local(figures: Figures | None) -> str:
+    return f"Measured on {figures['date']}. {_night(figures['rows'])}" if figures else "Not measured."
 
 
 def _percentiles(values: Figures) -> list[float | None]:

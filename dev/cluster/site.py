@@ -25,9 +25,12 @@ class Site:
     :param folder: everything is written here.
     :param variables: more environment variables for Airflow's processes.
     :param build_seconds: how long a build takes.
+    :param celery: see :class:`~dev.stack.cluster.Cluster`.
     """
 
-    def __init__(self, folder: Path, variables: Mapping[str, str], *, build_seconds: float) -> None:
+    def __init__(
+        self, folder: Path, variables: Mapping[str, str], *, build_seconds: float, celery: bool = True
+    ) -> None:
         self.build_seconds = build_seconds
         self.folder = folder.resolve()
         self.results = self.folder / "results"
@@ -35,6 +38,7 @@ class Site:
         self.cluster = Cluster(
             self.folder,
             dags=DAGS,
+            celery=celery,
             environment={
                 **HEARTBEATS,
                 # A killed worker takes tasks with it that it has not started; Airflow's default is ten minutes.

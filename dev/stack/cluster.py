@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
-import threading
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from dev.stack import postgres, redis
 from dev.stack.airflow import COMPONENTS, AirflowStack
 from dev.stack.postgres import PostgresServer
 from dev.stack.redis import RedisServer
+from dev.stack.restarts import Restarts
 
 #: Celery slots of each worker.
 SLOTS = 4
@@ -24,9 +24,6 @@ CLUSTER = {
     **{f"triggerer-{number}": COMPONENTS["triggerer"] for number in (1, 2)},
     **{f"worker-{number}": [*_WORKER, f"worker-{number}@%h"] for number in (1, 2)},
 }
-
-#: Seconds between two checks for components that have ended.
-RESTART_INTERVAL = 1.0
 
 
 def missing_programs() -> list[str]:
@@ -41,34 +38,40 @@ class Cluster:
     :param folder: everything is written here; only PostgreSQL has a folder elsewhere if this process runs as root.
     :param dags: the folder with the DAG files.
     :param environment: variables for all processes.
+    :param celery: with two Celery workers and two triggerers; without, one machine with the LocalExecutor.
     """
 
-    def __init__(self, folder: Path, *, dags: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, *, dags: Path, environment: Mapping[str, str], celery: bool = True) -> None:
         self.postgres = PostgresServer(_postgres_folder(folder.resolve()))
         self.redis = RedisServer(folder / "redis")
+        self._uses_redis = celery
         address = self.postgres.address
+        executor = {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}
+        if celery:
+            executor = {
+                "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+                # Twice the slots: what is queued starts within seconds.
+                "AIRFLOW__CORE__PARALLELISM": str(2 * SLOTS * sum(name.startswith("worker") for name in CLUSTER)),
+                "AIRFLOW__CELERY__BROKER_URL": self.redis.url,
+                "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{address}",
+            }
         self.stack = AirflowStack(
             folder / "airflow",
             dags=dags,
             cache=None,
-            components=CLUSTER,
+            components=CLUSTER if celery else COMPONENTS,
             environment={
                 "AIRFLOW__CORE__HOSTNAME_CALLABLE": "dev.stack.component.component_name",
-                "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-                # Twice the slots: what is queued starts within seconds.
-                "AIRFLOW__CORE__PARALLELISM": str(2 * SLOTS * sum(name.startswith("worker") for name in CLUSTER)),
                 "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "300",
                 "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "300",
                 "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{address}",
-                "AIRFLOW__CELERY__BROKER_URL": self.redis.url,
-                "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{address}",
+                **executor,
                 **environment,
             },
         )
+        self._restarts = Restarts(self.stack, contextlib.nullcontext())
         #: How often each component has ended and was started again.
-        self.restarts: Counter[str] = Counter()
-        self._stopped = threading.Event()
-        self._watcher = threading.Thread(target=self._restart_ended, name="restart-ended", daemon=True)
+        self.restarts = self._restarts.counts
 
     def start(self) -> None:
         """Start everything, and wait until each component is healthy.
@@ -77,22 +80,18 @@ class Cluster:
         :raises RedisError: Redis did not start.
         """
         self.postgres.start()
-        self.redis.start()
+        if self._uses_redis:
+            self.redis.start()
         self.stack.start(timeout=300.0)
-        self._watcher.start()
+        self._restarts.start()
 
     def stop(self) -> None:
         """End everything that was started."""
-        self._stopped.set()
-        if self._watcher.is_alive():
-            self._watcher.join()
+        self._restarts.stop()
         self.stack.stop()
-        self.redis.stop()
+        if self._uses_redis:
+            self.redis.stop()
         self.postgres.delete()
-
-    def _restart_ended(self) -> None:
-        while not self._stopped.wait(RESTART_INTERVAL):
-            self.restarts.update(self.stack.start_ended())
 
 
 def _postgres_folder(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import itertools
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from mkw_airflow_provider.client.escapes import unescaped_copies
 
@@ -141,7 +142,10 @@ def _forms_of(secret: str, login: str | None = None) -> frozenset[tuple[str, boo
 
 
 def _encodings(text: str) -> set[bytes]:
-    return {text.encode("utf-8", "surrogatepass"), text.encode("latin-1", "replace")}
+    encoded = {text.encode("utf-8", "surrogatepass")}
+    with suppress(UnicodeEncodeError):
+        encoded.add(text.encode("latin-1"))
+    return encoded
 
 
 def _base64_parts(code: bytes) -> Iterator[str]:

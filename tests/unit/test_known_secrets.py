@@ -199,6 +199,11 @@ def test_value_is_quoted_without_secrets():
     assert quote_value({"a": "it's-me", "b": '"'}) == """{'a': "***", 'b': '"'}"""
 
 
+def test_secret_in_any_script_hides_nothing_else():
+    remember_secrets("日本語パス", "あいう")
+    assert remove_secrets("????? and ??? and 日本語パス") == "????? and ??? and ***"
+
+
 @pytest.mark.parametrize("text", ["\\u00", "\\ud83d", "%", "%zz%4", "&", "&#;", "&#x110000;", "&nosuch;", "%C3"])
 def test_broken_escapes_are_left_as_they_are(text):
     remember_secrets("only-i-know")
