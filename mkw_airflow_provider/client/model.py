@@ -18,6 +18,9 @@ from mkw_airflow_provider.exceptions import ProtocolError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+#: Characters of a timestamp. Hundreds of them are kept, so a long text must not be taken for one.
+LONGEST_MOMENT = 64
+
 
 @dataclass(frozen=True)
 class Record:
@@ -100,7 +103,8 @@ def message(value: Any) -> str | None:
 def _moment(value: Any) -> pendulum.DateTime | None:
     """Read an ISO 8601 timestamp (documented) as UTC."""
     # Without a year pendulum takes what is left for a moment of today, as it takes the word "now".
-    return _parsed(value) if isinstance(value, str) and value[:4].isdecimal() else None
+    is_moment = isinstance(value, str) and value[:4].isdecimal() and len(value) <= LONGEST_MOMENT
+    return _parsed(value) if is_moment else None
 
 
 # During a wait, each response repeats most timestamps of the build.

@@ -104,14 +104,14 @@ def optional_number(name: str, value: Any) -> int | None:
 
 
 def optional_text(name: str, value: Any) -> str | None:
-    """Return a name, or None if it is not given.
+    """Return a name, or None if it is not given. An enum's member is its value, not its name.
 
     :raises ConfigurationError: for what is not text.
     """
     if is_nothing(value):
         return None
     if isinstance(value, str):
-        return value
+        return str.__str__(value)
     raise _wrong(name, "text", value)
 
 
@@ -124,7 +124,7 @@ def optional_description(name: str, value: Any) -> str | None:
         return None
     if is_operator(value):
         raise _wrong(name, "text", value)
-    return str(value)
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def flag(name: str, value: Any, *, default: bool = False) -> bool:
@@ -276,7 +276,7 @@ def _by_id_cure(value: Any, form: str) -> str:
 
 def _required_text(name: str, value: Any) -> str:
     if isinstance(value, str) and not is_nothing(value):
-        return value
+        return str.__str__(value)
     raise _wrong(name, "a non-empty text", value)
 
 

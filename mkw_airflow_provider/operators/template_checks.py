@@ -39,6 +39,6 @@ def without_undefined(value: Any) -> Any:
         return None
     if type(value) is dict:
         return {key: without_undefined(item) for key, item in value.items()}
-    if type(value) is list:
-        return [without_undefined(item) for item in value]
+    if type(value) in (list, tuple):
+        return type(value)(without_undefined(item) for item in value)
     return value

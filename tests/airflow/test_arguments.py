@@ -195,6 +195,12 @@ class TestWhenTheTaskRuns:
             (StartBuildOperator, "instances", "[{'pattern': 'P'}]", "add the filter `tojson` to the template"),
             (StartBuildOperator, "instances", '[{"pattern": "P"}]', "`instances[0]` must have either `id`, or"),
             (StartBuildOperator, "instances", [{"id": Undefined()}], "`instances[0]['id']` must be a number, not None"),
+            (
+                StartBuildOperator,
+                "instances",
+                ({"id": Undefined()},),
+                "`instances[0]['id']` must be a number, not None",
+            ),
             (StartBuildOperator, "releases", "DWH_GROUP=R1", "`releases` must be JSON where it is text"),
             (StartBuildOperator, "restore", "perhaps", "`restore` must be true or false, not 'perhaps'"),
             (StartBuildOperator, "wait_for_completion", "1", "`wait_for_completion` must be true or false, not '1'"),

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mkw_airflow_provider.client.api.builds import find_builds
 from mkw_airflow_provider.client.validation import (
     at_most_one,
     choice,
@@ -267,3 +269,22 @@ def test_checks_take_a_value_or_say_why_not(value):
     of_one = [partial(check, "x") for check in (whole_number, optional_number, optional_text, flag, seconds, name_list)]
     said = [verdict(check, value) for check in (*of_one, instance_list, release_mapping)]
     assert all(words is None or words.startswith("`") for words in said)
+
+
+class Place(str, Enum):
+    """As people name projects, patterns and releases in one place."""
+
+    PROD = "production"
+
+
+def test_member_of_an_enum_is_its_value():
+    named = dict.fromkeys(("pattern", "folder", "name"), Place.PROD)
+    for text in (
+        optional_text("project", Place.PROD),
+        optional_description("description", Place.PROD),
+        *name_list("patterns", [Place.PROD]),
+        *instance_list([named])[0].values(),
+        *next(iter(release_mapping({Place.PROD: Place.PROD}).items())),
+    ):
+        assert f"{text}" == "production"
+    assert find_builds(project=Place.PROD).query == (("project", "production"),)

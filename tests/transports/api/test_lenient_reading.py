@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mkw_airflow_provider.client import model
 from mkw_airflow_provider.client.api.build_deployments import create_build_deployment, get_build_deployment
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, create_build, find_builds, get_build
 from mkw_airflow_provider.client.api.downloads import Download
@@ -33,6 +34,12 @@ def answer(metakraftwerk, api):
         return api.call(call)
 
     return read
+
+
+def test_long_texts_are_no_timestamps_and_are_not_kept():
+    before = model._parsed.cache_info().currsize
+    assert Build.from_json({"id": 1, "status": "BUILDING", "build_start": f"2026-01-01{' ' * 100}"}).build_start is None
+    assert model._parsed.cache_info().currsize == before
 
 
 @pytest.mark.parametrize("flags", ["documented", "integer", "boolean"])
