@@ -188,6 +188,24 @@ def test_missing_instances_are_named() -> None:
     assert len(missing) == 3
 
 
+def test_nearest_names_are_searched_for_few() -> None:
+    world = warehouse()
+    wanted = [{"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": f"AIRPLANE_{n}"} for n in range(30)]
+    missing = world.run(find_missing(world.session, wanted, project="P"))
+    assert ["nearest" in text for text in missing] == [True] * 20 + [False] * 10
+    names = [f"AIRPLANE_{n}" for n in range(30)]
+    world.run(select(world.session, InstanceSelector(name=["*", *names]), project="P"))
+    assert len(world.logged("WARNING")) == 20
+
+
+def test_line_about_excluded_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [instance(number, f"{number}{'X' * 3_000}", deleted=True) for number in range(100, 110)]
+    monkeypatch.setattr(f"{__name__}.INSTANCES", rows)
+    world = warehouse()
+    (line,) = describe_excluded(world.run(select(world.session, InstanceSelector(), project="P")))
+    assert len(line) < 2_100
+
+
 def test_dict_form_survives_json() -> None:
     selector = InstanceSelector(
         pattern=["A", "B*"], label="x", exclude=[InstanceSelector(name="T_*")], if_empty="skip", max_instances=5

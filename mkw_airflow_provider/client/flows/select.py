@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from mkw_airflow_provider.client.api.instance_folders import InstanceFolder, find_instance_folders
@@ -71,7 +72,7 @@ def select(
                 selected[instance.id] = pattern
             else:
                 excluded.append(Excluded(_full_name(pattern, folder.path, name), reason))
-    for text in _names_without_instance(selector, existing):
+    for text in islice(_names_without_instance(selector, existing), MAX_MISSING_NAMES):
         session.log.warning("%s", text)
     if len(selected) > selector.max_instances:
         raise SelectionError(
@@ -94,7 +95,7 @@ def describe_excluded(selection: Selection) -> list[str]:
     lines = []
     for reason, count in selection.excluded_by_reason().items():
         names = [entry.name for entry in selection.excluded if entry.reason == reason]
-        shown = ", ".join(names[:MAX_EXCLUDED_NAMES])
+        shown = foreign_text(", ".join(names[:MAX_EXCLUDED_NAMES]))
         more = f" and {count - MAX_EXCLUDED_NAMES} more" if count > MAX_EXCLUDED_NAMES else ""
         lines.append(f"Left out {count} {reason} instance{'' if count == 1 else 's'}: {shown}{more}.")
     return lines
@@ -133,8 +134,10 @@ def find_missing(
         if wanted in known:
             continue
         # A folder without its leading slash is a common mistake.
-        folder = f"/{instance['folder'].strip('/')}"
-        missing.append(f"{wanted}{describe_nearest(_full_name(instance['pattern'], folder, instance['name']), known)}")
+        nearby = _full_name(instance["pattern"], f"/{instance['folder'].strip('/')}", instance["name"])
+        # The rest is only counted, and among 10,000 names a search takes a second.
+        nearest = describe_nearest(nearby, known) if len(missing) < MAX_MISSING_NAMES else ""
+        missing.append(f"{wanted}{nearest}")
     return missing
 
 
