@@ -188,6 +188,15 @@ def test_missing_instances_are_named() -> None:
     assert len(missing) == 3
 
 
+@pytest.mark.parametrize("name", ["AIRPLANE ", "\u00a0AIRPLANE", "AIRPLANE\n"])
+def test_blank_in_a_name_makes_it_another(name: str) -> None:
+    world = warehouse()
+    wanted = [{"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": name}]
+    (text,) = world.run(find_missing(world.session, wanted, project="P"))
+    assert text.startswith(repr(f"CORE_DV_HLS:/BUSINESS_VAULT/{name}"))
+    assert "(nearest: CORE_DV_HLS:/BUSINESS_VAULT/AIRPLANE" in text
+
+
 def test_nearest_names_are_searched_for_few() -> None:
     world = warehouse()
     wanted = [{"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": f"AIRPLANE_{n}"} for n in range(30)]

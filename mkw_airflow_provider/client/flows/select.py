@@ -13,7 +13,7 @@ from mkw_airflow_provider.client.api.instances import Instance, find_instances
 from mkw_airflow_provider.client.api.patterns import Pattern, find_patterns
 from mkw_airflow_provider.client.flows.nearest import describe_nearest
 from mkw_airflow_provider.client.session import ApiSession, Flow
-from mkw_airflow_provider.client.text import foreign_text
+from mkw_airflow_provider.client.text import foreign_text, quote_value
 from mkw_airflow_provider.exceptions import SelectionError
 from mkw_airflow_provider.selection import (
     MAX_EXCLUDED_NAMES,
@@ -71,7 +71,7 @@ def select(
             if reason is None:
                 selected[instance.id] = pattern
             else:
-                excluded.append(Excluded(_full_name(pattern, folder.path, name), reason))
+                excluded.append(Excluded(foreign_text(_full_name(pattern, folder.path, name)), reason))
     for text in islice(_names_without_instance(selector, existing), MAX_MISSING_NAMES):
         session.log.warning("%s", text)
     if len(selected) > selector.max_instances:
@@ -137,7 +137,7 @@ def find_missing(
         nearby = _full_name(instance["pattern"], f"/{instance['folder'].strip('/')}", instance["name"])
         # The rest is only counted, and among 10,000 names a search takes a second.
         nearest = describe_nearest(nearby, known) if len(missing) < MAX_MISSING_NAMES else ""
-        missing.append(f"{wanted}{nearest}")
+        missing.append(f"{_shown(wanted)}{nearest}")
     return missing
 
 
@@ -210,5 +210,10 @@ def _names_without_instance(selector: InstanceSelector, existing: set[str]) -> I
 
 
 def _full_name(pattern: str, folder: str, name: str) -> str:
-    """Return how an instance is shown; the names are texts of the server."""
-    return foreign_text(f"{pattern}:{folder.rstrip('/')}/{name}")
+    return f"{pattern}:{folder.rstrip('/')}/{name}"
+
+
+def _shown(text: str) -> str:
+    """Return a name as others wrote it, fit for a log; in quotes where that is not the whole name."""
+    shown = foreign_text(text)
+    return shown if shown == text else quote_value(text, 500)
