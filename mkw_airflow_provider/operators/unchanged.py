@@ -11,6 +11,7 @@ from mkw_airflow_provider.client.api.build_deployments import BuildDeployment, f
 from mkw_airflow_provider.client.api.builds import Build, get_build
 from mkw_airflow_provider.client.flows.deploy import DeploymentRequest, find_target
 from mkw_airflow_provider.exceptions import MetaKraftwerkError
+from mkw_airflow_provider.safe_values import restored_integer
 
 if TYPE_CHECKING:
     from mkw_airflow_provider.client.session import ApiSession, Flow
@@ -22,8 +23,12 @@ DEPLOYED = "deployed"
 
 
 def files_of(manifest: Any, request: DeploymentRequest) -> list[Mapping[str, Any]]:
-    """Return the files of the deployed pattern that a manifest lists."""
-    files = manifest.get("files") if isinstance(manifest, Mapping) else None
+    """Return the files of the deployed build and pattern that a manifest lists.
+
+    The manifest may be that of an older build, for example where the build was started again, but not downloaded.
+    """
+    is_ours = isinstance(manifest, Mapping) and restored_integer(manifest.get("build_id")) == request.build_id
+    files = manifest.get("files") if is_ours else None
     wanted = ("pattern", request.pattern) if request.pattern is not None else ("pattern_id", request.pattern_id)
     return [
         file
@@ -33,7 +38,7 @@ def files_of(manifest: Any, request: DeploymentRequest) -> list[Mapping[str, Any
 
 
 def content_of(manifest: Any, request: DeploymentRequest) -> str | None:
-    """Return one digest over the files of the deployed pattern; None if the manifest has none of them.
+    """Return one digest over the files of the deployed build and pattern; None if the manifest has none of them.
 
     Names do not count: MetaKraftwerk writes the time into them.
     """
@@ -70,7 +75,10 @@ def find_unchanged(
     :param project_id: of the build, as the manifest has it: deployments of other projects with the same pattern do not
         count. None: not known, so they do.
     """
-    if content is None or not isinstance(last, Mapping):
+    if content is None:
+        session.log.info("The manifest has no digests of files of build %s; deploying.", request.build_id)
+        return None
+    if not isinstance(last, Mapping):
         session.log.info("There is no earlier deployment to compare the files with; deploying.")
         return None
     if last.get("target") != target_of(request):

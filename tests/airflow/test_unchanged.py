@@ -33,8 +33,12 @@ def night(connected: Emulator) -> Night:
         operator = BuildDeploymentOperator(
             task_id="deploy",
             build_id=build["id"],
-            manifest={"project_id": build["project_id"], "files": files},
-            **{"if_unchanged": "skip", **TARGET, **arguments},
+            **{
+                "manifest": {"build_id": build["id"], "project_id": build["project_id"], "files": files},
+                "if_unchanged": "skip",
+                **TARGET,
+                **arguments,
+            },
         )
         return int(operator.execute(context_of(operator, run_id=f"night {count}", xcom=xcoms)))
 
@@ -86,6 +90,14 @@ def test_another_agent_was_not_deployed_to(night: Night, connected: Emulator) ->
 def test_unknown_means_deploy(night: Night, connected: Emulator) -> None:
     night()
     night()
+    assert len(connected.build_deployments()) == 2
+
+
+def test_manifest_of_another_build_says_nothing(night: Night, connected: Emulator) -> None:
+    """The build was started again, and the download not: its result is still that of the build before."""
+    night("a")
+    file = {"pattern": "CORE_DV_HLS", "name": "a.zip", "content": "a"}
+    night(manifest={"build_id": 5139, "files": [file]})
     assert len(connected.build_deployments()) == 2
 
 
