@@ -110,7 +110,7 @@ def test_download_tells_its_files(finished: int, tmp_path: Path) -> None:
 
 def test_deployment_tells_files_of_its_pattern(finished: int) -> None:
     mine = {"pattern": "CORE_DV_HLS", "name": "a.zip", "content": "1"}
-    manifest = {"files": [mine, {"pattern": "OTHER", "name": "b.zip", "content": "2"}]}
+    manifest = {"build_id": finished, "files": [mine, {"pattern": "OTHER", "name": "b.zip", "content": "2"}]}
     target = {"pattern": "CORE_DV_HLS", "deployment": "DEPLOY_TO_DEV"}
     task = Task(
         BuildDeploymentOperator(task_id="task", build_id=finished, manifest=manifest, outlets=[ASSET], **target)
