@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from inspect import Parameter, signature
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import TaskGroup
 
 from mkw_airflow_provider.client.text import quote_value
+from mkw_airflow_provider.client.validation import fixed_flag
 from mkw_airflow_provider.exceptions import ConfigurationError
 from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
@@ -52,15 +53,15 @@ class Deployment:
 
         :raises ConfigurationError: for a key that is missing, unknown, or no text.
         """
-        if isinstance(value, cls):
-            return value
-        known = [item.name for item in fields(cls)]
-        if not isinstance(value, Mapping) or not {"pattern", "deployment"} <= set(value) <= set(known):
+        entry: Any = vars(value) if isinstance(value, cls) else value
+        known, needed = [item.name for item in fields(cls)], ("pattern", "deployment")
+        is_known = isinstance(entry, Mapping) and set(needed) <= set(entry) <= set(known)
+        if not is_known or not all(isinstance(entry[name], str) for name in needed):
             raise ConfigurationError(
-                f"an entry of `deployments` must have `pattern` and `deployment`, and may have `agent` or "
+                f"an entry of `deployments` must have the texts `pattern` and `deployment`, and may have `agent` or "
                 f"`agent_group`; it is {quote_value(value)}"
             )
-        return cls(**value)
+        return cls(**entry)
 
     @property
     def task_id(self) -> str:
@@ -116,7 +117,8 @@ class BuildTaskGroup(TaskGroup):
         **task_group_arguments: Unpack[TaskGroupArguments],
     ) -> None:
         _check_names(task_group_arguments)
-        stages = [Deployment.from_value(entry) for entry in deployments]
+        stages = [Deployment.from_value(entry) for entry in deployments or ()]
+        approve = approve or ()
         _check_choices(stages, approve, only_if_changed=only_if_changed, has_files=destination is not None)
         super().__init__(group_id=group_id, **task_group_arguments)
         self._check_mapping(stages)
@@ -246,9 +248,11 @@ def _check_names(arguments: Iterable[str]) -> None:
 def _check_choices(
     stages: Sequence[Deployment], approve: Sequence[str], *, only_if_changed: bool, has_files: bool
 ) -> None:
-    if only_if_changed and not has_files:
+    if fixed_flag("only_if_changed", only_if_changed) and not has_files:
         raise ConfigurationError("`only_if_changed` compares the downloaded files: give a `destination`")
-    if isinstance(approve, str):
+    # A generator would be empty when it is read again, and then nobody would be asked.
+    is_list = isinstance(approve, Collection) and not isinstance(approve, str)
+    if not is_list or not all(isinstance(name, str) for name in approve):
         raise ConfigurationError(f"`approve` must be a list of names of deployments, not {quote_value(approve)}")
     unknown = sorted(set(approve) - {stage.deployment for stage in stages})
     if unknown:

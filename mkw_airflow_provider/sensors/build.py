@@ -96,11 +96,11 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
             poke_interval=seconds("poke_interval", poke_interval),
             timeout=seconds("timeout", timeout),
             mode=mode,
-            soft_fail=soft_fail,
-            exponential_backoff=exponential_backoff,
+            soft_fail=fixed_flag("soft_fail", soft_fail),
+            exponential_backoff=fixed_flag("exponential_backoff", exponential_backoff),
             max_wait=max_wait,
-            silent_fail=silent_fail,
-            never_fail=never_fail,
+            silent_fail=fixed_flag("silent_fail", silent_fail),
+            never_fail=fixed_flag("never_fail", never_fail),
             **kwargs,
         )
         self.build_id = build_id

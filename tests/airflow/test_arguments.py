@@ -79,6 +79,10 @@ AT_PARSE_TIME: list[tuple[Any, dict[str, Any], str]] = [
     (StartBuildOperator, {"wait_for_completion": "perhaps"}, "`wait_for_completion` must be true or false"),
     (StartBuildOperator, {"reattach": "False"}, "`reattach` must be True or False, and not a template, not 'False'"),
     *((kind, {"deferrable": "{{ params.d }}"}, "`deferrable` must be True or False") for kind in WAITS),
+    *(
+        (BuildSensor, {name: "False"}, f"`{name}` must be True or False, and not a template, not 'False'")
+        for name in ("soft_fail", "silent_fail", "never_fail", "exponential_backoff")
+    ),
     (StartBuildOperator, {"on_clear": "build"}, "`on_clear` must be one of adopt_running, rebuild, not 'build'"),
     (BuildDeploymentOperator, {"if_unchanged": "x"}, "`if_unchanged` must be one of deploy, skip, not 'x'"),
     (BuildDeploymentOperator, {"manifest": 5}, "`manifest` must be the manifest of a download task, not 5"),

@@ -45,6 +45,10 @@ def test_start_and_wait_are_always_there(group: Callable[..., BuildTaskGroup]) -
     assert made.build_id.operator is made.start
 
 
+def test_no_list_is_an_empty_one(group: Callable[..., BuildTaskGroup]) -> None:
+    assert edges(group(deployments=None, approve=None)) == {("start", "wait")}
+
+
 def test_deployments_follow_in_order(group: Callable[..., BuildTaskGroup]) -> None:
     deployments = [
         Deployment("CORE_DV_HLS", "TO_DEV"),
@@ -120,8 +124,13 @@ def test_glob_in_a_mapped_group_is_rejected() -> None:
     ("arguments", "message"),
     [
         ({"deployments": [Deployment("P", "DEV")], "only_if_changed": True}, "give a `destination`"),
+        ({"destination": "/data", "only_if_changed": "False"}, "must be True or False"),
         ({"deployments": [Deployment("P", "DEV")], "approve": ["PROD"]}, "'PROD'"),
         ({"deployments": [Deployment("P", "DEV")], "approve": "DEV"}, "list of names"),
+        ({"deployments": [Deployment("P", "DEV")], "approve": iter(["DEV"])}, "list of names"),
+        ({"deployments": [Deployment("P", "DEV")], "approve": [["DEV"]]}, "list of names"),
+        ({"deployments": [Deployment(None, "DEV")]}, "the texts `pattern` and `deployment`"),
+        ({"deployments": [{"pattern": "P", "deployment": 5}]}, "the texts `pattern` and `deployment`"),
         ({"deployments": [Deployment("P", "DEV"), Deployment("P", "DEV")]}, "more than one entry"),
         ({"deployments": [{"pattern": "P"}]}, "`deployment`"),
         ({"deployments": [{"pattern": "P", "deployment": "D", "agents": "x"}]}, "`agent_group`"),
