@@ -31,7 +31,10 @@ def pattern_asset(project: str, pattern: str, *, host: str = DEFAULT_HOST) -> As
     if not all(parts):
         raise ValueError("an asset of MetaKraftwerk needs the names of a project and of a pattern")
     names = "/".join(quote(part, safe="") for part in parts)
-    asset: Asset = make_asset(f"{SCHEME}://{host.strip().lower()}/{names}")
+    # As in a connection, a URL or a bare IPv6 address works, too.
+    host = host.strip().lower().rpartition("://")[2].rstrip("/")
+    host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+    asset: Asset = make_asset(f"{SCHEME}://{host}/{names}")
     return asset
 
 
@@ -52,7 +55,8 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     parts = [quote(unquote(part), safe="") for part in uri.path.split("/") if part]
     if not uri.hostname or len(parts) != 2:
         raise ValueError(f"the URI of a MetaKraftwerk asset must be {SCHEME}://<host>/<project>/<pattern>")
-    host = uri.hostname if uri.port is None else f"{uri.hostname}:{uri.port}"
+    host = f"[{uri.hostname}]" if ":" in uri.hostname else uri.hostname
+    host = host if uri.port is None else f"{host}:{uri.port}"
     return SplitResult(uri.scheme, host, f"/{parts[0]}/{parts[1]}", "", "")
 
 

@@ -44,6 +44,21 @@ def test_names_are_quoted() -> None:
     assert pattern_asset("A/B", "Ä %").uri.endswith("/A%2FB/%C3%84%20%25")
 
 
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("MKW.example.com:8443", "mkw.example.com:8443"),
+        ("https://mkw.example.com/", "mkw.example.com"),
+        ("::1", "[::1]"),
+        ("[2001:DB8::7]:8443", "[2001:db8::7]:8443"),
+    ],
+)
+def test_host_is_written_as_in_a_connection(host: str, shown: str) -> None:
+    uri = pattern_asset("P", "Q", host=host).uri
+    assert uri == f"metakraftwerk://{shown}/P/Q"
+    assert sanitize_uri(urlsplit(uri)).geturl() == uri
+
+
 def test_names_must_not_be_empty() -> None:
     with pytest.raises(ValueError, match="names of a project and of a pattern"):
         pattern_asset("", "CORE_DV_HLS")
