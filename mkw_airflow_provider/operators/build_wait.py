@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
+from mkw_airflow_provider.client.text import foreign_text
 from mkw_airflow_provider.exceptions import (
     ApiError,
     ConfigurationError,
@@ -273,14 +274,15 @@ class BuildWaitOperator(MetaKraftwerkOperator):
         if next_method != FAILED_DEFERRAL:
             event, limited_by = kwargs.get("event"), kwargs.get("limited_by") or self._shorter_limit()
             return self.conclude(context, self._find_wait(context, event, limited_by).conclude(event, limited_by))
-        reason = str(kwargs.get("error") or "Trigger failure")
+        reason = foreign_text(str(kwargs.get("error") or "Trigger failure"))
         wait = self._find_wait(context, None, self._shorter_limit())
         if reason == TRIGGER_TIMEOUT:
             return self.conclude(context, wait.after_trigger_timeout(self._shorter_limit()))
-        lines = [line.strip() for line in kwargs.get("traceback") or () if str(line).strip()]
-        if lines:
-            self.log.warning("Airflow failed the deferral:\n%s", "\n".join(map(str, kwargs["traceback"])))
-            reason = f"{reason}: {lines[-1]}"
+        traceback = kwargs.get("traceback")
+        lines = "\n".join(map(str, traceback)) if isinstance(traceback, list) else str(traceback or "")
+        if lines.strip():
+            self.log.warning("Airflow failed the deferral:\n%s", lines)
+            reason = f"{reason}: {foreign_text(lines.strip().splitlines()[-1])}"
         return self.conclude(context, wait.after_interruption(f"Airflow failed the deferral ({reason})"))
 
     def _find_wait(self, context: Any, event: Any, limited_by: str) -> BuildWait:

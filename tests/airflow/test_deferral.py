@@ -238,6 +238,19 @@ class TestFailedDeferral:
         with pytest.raises(BuildTimeoutError, match=f"Build {BUILD}"):
             _operator(timeout=60).resume_execution("__fail__", TIMEOUT, context)
 
+    @pytest.mark.parametrize(
+        ("traceback", "last"), [(5, "5"), ("Traceback\nKeyError: 'x'\n", "KeyError"), ([None, 7, "A\nB"], "B")]
+    )
+    def test_reasons_of_any_form_are_one_line(self, emulator: Emulator, log: Log, traceback: Any, last: str) -> None:
+        emulator.start_build()
+        task = _sensor()
+        with pytest.raises(WaitInterruptedError, match=rf"\(Trigger failure FORGED: {last}.*still running") as raised:
+            task.resume_execution(
+                "__fail__", {"error": "Trigger failure\nFORGED", "traceback": traceback}, context_of(task)
+            )
+        assert str(raised.value).isprintable()
+        assert log.lines[-1].isprintable()
+
     def test_never_fail_skips(self, emulator: Emulator) -> None:
         emulator.start_build()
         task = _sensor(never_fail=True)
