@@ -179,19 +179,18 @@ def _recorded(
         session.log.info("An earlier attempt of this task asked for another build; not looking for it.")
         return None
     marker, was_cleared = BuildMarker.find(record.marker), record.was_cleared_before(attempt)
-    if record.build_id is None:
-        session.log.info("An earlier attempt ended while it was starting a build; searching for %s.", record.marker)
-        build = None if marker is None else (yield from find_marked(session, order, marker))
-    else:
-        try:
+    try:
+        if record.build_id is None:
+            session.log.info("An earlier attempt ended while it was starting a build; searching for %s.", record.marker)
+            build = None if marker is None else (yield from find_marked(session, order, marker))
+        else:
             build = yield from read_build(session, record.build_id)
-        except MetaKraftwerkError as error:
-            if not (was_cleared and on_clear == "rebuild"):
-                raise
-            session.log.warning(
-                "Build %s, started before this task was cleared, cannot be read: %s", record.build_id, error
-            )
-            build = None
+    except MetaKraftwerkError as error:
+        if not (was_cleared and on_clear == "rebuild"):
+            raise
+        shown = record.marker if record.build_id is None else record.build_id
+        session.log.warning("Build %s, started before this task was cleared, cannot be read: %s", shown, error)
+        build = None
     return None if build is None else Earlier(build, marker, was_cleared)
 
 

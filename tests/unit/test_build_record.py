@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -271,10 +272,12 @@ def test_with_a_store_no_list_is_read(stored):
     assert stored.world.asked == [f"GET /builds/{first}"]
 
 
+@pytest.mark.parametrize("faults", [[], [KILLED]], ids=["started", "sending"])
 @pytest.mark.parametrize("failure", [http_error(403), http_error(500), unreachable()])
-def test_what_only_feeds_a_warning_blocks_no_start(stored, failure):
-    stored.on_clear = "rebuild"
-    stored.run()
+def test_what_only_feeds_a_warning_blocks_no_start(stored, failure, faults):
+    stored.on_clear, stored.server.faults = "rebuild", list(faults)
+    with suppress(RuntimeError):
+        stored.run()
     stored.clear()
     server = stored.server
     stored.world.server = lambda call: failure if call.method == "GET" else server(call)
