@@ -111,18 +111,18 @@ AN_ARRAY = type("Array", (), {"__index__": not_an_array})()
     [True, -1, "-1", "+1", "1_000", 5139.0, "5139.0", "latest", "{{ x }}", [5139], {}, b"5139", "9" * 5_000, AN_ARRAY],
     ids=lambda value: repr(value)[:10],
 )
-def test_nothing_else_is_an_id(value):
+def test_other_values_are_not_ids(value):
     for check in (whole_number, optional_number):
         with refused("^`build_id` must be a number, not .{0,250}$"):
             check("build_id", value)
 
 
-def test_ids_say_where_to_look():
+def test_wrong_id_names_what_to_check():
     with refused("^`build_id` must be a number, not 'x'; check the upstream task start$"):
         whole_number("build_id", "x", "check the upstream task start")
 
 
-def test_an_operator_is_told_from_its_output():
+def test_task_instead_of_its_output_is_refused():
     checks = (whole_number, optional_text, optional_description, flag, seconds, name_list, manifest_mapping)
     for check in checks:
         with refused("^`x` must be .*, not the task 'start'; pass its result, with `.output`$"):
@@ -131,14 +131,14 @@ def test_an_operator_is_told_from_its_output():
         instance_list(Operator())
 
 
-def test_names_are_text_as_it_is():
+def test_names_are_unchanged_text():
     assert optional_text("project", " with spaces ") == " with spaces "
     for value in (402, True, ["A"], b"A"):
         with refused("^`project` must be text, not "):
             optional_text("project", value)
 
 
-def test_descriptions_are_made_text():
+def test_descriptions_become_text():
     assert [optional_description("x", value) for value in ("run", 5, [1])] == ["run", "5", "[1]"]
 
 
@@ -165,13 +165,13 @@ def test_durations_are_numbers_or_timedeltas():
 @pytest.mark.parametrize(
     "value", [0, -1, math.nan, math.inf, 10**400, True, "7200", timedelta(0), timedelta.max], ids=lambda v: str(v)[:9]
 )
-def test_nothing_else_is_a_duration(value):
+def test_other_values_are_not_durations(value):
     for check in (seconds, optional_seconds):
         with refused("^`timeout` must be a number of seconds above 0, or a timedelta, not "):
             check("timeout", value)
 
 
-def test_counts_are_whole_numbers_above_0():
+def test_counts_are_positive_integers():
     assert positive_number("max_parallel", 4) == 4
     for value in (0, -1, 1.5, "4", None, True):
         with refused(f"^`max_parallel` must be a whole number of at least 1, not {value!r}$"):

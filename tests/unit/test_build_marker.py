@@ -64,7 +64,7 @@ def test_readable_line_is_dropped_above_255(text, description):
     assert MARKER.describe(text, ORIGIN) == description
 
 
-def test_long_names_leave_the_marker_alone():
+def test_long_names_do_not_change_the_marker():
     assert MARKER.describe(None, ORIGIN * 3) == str(MARKER)
 
 
@@ -101,6 +101,6 @@ def marked(number: int, status: str, max_tries: int = 3, is_of_this_run: bool | 
         ([marked(1, "FAILED"), marked(2, "BUILDING", max_tries=5)], 2),
     ],
 )
-def test_running_comes_before_finished_and_own_before_cleared(builds, picked):
+def test_retry_prefers_running_and_own_builds(builds, picked):
     found = pick_reusable(builds, max_tries=3)
     assert (found and found.build.id) == picked

@@ -128,7 +128,7 @@ def test_cleared_after_success_builds_again(task):
 
 
 def test_recreated_run_builds_again(task):
-    """Its first attempt was refused, so its second one searches for a build."""
+    """Its first attempt was refused, so its second attempt searches for a build."""
     first = task.succeed()
     task.server.end("FINISHED")
     task.recreate()
@@ -153,7 +153,7 @@ def test_retry_finds_a_build_that_appears_late(task, fault):
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "BUILDING"])
-def test_retry_after_a_kill_sees_how_the_build_ended(task, status):
+def test_retry_after_a_kill_checks_the_builds_end(task, status):
     task.server.faults = [KILLED]
     with pytest.raises(RuntimeError):
         task.run()
@@ -161,7 +161,7 @@ def test_retry_after_a_kill_sees_how_the_build_ended(task, status):
     assert (task.run() == 5139) == (status != "FAILED")
 
 
-def test_retry_after_a_kill_before_the_work_builds(task):
+def test_retry_builds_if_the_post_was_never_sent(task):
     task.server.faults = [(RuntimeError("killed"), False)]
     with pytest.raises(RuntimeError):
         task.run()
@@ -170,7 +170,7 @@ def test_retry_after_a_kill_before_the_work_builds(task):
 
 
 @pytest.mark.parametrize("retries", [0, 1, 9])
-def test_lowered_retries_then_cleared_builds_again(stored, retries):
+def test_cleared_with_edited_retries_builds_again(stored, retries):
     """max_tries may be unchanged then, as with retries=2 here."""
     first = stored.succeed()
     stored.server.end("FINISHED")
@@ -178,7 +178,7 @@ def test_lowered_retries_then_cleared_builds_again(stored, retries):
     assert stored.run() != first
 
 
-def test_lowered_retries_leave_max_tries_as_it_was(stored):
+def test_cleared_with_equal_max_tries_builds_again(stored):
     first = stored.succeed()
     stored.server.end("FINISHED")
     stored.clear(retries=2)
@@ -244,7 +244,7 @@ def test_refused_post_leaves_no_record(stored):
     assert stored.world.asked == [POSTED]
 
 
-def test_record_is_written_before_and_after_the_post(stored):
+def test_record_is_saved_before_and_after_the_post(stored):
     stored.server.faults = [KILLED]
     with pytest.raises(RuntimeError):
         stored.run()
@@ -274,7 +274,8 @@ def test_with_a_store_no_list_is_read(stored):
 
 @pytest.mark.parametrize("faults", [[], [KILLED]], ids=["started", "sending"])
 @pytest.mark.parametrize("failure", [http_error(403), http_error(500), unreachable()])
-def test_what_only_feeds_a_warning_blocks_no_start(stored, failure, faults):
+def test_failed_search_does_not_block_a_rebuild(stored, failure, faults):
+    """After a clear with on_clear="rebuild" the search only feeds a warning."""
     stored.on_clear, stored.server.faults = "rebuild", list(faults)
     with suppress(RuntimeError):
         stored.run()

@@ -12,7 +12,7 @@ class Slow:
 
     @cached_property
     def value(self):
-        """What is asked for."""
+        """The value."""
         self.computed += 1
         if self.other is not None:
             # A lock of the class would be held here.
@@ -23,7 +23,7 @@ class Slow:
         return self.computed
 
 
-def test_value_is_computed_once_and_without_a_lock():
+def test_value_is_computed_once_without_a_lock():
     slow = Slow(Slow())
     assert (slow.value, slow.value, slow.computed, slow.other.computed) == (1, 1, 1, 1)
-    assert Slow.value.__doc__ == "What is asked for."
+    assert Slow.value.__doc__ == "The value."

@@ -102,7 +102,8 @@ def test_lines_across_pieces_are_matched(monkeypatch):
     assert digest(one, "a.sql", rules(["^-- built"])) == digest(other, "a.sql", rules(["^-- built"]))
 
 
-def test_file_without_line_ends_is_not_held_in_memory(monkeypatch):
+def test_file_without_line_ends_is_digested(monkeypatch):
+    """It is read in pieces, because it may be larger than the memory."""
     monkeypatch.setattr(module, "PIECE", 10)
     data = b"x" * 1_000
     assert digest(data, "a.bin", rules(["y"])) == sha256(data)

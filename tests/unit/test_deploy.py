@@ -63,7 +63,7 @@ OTHER_AGENTS, OTHER_GROUPS = Target(other_agents=frozenset([2])), Target(other_g
         (OTHER_GROUPS, 1, None, None, False),
     ],
 )
-def test_whose_deployment_it_is(target, agent_id, group_id, matches, counts):
+def test_deployment_is_matched_to_its_executor(target, agent_id, group_id, matches, counts):
     assert target.matches(row(agent_id, group_id)) is matches
     assert target.counts_as_deployed(row(agent_id, group_id)) is counts
 
@@ -99,7 +99,7 @@ def test_lost_response_is_found_in_the_list(world, fault, executor, lookups):
     assert world.asked == [POSTED, LISTED, *lookups]
 
 
-def test_lost_response_is_not_about_an_older_one(world):
+def test_lost_response_ignores_older_deployments(world):
     server = DeploymentsServer(world, faults=[LOST_AFTER_THE_WORK])
     older = server.add()["id"]
     server.listed_after = 30.0
@@ -111,7 +111,7 @@ def test_lost_response_is_not_about_an_older_one(world):
 @pytest.mark.parametrize(
     "other", [{"agent_id": 2}, {"agent_group_id": 2}, {"agent_id": 2, "agent_group_id": 2}], ids=str
 )
-def test_lost_response_is_not_about_another_agent(executor, other):
+def test_lost_response_ignores_other_agents(executor, other):
     world = World(outage_tolerance=60.0)
     server = DeploymentsServer(world, faults=[LOST_BEFORE_THE_WORK])
     server.add(**other)
@@ -122,7 +122,7 @@ def test_lost_response_is_not_about_another_agent(executor, other):
 
 
 @pytest.mark.parametrize("executor", [{"agent": "dev_agent"}, {"agent_group": "DEV_AGENTS"}, {"agent": "no_such"}])
-def test_agents_that_cannot_be_told_apart(executor):
+def test_unknown_executor_leaves_it_uncertain(executor):
     """The server does not show who executes a deployment, or the name does not lead to an id."""
     world = World(outage_tolerance=60.0)
     server = DeploymentsServer(world, faults=[LOST_AFTER_THE_WORK])
@@ -131,7 +131,7 @@ def test_agents_that_cannot_be_told_apart(executor):
         run(world, **executor)
 
 
-def test_after_a_500_the_search_takes_read_timeout(world):
+def test_search_after_a_500_takes_read_timeout(world):
     DeploymentsServer(world, faults=[(http_error(500), False)])
     with pytest.raises(ServerError):
         run(world)
@@ -154,7 +154,7 @@ def test_error_response_is_final(world):
     assert world.asked == [POSTED]
 
 
-def test_without_a_list_a_lost_response_is_an_error(world):
+def test_lost_response_without_a_list_is_an_error(world):
     DeploymentsServer(world, faults=[LOST_AFTER_THE_WORK])
     with pytest.raises(DeploymentUncertainError, match="List the build's deployments before you deploy again"):
         world.run(create(world.session, **vars(DEPLOYMENT_REQUEST)))
@@ -170,7 +170,7 @@ def test_without_a_list_a_lost_response_is_an_error(world):
         ({"agent_group": "G"}, ", agent group G"),
     ],
 )
-def test_log_says_what_was_accepted(world, executor, text):
+def test_accepted_deployment_is_logged(world, executor, text):
     order = replace(DEPLOYMENT_REQUEST, **executor)
     check_outcome(world.session, order, BuildDeployment.from_json({"id": 19}))
     (line,) = world.logged()

@@ -29,7 +29,7 @@ def stored(world):
 
 @pytest.mark.parametrize("if_deployed", ["skip", "deploy", "fail"])
 @pytest.mark.parametrize("executor", [{}, {"agent": "dev_agent"}, {"agent_group": "DEV_AGENTS"}], ids=str)
-def test_retry_takes_what_an_earlier_attempt_made(task, if_deployed, executor):
+def test_retry_reuses_the_earlier_deployment(task, if_deployed, executor):
     task.if_deployed = if_deployed
     task.order = replace(DEPLOYMENT_REQUEST, **executor)
     first = task.run()
@@ -66,7 +66,7 @@ def test_cleared_task_deploys_again(task, if_deployed):
     assert task.run() == second
 
 
-def test_cleared_task_still_deploys_after_a_refusal(stored):
+def test_cleared_task_deploys_after_a_refusal(stored):
     first = stored.run()
     stored.clear()
     stored.server.faults = [(http_error(404), False)]
@@ -75,7 +75,7 @@ def test_cleared_task_still_deploys_after_a_refusal(stored):
     assert stored.run() == first + 1
 
 
-def test_cleared_still_deploys_after_a_lost_request(stored):
+def test_cleared_task_deploys_after_a_lost_request(stored):
     first = stored.run()
     stored.clear()
     stored.world.session.settings = replace(stored.world.settings, outage_tolerance=5.0)
@@ -119,7 +119,7 @@ def test_same_deployment_for_an_agent_and_a_group(world):
     assert by_agent.run() != by_group.run()
 
 
-def test_lost_response_of_an_older_one_is_told(stored):
+def test_retry_finds_its_own_not_an_older_one(stored):
     older = stored.server.add()["id"]
     stored.if_deployed = "deploy"
     stored.server.faults = [KILLED]
@@ -130,7 +130,7 @@ def test_lost_response_of_an_older_one_is_told(stored):
 
 
 @pytest.mark.parametrize("has_store", [True, False])
-def test_rather_not_than_twice(has_store):
+def test_uncertain_deployment_is_not_repeated(has_store):
     """Agents cannot be told apart: the response was lost, and a retry finds a deployment that may be its own."""
     world = World(outage_tolerance=5.0)
     task = DeployTask(world, has_store)
@@ -159,7 +159,7 @@ def test_other_tasks_cleared_is_a_retry(stored):
     assert stored.run() == first
 
 
-def test_edited_retries_do_not_matter_without_a_clear(world):
+def test_edited_retries_alone_do_not_clear(world):
     task = DeployTask(world, False)
     first = task.run()
     for task.retries in (0, 1, 2, 9):
@@ -187,8 +187,8 @@ def test_listed_id_beyond_64_bits_blocks_nothing(stored):
     ids=str,
 )
 @pytest.mark.parametrize("kind", ["agent", "agent_group"])
-def test_name_that_the_lookup_does_not_resolve(task, agents, counts, kind):
-    """None: it is refused, so nothing tells whose deployment it is, and the listed one is left at."""
+def test_unresolved_executor_name(task, agents, counts, kind):
+    """None: the lookup is refused, so nothing tells whose deployment it is, and the listed one is reused."""
     task.order = replace(DEPLOYMENT_REQUEST, **{kind: "dev_agent"})
     server, path = task.server, f"/{kind}s"
     listed = http_error(403) if agents is None else ok(agents)
@@ -197,7 +197,7 @@ def test_name_that_the_lookup_does_not_resolve(task, agents, counts, kind):
     assert (task.run() == other) == counts
 
 
-def test_retry_is_not_satisfied_by_another_agents(task):
+def test_retry_ignores_another_agents_deployment(task):
     """The only agent that a lookup finds has another name."""
     task.order = replace(DEPLOYMENT_REQUEST, agent="dev_agent")
     server, found = task.server, ok([{"id": 2, "name": "dev_agent_2"}])
@@ -209,7 +209,7 @@ def test_retry_is_not_satisfied_by_another_agents(task):
     assert task.run() == other + 1
 
 
-def test_unlisted_agent_is_rather_not_deployed_twice(task):
+def test_unlisted_agent_is_not_deployed_twice(task):
     """A user may not see the agent that executed the deployment of the earlier attempt."""
     task.order = replace(DEPLOYMENT_REQUEST, agent="dev_agent")
     server = task.server

@@ -31,7 +31,7 @@ def test_file_arrives_with_size_and_hash(world, folder, data):
     assert content(folder, "result.sql") == data
 
 
-def test_older_file_is_replaced_only_by_a_complete_one(world, folder):
+def test_incomplete_file_does_not_replace_the_old(world, folder):
     files = Files(world, {1: b"old"})
     fetch(world, folder)
     files.instead[1] = lambda call: body(b"half", content_length="8")
@@ -69,7 +69,7 @@ def test_without_a_version_it_starts_over(world, folder, headers):
     assert ["Range" in sent.headers for sent in world.sent] == [False, False]
 
 
-def test_whole_file_after_a_break_is_accepted(world, folder):
+def test_complete_file_after_a_break_is_accepted(world, folder):
     world.script(body(b"one", etag='"v1"', breaks=lost()), body(b"1234567", etag='"v2"'))
     assert fetch(world, folder).sha256 == sha256(b"1234567")
 
@@ -139,7 +139,7 @@ def test_total_length_counts_after_a_break(world, folder, total, is_complete):
 
 
 @pytest.mark.parametrize("length", [{}, {"content_length": "many"}, {"content_length": "9" * 5_000}])
-def test_length_that_is_not_sent_is_not_checked(world, folder, length):
+def test_missing_length_is_not_checked(world, folder, length):
     world.script(body(b"onetwo", **length), body(b"onetwo", content_length="3", content_encoding="gzip"))
     assert [fetch(world, folder).size, fetch(world, folder).size] == [6, 6]
 
@@ -151,7 +151,7 @@ def test_zip_is_checked_and_digested(world, folder):
     assert file.sha256 == sha256(data) != file.content
 
 
-def test_what_is_not_a_zip_is_refused(world, folder):
+def test_file_that_is_not_a_zip_is_refused(world, folder):
     world.script(body(b"<html>Back soon</html>"))
     with pytest.raises(IntegrityError, match=r"result.zip is not a complete ZIP file"):
         fetch(world, folder, "result.zip")
@@ -170,7 +170,7 @@ def test_tolerance_counts_from_the_last_piece(folder):
     assert world.now > 60.0
 
 
-def test_outage_beyond_the_tolerance_leaves_no_file(folder):
+def test_long_outage_leaves_no_file(folder):
     world = World(outage_tolerance=60.0)
     world.script(body(b"one", etag='"v1"', breaks=lost()), forever=unreachable())
     with pytest.raises(ConnectionFailedError, match="GET /api/v1/downloads/1"):
@@ -236,7 +236,7 @@ def test_sink_error_names_the_file(world, tmp_path):
     assert len(world.sent) == 1
 
 
-def test_full_disk_is_an_error_that_names_the_file(tmp_path):
+def test_full_disk_error_names_the_file(tmp_path):
     sink = DownloadSink(on_disk(tmp_path), "result.sql", 1)
     sink.begin(Response(200, {}))
     with open("/dev/full", "wb", buffering=0) as full:

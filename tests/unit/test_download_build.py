@@ -44,7 +44,7 @@ def test_downloads_come_with_the_build(world):
     assert world.asked == ["GET /builds/5139"]
 
 
-def test_downloads_and_patterns_are_listed_if_the_build_has_none(world):
+def test_build_without_downloads_lists_them(world):
     listed = [{"id": 5442, "pattern_id": 808, "name": "CORE.zip"}, {"id": 5443, "pattern_id": 1, "name": "x.zip"}]
     patterns = {"/api/v1/downloads": listed, "/api/v1/patterns": [{"id": 808, "name": "CORE_DV_HLS"}]}
     found = read(world, build(5139, "FINISHED"), **patterns)
@@ -215,7 +215,7 @@ def test_manifest_is_written_last(world, folder):
         {"path": "/etc/passwd"},
     ],
 )
-def test_manifest_of_somebody_else_is_verified(world, folder, entry):
+def test_foreign_manifest_is_verified(world, folder, entry):
     """An entry counts only if its id and name are the build's, and its file has its size and hash."""
     files = Files(world, FILES)
     true = download(world, folder)
@@ -247,7 +247,8 @@ def test_unreadable_manifest_is_replaced(world, folder, manifest):
     assert names(folder) == ALL
 
 
-def test_damaged_zip_of_a_forged_entry_is_downloaded_again(world, folder):
+def test_damaged_zip_is_downloaded_again(world, folder):
+    """Even if a forged entry of the manifest has its size and hash."""
     files = Files(world, FILES)
     manifest = download(world, folder)
     put(folder, "CORE.zip", b"not a ZIP")
@@ -283,7 +284,8 @@ def test_incomplete_file_leaves_no_temporary_file(world, folder):
     assert names(folder) == [*records(folder), "CORE.zip"]
 
 
-def test_failed_file_stops_the_others_and_not_the_next_attempt(world, folder):
+def test_failed_file_stops_the_other_files(world, folder):
+    """The next attempt downloads all of them."""
     files = Files(world, FILES)
     running = threading.Barrier(2, timeout=20)
     refused = threading.Event()
@@ -327,7 +329,7 @@ def test_killed_task_stops(world, folder):
     assert MANIFEST not in names(folder)
 
 
-def test_number_of_files_at_once_is_bounded(world, folder):
+def test_parallel_downloads_are_bounded(world, folder):
     files = Files(world, FILES)
     lock, now, most = threading.Lock(), [0], [0]
 

@@ -51,7 +51,7 @@ ERRORS = [
     MetaKraftwerkError("something"),
     ConfigurationError("`project` is missing"),
     ConnectionFailedError("GET /api/v1/builds/5139 got no response"),
-    ProtocolError("the answer is no JSON"),
+    ProtocolError("the response is not JSON"),
     ApiError(418, "I'm a teapot", "GET", "/api/v1/builds"),
     BadRequestError(400, "No instances specified!", "POST", "/api/v1/builds"),
     NotAuthenticatedError(401, "Invalid login", "POST", "/authentication"),
@@ -70,7 +70,7 @@ ERRORS = [
     DeploymentError("not made"),
     AlreadyDeployedError("listed already"),
     DeploymentFailedError("FAILED"),
-    DeploymentUncertainError("the answer was lost"),
+    DeploymentUncertainError("the response was lost"),
     DownloadError("a.zip cannot be stored"),
     NoFilesError("build 5139 has no files"),
     IntegrityError("6 bytes came, the server announced 5"),
@@ -149,7 +149,7 @@ def test_each_survives_json(error):
     ],
     ids=str,
 )
-def test_what_is_no_error_becomes_one_that_says_so(value):
+def test_other_data_becomes_a_protocol_error(value):
     error = MetaKraftwerkError.from_dict(value)
     assert type(error) is ProtocolError
     assert "an error of an unknown form came out of the triggerer" in str(error)
@@ -203,7 +203,7 @@ def test_each_status_has_its_class(status, kind):
             BuildCanceledError(Build.from_json(build(5139, "CANCELED"))),
             "build 5139 was CANCELED in the web application.",
         ),
-        (BuildTimeoutError(5139, "the whole message"), "the whole message"),
+        (BuildTimeoutError(5139, "the complete message"), "the complete message"),
     ],
 )
 def test_words(error, words):
@@ -228,8 +228,8 @@ def test_foreign_text_is_one_short_line(error):
     assert len(shown) < 5_000
 
 
-@pytest.mark.parametrize("look", [repr, pickle.dumps, vars], ids=["repr", "pickle", "vars"])
-def test_build_of_an_error_holds_no_secret(look):
+@pytest.mark.parametrize("show", [repr, pickle.dumps, vars], ids=["repr", "pickle", "vars"])
+def test_build_of_an_error_holds_no_secret(show):
     secret = "only-i-know"
     remember_secrets(secret)
     fields = {
@@ -239,7 +239,7 @@ def test_build_of_an_error_holds_no_secret(look):
         "downloads": [{"id": 1, "name": secret}],
     }
     error = BuildFailedError(Build.from_json(build(5139, "FAILED", **fields)))
-    assert secret not in str(look(error))
+    assert secret not in str(show(error))
     assert secret not in str(error.build.raw)
     assert error.build.raw["name"] == "***"
 

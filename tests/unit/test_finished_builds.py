@@ -77,16 +77,16 @@ class TestWatermark:
         assert ids(watermark, listed(b1="FINISHED", b3="FINISHED")) == [3]
         assert ids(watermark, listed(b1="FINISHED", b2="FINISHED", b3="FINISHED")) == [2]
 
-    def test_build_missing_from_one_list_is_not_new_again(self) -> None:
+    def test_build_missing_from_one_list_is_new_once(self) -> None:
         watermark = Watermark.begin(listed())
         both = listed(b1="FINISHED", b2="FINISHED")
         assert [ids(watermark, builds) for builds in (both, listed(b2="FINISHED"), both)] == [[1, 2], [], []]
 
-    def test_build_that_ended_while_nobody_watched_is_new(self) -> None:
+    def test_build_that_ended_between_watchers_is_new(self) -> None:
         watermark = stored(Watermark.begin(listed(b1="FINISHED", b2="BUILDING")))
         assert ids(watermark, listed(b1="FINISHED", b2="FINISHED", b3="FINISHED")) == [2, 3]
 
-    def test_old_builds_of_an_incomplete_list_are_not_new(self) -> None:
+    def test_builds_missing_from_an_old_list_are_old(self) -> None:
         old = [build(number, "FINISHED", build_end=LONG_AGO) for number in range(1, 100)]
         newest = build(100, "FINISHED", build_end=ENDED)
         watermark = Watermark.begin(of([newest]))
@@ -153,7 +153,7 @@ class TestWatermark:
         assert watermark is not None
         assert ids(watermark, of([build(1, "FINISHED", build_end=LONG_AGO)])) == []
 
-    def test_end_in_the_future_silences_nobody(self) -> None:
+    def test_end_in_the_future_hides_no_later_build(self) -> None:
         """Neither its own poll nor a watermark that an earlier version stored after one."""
         now = 1_775_117_698.0
         odd = build(1, "FINISHED", build_end="9999-01-01T00:00:00Z")
@@ -227,7 +227,7 @@ class TestReading:
 
 
 class TestPattern:
-    def test_id_is_looked_up_by_name(self, world: World) -> None:
+    def test_pattern_id_is_found_by_name(self, world: World) -> None:
         world.script(ok([{"id": 3, "name": "SOMETHING"}, {"id": 4, "name": "CORE"}]))
         assert world.run(find_pattern_id(world.session, "CORE")) == 4
 

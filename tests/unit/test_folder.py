@@ -44,7 +44,7 @@ def test_json_is_written_and_read(folder):
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"9" * 5_000, None])
-def test_what_is_not_json_reads_as_none(folder, data):
+def test_other_data_reads_as_none(folder, data):
     if data is not None:
         put(folder, "manifest.json", data)
     assert folder.read_json("manifest.json") is None
@@ -62,7 +62,7 @@ def test_only_files_have_a_size(folder):
     assert (folder.size("a"), folder.size("b"), folder.size("c")) == (4, None, None)
 
 
-def test_removing_what_is_gone_does_nothing(folder):
+def test_removing_a_missing_file_does_nothing(folder):
     put(folder, "a", b"")
     folder.remove("a")
     folder.remove("a")
@@ -91,7 +91,7 @@ class FullFileSystem(MemoryFileSystem):
 
 
 @pytest.mark.parametrize("fails_at", ["write", "close", "copy"])
-def test_full_store_is_an_error_that_names_the_file(fails_at):
+def test_full_store_error_names_the_file(fails_at):
     folder = in_memory(FullFileSystem)
     folder._filesystem.fails_at = fails_at
     folder.create()
@@ -124,7 +124,7 @@ def test_store_that_can_rename_renames():
     assert (renamed, content(folder, "a.sql")) == ([folder.path("a.sql")], b"data")
 
 
-def test_directory_under_the_final_name_is_an_error(folder):
+def test_directory_at_the_final_name_is_an_error(folder):
     put(folder, "a.zip/x", b"somebody's")
     file = write(folder, "a.zip", b"data")
     with pytest.raises(DownloadError, match=r"/a.zip cannot be stored: its name is taken by a directory"):
@@ -135,7 +135,7 @@ def test_directory_under_the_final_name_is_an_error(folder):
 
 
 @pytest.mark.parametrize("kind", ["directory", "device", "pipe"])
-def test_link_under_the_final_name_is_not_followed(tmp_path, kind):
+def test_link_at_the_final_name_is_not_followed(tmp_path, kind):
     target = tmp_path / "victim"
     {"directory": os.mkdir, "device": lambda path: os.symlink("/dev/null", path), "pipe": os.mkfifo}[kind](target)
     (tmp_path / "results").mkdir()
@@ -156,7 +156,7 @@ def test_link_to_a_file_is_replaced(tmp_path, exists):
     assert not exists or (tmp_path / "victim").read_bytes() == b"old"
 
 
-def test_link_under_the_temporary_name_is_not_followed(tmp_path):
+def test_link_at_the_temporary_name_is_not_used(tmp_path):
     (tmp_path / "victim").write_bytes(b"old")
     (tmp_path / ".a.zip.1.part").symlink_to(tmp_path / "victim")
     write(on_disk(tmp_path), "a.zip", b"data").commit()
@@ -164,7 +164,7 @@ def test_link_under_the_temporary_name_is_not_followed(tmp_path):
     assert names(on_disk(tmp_path)) == ["a.zip", "victim"]
 
 
-def test_directory_under_the_temporary_name_is_an_error(tmp_path):
+def test_directory_at_the_temporary_name_is_error(tmp_path):
     (tmp_path / ".manifest.json.1.part").mkdir()
     with pytest.raises(DownloadError, match=r"manifest\.json cannot be stored"):
         on_disk(tmp_path).write_json("manifest.json", {}, "1")
@@ -183,7 +183,7 @@ file.commit()
 """
 
 
-def test_next_attempt_replaces_what_a_killed_one_left(tmp_path):
+def test_next_attempt_replaces_a_leftover_part(tmp_path):
     with subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdin=-1, stdout=-1, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGKILL)
@@ -192,8 +192,8 @@ def test_next_attempt_replaces_what_a_killed_one_left(tmp_path):
     assert names(on_disk(tmp_path)) == ["a.zip"]
 
 
-def test_two_writers_of_one_file_never_store_a_part(tmp_path):
-    """A worker that was given up for dead may still write when the next attempt begins."""
+def test_second_writer_never_stores_a_part(tmp_path):
+    """A worker that Airflow considers dead may still write when the next attempt begins."""
     folder = on_disk(tmp_path)
     one = write(folder, "a.zip", b"all of it")
     other = write(folder, "a.zip", b"all ")

@@ -126,13 +126,13 @@ def test_cut_secret_is_removed(length):
     assert foreign_text("token=" + "0123456789abcdef"[:length]) == "token=***"
 
 
-def test_word_is_not_taken_for_a_cut_secret():
+def test_word_is_not_removed_as_a_cut_secret():
     remember_secrets("sales-mart-2026")
     assert Build.from_json({"id": 1, "status": "FINISHED", "name": "sales-mart"}).to_dict()["name"] == "sales-mart"
     assert safe_name("sales-mart", 1) == "sales-mart"
 
 
-def test_secret_across_the_cut_of_an_argument_is_removed():
+def test_secret_at_the_cut_of_a_value_is_removed():
     remember_secrets("only-i-know")
     for length in range(180, 200):
         with pytest.raises(ConfigurationError) as caught:
@@ -151,7 +151,7 @@ def test_plus_signs_are_a_secret():
     assert remove_secrets("password +++++++ refused") == "password *** refused"
 
 
-def test_longer_secret_is_removed_before_its_beginning():
+def test_longer_secret_is_removed_first():
     remember_secrets("secret", "secret-and-more")
     assert remove_secrets("a secret-and-more, a secret.") == "a ***, a ***."
 
@@ -173,7 +173,7 @@ def test_secret_in_use_is_not_forgotten():
     assert remove_secrets("only-i-know") == HIDDEN
 
 
-def test_hundreds_of_secrets_cost_no_more_than_one():
+def test_many_secrets_need_no_more_lookups():
     remember_secrets("one-secret")
     few = lookups("An instance of the sales mart.")
     remember_secrets(*(f"{number:05}-secret" for number in range(400)))

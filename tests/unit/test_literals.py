@@ -21,7 +21,7 @@ class OutputOfATask:
     [None, 5139, 1.5, True, "", "DEMO_PROJECT", "100 %", "{", "}}", [], [{"id": 1}], ({"id": 1},), {"DWH_GROUP": "R1"}],
     ids=repr,
 )
-def test_values_that_are_the_same_when_the_task_runs(value):
+def test_constant_values_are_literals(value):
     assert is_literal(value)
 
 
@@ -41,25 +41,25 @@ def test_values_that_are_the_same_when_the_task_runs(value):
     ],
     ids=repr,
 )
-def test_values_that_are_known_only_then(value):
+def test_templates_and_outputs_are_not_literals(value):
     assert not is_literal(value)
 
 
-def test_a_literal_is_checked_when_the_dag_is_read():
+def test_literal_is_checked_at_parse_time():
     with pytest.raises(ConfigurationError, match="`build_id` must be a number, not 'latest'"):
         check_literal(whole_number, build_id="latest")
 
 
-def test_each_named_value_is_checked_by_itself():
+def test_each_value_is_checked_separately():
     with pytest.raises(ConfigurationError, match="`deployment` must be text, not 5"):
         check_literal(optional_text, pattern="{{ x }}", deployment=5, agent=None)
 
 
-def test_a_literal_none_fails_when_the_dag_is_read():
+def test_literal_none_fails_at_parse_time():
     with pytest.raises(ConfigurationError, match="`build_id` must be a number, not None"):
         check_literal(whole_number, build_id=None)
 
 
 @pytest.mark.parametrize("value", ["{{ ti.xcom_pull('start') }}", OutputOfATask(), "5139", 5139])
-def test_what_may_be_right_when_the_task_runs_is_let_through(value):
+def test_values_known_only_at_run_time_pass(value):
     check_literal(whole_number, build_id=value)

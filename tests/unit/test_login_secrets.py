@@ -20,8 +20,8 @@ from tests.kit.simulation import FIRST_TOKEN, World, ok
 READ = get_build(5139)
 
 
-def stranger(**settings: object) -> World:
-    """A world in which nobody has logged in yet."""
+def logged_out(**settings: object) -> World:
+    """Return a world without a token."""
     world = World(**settings)
     world.session.token_cache = TokenCache()
     return world
@@ -41,7 +41,7 @@ NOT_CLEAN = [
 @pytest.mark.parametrize("text", NOT_CLEAN)
 @pytest.mark.parametrize("status", [200, 201, 302, 401, 418, 500, 502])
 def test_body_of_login_is_never_quoted(status, text):
-    world = stranger(outage_tolerance=2.0)
+    world = logged_out(outage_tolerance=2.0)
     world.script(forever=Response(status, {"content-type": f"text/html; t={TOKEN}"}, text.encode()))
     with pytest.raises(MetaKraftwerkError) as caught:
         world.run(world.session.request(READ))
@@ -51,7 +51,7 @@ def test_body_of_login_is_never_quoted(status, text):
 
 @pytest.mark.parametrize("sent", [True, False])
 def test_transport_error_of_login_quotes_nothing(sent):
-    world = stranger(outage_tolerance=2.0)
+    world = logged_out(outage_tolerance=2.0)
 
     def fail(call):
         library = ValueError(f"bad chunk: {TOKEN}")

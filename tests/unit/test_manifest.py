@@ -44,7 +44,7 @@ def test_tasks_keep_each_others_entries(world, folder):
     assert names(folder) == ALL
 
 
-def test_entries_survive_a_task_in_the_middle_of_another(world, folder):
+def test_interleaved_tasks_keep_all_entries(world, folder):
     files = Files(world, FILES)
 
     def meanwhile(call):
@@ -57,7 +57,7 @@ def test_entries_survive_a_task_in_the_middle_of_another(world, folder):
     assert ids(manifest_in(folder)) == [5442, 5443, 5444, 5445]
 
 
-def test_entry_that_is_recorded_while_the_manifest_is_written_is_kept(folder):
+def test_entry_added_during_a_write_is_kept(folder):
     """The moment that a read-merge-write without locks would lose."""
     finished = Build.from_json(FINISHED)
     checksums = {number: Checksums(len(data), sha256(data), sha256(data)) for number, data in FILES.items()}
@@ -123,7 +123,7 @@ def test_processes_lose_no_entry(tmp_path, repository):
             task.stdout.close()
 
 
-def test_failed_task_takes_nothing_from_the_others(world, folder):
+def test_failed_task_keeps_the_entries_of_others(world, folder):
     files = Files(world, FILES)
     scripts = download(world, folder, patterns=SCRIPTS)
     files.instead[5443] = lambda call: http_error(403, "Not yours")
@@ -138,7 +138,7 @@ def test_failed_task_takes_nothing_from_the_others(world, folder):
 
 
 @pytest.mark.parametrize("change", ["other", "deleted"])
-def test_changed_file_of_another_task_is_not_listed(world, folder, change):
+def test_changed_file_of_another_task_is_unlisted(world, folder, change):
     Files(world, FILES)
     download(world, folder, patterns=SCRIPTS)
     folder.remove("run.sql") if change == "deleted" else put(folder, "run.sql", bytes(len(FILES[5444])))
@@ -170,7 +170,7 @@ def test_manifest_is_about_the_last_build(world, folder):
     assert download(world, folder) == manifest_in(folder)
 
 
-def test_manifest_of_another_build_is_not_believed(world, folder):
+def test_manifest_of_another_build_is_ignored(world, folder):
     files = Files(world, FILES)
     download(world, folder)
     download(world, folder, FINISHED | {"id": 5140})
@@ -181,7 +181,7 @@ ODD = {"id": 2**70, "pattern": "P\ud83d", "pattern_id": 2**80, "name": "a\ud83d\
 
 
 def test_manifest_on_disk_is_safe_for_airflow(world, folder):
-    """It is the one that the task returns, and what it says is believed by the next attempt."""
+    """It is the one that the task returns, and the next attempt relies on it."""
     files = Files(world, {2**70: b"select 1;", 5: b"select 2;"})
     odd = build(2**72, "FINISHED", project_id=2**71, downloads=[ODD, {"id": 5, "pattern": "Q", "name": "b.sql"}])
     manifest = download(world, folder, odd)

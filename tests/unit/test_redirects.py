@@ -123,7 +123,7 @@ def test_expired_address_is_replaced_and_resumed(world, folder, status):
     assert "abcdef" not in str(world.lines)
 
 
-def test_address_that_is_refused_again_is_an_error(world, folder):
+def test_redirect_refused_twice_is_an_error(world, folder):
     world.script(redirect(STORE), http_error(403), redirect(STORE), http_error(403, "Not yours"))
     with pytest.raises(ForbiddenError, match="Not yours") as caught:
         fetch(world, folder)
@@ -139,7 +139,7 @@ def test_refusal_by_the_api_itself_is_final(world, folder):
         fetch(world, folder)
 
 
-def test_outage_of_the_other_host_does_not_start_over(folder):
+def test_outage_of_the_other_host_is_not_restarted(folder):
     world = World(outage_tolerance=60.0)
     world.script(redirect(STORE), forever=http_error(503))
     with pytest.raises(ServerError):
@@ -147,7 +147,7 @@ def test_outage_of_the_other_host_does_not_start_over(folder):
     assert world.asked.count("GET /downloads/1") == 1
 
 
-def test_address_of_a_redirect_gives_no_secret_away(world, folder):
+def test_redirect_address_reveals_no_secret(world, folder):
     """Its login and its signature are masked before it is requested, and shown nowhere, whatever the server repeats."""
     url = "https://admin:p4ssw0rd@files.example.com/1?signature=abc%2Bdef&expires=900"
     said = "signature abc+def or abc%2Bdef of admin:p4ssw0rd is wrong, expires=900"

@@ -1,4 +1,4 @@
-"""Which answers are met by asking again, for calls that may be repeated and for those that must not be."""
+"""Which responses lead to a retry: for requests that may be repeated, and for those that must not be."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CREATED = ok({"build": build(), "warnings": []}, 201)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520])
-def test_a_read_is_repeated_after_a_passing_status(world, status):
+def test_read_is_retried_after_a_temporary_status(world, status):
     world.script(http_error(status), ok(build()))
     assert world.run(world.session.request(READ)).id == 5139
     assert len(world.sent) == 2
@@ -39,14 +39,14 @@ def test_a_read_is_repeated_after_a_passing_status(world, status):
     [unreachable(), lost(), html(), ok([]), ok({"id": 5139}), ok(build(4711)), ok("BUILDING")],
     ids=["refused", "reset", "html", "array", "no status", "another build", "text"],
 )
-def test_a_read_is_repeated_until_an_answer_makes_sense(world, failure):
+def test_read_is_retried_after_an_invalid_response(world, failure):
     world.script(failure, ok(build()))
     assert world.run(world.session.request(READ)).id == 5139
     assert len(world.sent) == 2
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 206])
-def test_any_2xx_is_a_good_answer(world, status):
+def test_any_2xx_is_success(world, status):
     world.script(ok(build(), status))
     assert world.run(world.session.request(READ)).id == 5139
 
@@ -65,7 +65,7 @@ def test_any_2xx_is_a_good_answer(world, status):
     ],
 )
 @pytest.mark.parametrize("call", [READ, START], ids=["read", "start"])
-def test_any_other_error_is_final_and_in_the_words_of_the_server(world, call, status, kind):
+def test_other_errors_are_final_with_the_message(world, call, status, kind):
     world.script(http_error(status, "A project with the name 'X' does not exist!"))
     with pytest.raises(ApiError) as caught:
         world.run(world.session.request(call))
@@ -76,7 +76,7 @@ def test_any_other_error_is_final_and_in_the_words_of_the_server(world, call, st
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("call", [READ, START], ids=["read", "start"])
-def test_a_redirect_of_anything_but_a_file_is_not_followed(world, call, status):
+def test_only_redirects_of_files_are_followed(world, call, status):
     world.script(redirect("https://elsewhere.example.com/", status))
     with pytest.raises(ApiError) as caught:
         world.run(world.session.request(call))
@@ -94,7 +94,7 @@ def test_a_redirect_of_anything_but_a_file_is_not_followed(world, call, status):
     ],
     ids=["never arrived", "429", "429 with Retry-After", "425", "503 with Retry-After"],
 )
-def test_a_post_that_surely_did_nothing_is_sent_again(world, answer):
+def test_post_that_did_nothing_is_resent(world, answer):
     world.script(answer, CREATED)
     assert world.run(world.session.request(START)).build.id == 5139
     assert world.asked == ["POST /builds"] * 2
@@ -111,7 +111,7 @@ def test_a_post_that_surely_did_nothing_is_sent_again(world, answer):
     ],
     ids=["reset", "html", "no build", "array", "408", "500", "502", "503", "504", "520"],
 )
-def test_a_post_that_may_have_done_its_work_is_never_sent_again(world, answer):
+def test_post_with_unknown_outcome_is_not_resent(world, answer):
     world.script(answer)
     with pytest.raises(OutcomeUnknownError):
         world.run(world.session.request(START))
@@ -121,7 +121,7 @@ def test_a_post_that_may_have_done_its_work_is_never_sent_again(world, answer):
 @pytest.mark.parametrize(
     ("answer", "kind"), [(unreachable(), ConnectionFailedError), (http_error(429), RateLimitedError)]
 )
-def test_a_post_that_never_gets_through_ends_with_the_tolerance(answer, kind):
+def test_post_is_retried_for_outage_tolerance(answer, kind):
     world = World(outage_tolerance=30.0)
     world.script(forever=answer)
     with pytest.raises(kind):
@@ -129,7 +129,7 @@ def test_a_post_that_never_gets_through_ends_with_the_tolerance(answer, kind):
     assert world.now == 30.0
 
 
-def test_a_post_that_is_lost_after_it_was_refused_is_still_never_sent_again(world):
+def test_lost_post_after_a_429_is_not_resent(world):
     world.script(http_error(429), lost())
     with pytest.raises(OutcomeUnknownError):
         world.run(world.session.request(START))
@@ -146,7 +146,7 @@ def test_response_above_its_limit_is_final(world):
     assert world.pauses == []
 
 
-def test_post_with_a_response_above_its_limit_was_processed(world):
+def test_post_with_a_huge_response_is_not_resent(world):
     world.script(TOO_LARGE)
     with pytest.raises(OutcomeUnknownError, match="larger than"):
         world.run(world.session.request(START))
@@ -166,7 +166,7 @@ def test_404_of_a_gateway_ends_with_the_tolerance():
 
 
 def test_long_404_of_the_api_is_final(world):
-    """Of the body of an error only the beginning is read, which is no complete JSON."""
+    """Only the beginning of an error body is read, which is not complete JSON."""
     world.script(Response(404, {}, b'{"message": "' + b"x" * MAX_ERROR_BODY))
     with pytest.raises(NotFoundError):
         world.run(world.session.request(get_build(1)))

@@ -1,4 +1,4 @@
-"""How long, how often and how loudly a call is repeated while the server is out of reach."""
+"""How long and how often a request is retried while the server is unreachable, and what is logged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CREATE = create_build(project_id=402, instances=[{"id": 1001}])
 
 
 class Collected:
-    """A sink that keeps what comes."""
+    """A sink that keeps what it receives."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -38,13 +38,13 @@ class Collected:
         return {}
 
     def begin(self, reply: Response) -> None:
-        """Take the pieces of every answer."""
+        """Accept the pieces of every response."""
 
     def write(self, piece: bytes) -> None:
         self.pieces.append(piece)
 
 
-def test_a_good_answer_needs_one_request_and_no_pause(world):
+def test_success_needs_one_request_and_no_pause(world):
     world.script(ok(build(status="FINISHED")))
     assert world.run(world.session.request(READ)).status == "FINISHED"
     assert (world.asked, world.pauses, world.logged()) == (["GET /builds/5139"], [], [])
@@ -56,14 +56,14 @@ def test_pauses_double_up_to_thirty_seconds(world):
     assert world.pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30]
 
 
-def test_the_jitter_is_full_above_half_a_second(world):
+def test_jitter_never_goes_below_half_a_second(world):
     world.chance = 0.0
     world.script(*[unreachable()] * 9, ok(build()))
     world.run(world.session.request(READ))
     assert world.pauses == [0.5] * 9
 
 
-def test_chance_spreads_a_pause_over_its_whole_range(world):
+def test_pause_is_spread_over_its_full_range(world):
     world.chances.extend([0.5, 0.25, 0.75])
     world.script(*[unreachable()] * 3, ok(build()))
     world.run(world.session.request(READ))
@@ -72,7 +72,7 @@ def test_chance_spreads_a_pause_over_its_whole_range(world):
 
 @PROPERTY
 @given(st.lists(st.floats(0, 1), min_size=20, max_size=20), st.floats(0, 10))
-def test_every_pause_is_from_half_a_second_to_thirty(chances, latency):
+def test_every_pause_is_between_0_5_and_30_s(chances, latency):
     world = World(outage_tolerance=10_000.0)
     world.chances.extend(chances)
     world.latency = latency
@@ -82,7 +82,7 @@ def test_every_pause_is_from_half_a_second_to_thirty(chances, latency):
     assert all(0.5 <= pause <= 30 for pause in world.pauses)
 
 
-def test_the_tolerance_is_time_from_the_first_failure_to_the_last_try():
+def test_tolerance_starts_at_the_first_failure():
     world = World(outage_tolerance=90.0)
     world.latency = 7.0
     world.script(forever=unreachable())
@@ -92,14 +92,14 @@ def test_the_tolerance_is_time_from_the_first_failure_to_the_last_try():
     assert [sent.at for sent in world.sent][-2:] == [66.0, first_failure + 90.0]
 
 
-def test_a_short_tolerance_still_allows_a_last_try_at_its_end():
+def test_short_tolerance_allows_a_last_attempt():
     world = World(outage_tolerance=0.25)
     world.script(unreachable(), ok(build()))
     world.run(world.session.request(READ))
     assert world.pauses == [0.25]
 
 
-def test_without_tolerance_the_first_failure_ends_it():
+def test_zero_tolerance_fails_at_the_first_failure():
     world = World(outage_tolerance=0.0)
     world.script(unreachable())
     with pytest.raises(ConnectionFailedError):
@@ -107,7 +107,7 @@ def test_without_tolerance_the_first_failure_ends_it():
     assert world.pauses == []
 
 
-def test_one_good_answer_begins_the_tolerance_anew():
+def test_success_resets_the_tolerance():
     world = World(outage_tolerance=100.0)
     for _ in range(5):
         began = world.now
@@ -116,7 +116,7 @@ def test_one_good_answer_begins_the_tolerance_anew():
     assert world.now >= 450
 
 
-def test_a_piece_of_a_file_begins_the_tolerance_anew():
+def test_piece_of_a_file_resets_the_tolerance():
     world = World(outage_tolerance=100.0)
     sink = Collected()
     failures = [unreachable()] * 6
@@ -126,7 +126,7 @@ def test_a_piece_of_a_file_begins_the_tolerance_anew():
     assert world.pauses == [1, 2, 4, 8, 16, 30, *[1, 2, 4, 8, 16, 30, 30] * 2]
 
 
-def test_an_answer_without_a_new_piece_does_not_begin_the_tolerance_anew():
+def test_response_without_data_resets_nothing():
     world = World(outage_tolerance=100.0)
     world.script(forever=body(breaks=lost()))
     with pytest.raises(ConnectionFailedError):
@@ -134,7 +134,7 @@ def test_an_answer_without_a_new_piece_does_not_begin_the_tolerance_anew():
     assert world.now == 100.0
 
 
-def test_a_jump_of_the_wall_clock_changes_no_tolerance():
+def test_wall_clock_jumps_do_not_change_tolerance():
     world = World(outage_tolerance=100.0)
 
     def serve(call):
@@ -147,7 +147,7 @@ def test_a_jump_of_the_wall_clock_changes_no_tolerance():
     assert world.now == 100.0
 
 
-def test_until_ends_the_repetition_before_the_tolerance(world):
+def test_until_ends_retries_before_the_tolerance(world):
     world.script(forever=unreachable())
     with pytest.raises(ConnectionFailedError):
         world.run(world.session.request(READ, until=world.clock.wall() + 20))
@@ -165,7 +165,7 @@ def test_until_ends_the_repetition_before_the_tolerance(world):
         (http_error(425, "Too early"), ApiError, "GET /api/v1/builds/5139 returned 425: Too early"),
     ],
 )
-def test_the_error_at_the_end_says_what_happened_how_often_and_for_how_long(answer, kind, words):
+def test_last_error_tells_attempts_and_duration(answer, kind, words):
     world = World(outage_tolerance=7.0)
     world.script(forever=answer)
     with pytest.raises(kind) as caught:
@@ -178,7 +178,7 @@ def test_the_error_at_the_end_says_what_happened_how_often_and_for_how_long(answ
     assert type(caught.value) is kind
 
 
-def test_the_host_is_named_where_no_server_was_heard():
+def test_host_is_named_if_no_response_arrived():
     world = World(outage_tolerance=0.0)
     world.script(unreachable())
     with pytest.raises(ConnectionFailedError, match=r"at https://mkw\.example\.com got no response"):
@@ -186,15 +186,15 @@ def test_the_host_is_named_where_no_server_was_heard():
 
 
 @pytest.mark.parametrize(("status", "kind"), [(501, ServerError), (505, ServerError)])
-def test_the_host_is_named_where_an_order_is_not_repeated(world, status, kind):
+def test_host_is_named_if_a_post_is_not_retried(world, status, kind):
     world.script(http_error(status, "Internal error"))
     with pytest.raises(kind) as caught:
         world.run(world.session.request(CREATE))
     assert str(caught.value) == (f"POST /api/v1/builds returned {status}: Internal error (at https://mkw.example.com)")
 
 
-def test_the_host_is_not_named_where_a_redirect_led_elsewhere():
-    """The address is in the path, then."""
+def test_host_is_named_once_after_a_redirect():
+    """The path of the request is its complete address then."""
     world = World(outage_tolerance=0.0)
     world.script(forever=http_error(503))
     with pytest.raises(ServerError) as caught:
@@ -209,16 +209,18 @@ def test_the_host_is_not_named_where_a_redirect_led_elsewhere():
         )
 
 
-def test_the_first_failure_is_logged_and_later_ones_ever_more_seldom(world):
+def test_later_failures_are_logged_less_often(world):
     world.script(*[unreachable("connection refused")] * 20, ok(build()))
     world.run(world.session.request(READ))
-    loud = world.logged("WARNING")
-    assert loud[0] == ("GET /api/v1/builds/5139 failed (connection refused); retrying in 1.0 s, giving up after 900 s.")
-    assert len(loud) == 5
+    warnings = world.logged("WARNING")
+    assert warnings[0] == (
+        "GET /api/v1/builds/5139 failed (connection refused); retrying in 1.0 s, giving up after 900 s."
+    )
+    assert len(warnings) == 5
     assert len(world.logged("DEBUG")) == 15
 
 
-def test_no_secret_is_logged_or_named_in_an_error():
+def test_no_secret_is_logged_or_in_an_error():
     world = World(outage_tolerance=60.0)
     world.script(forever=http_error(503))
     with pytest.raises(ServerError) as caught:

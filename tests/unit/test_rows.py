@@ -32,7 +32,7 @@ def test_other_json_is_refused(text):
         ReadList(lambda value: value)(Response(200, {}, text.encode()))
 
 
-def test_row_that_cannot_be_read_is_skipped_with_one_warning(world):
+def test_unreadable_rows_cost_one_warning(world):
     world.script(ok([build(1), {"id": True, "status": "FINISHED"}, None, "x", build(2)]))
     assert [row.id for row in world.run(world.session.request(find_builds()))] == [1, 2]
     (line,) = world.logged("WARNING")
@@ -55,7 +55,7 @@ def test_broken_value_leaves_the_rest_readable(row):
 
 
 @pytest.mark.parametrize("row", [b'{"id": 2, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", b'{"id": 2,, "x": "]"}'])
-def test_row_that_is_no_json_is_skipped(world, row):
+def test_row_that_is_not_json_is_skipped(world, row):
     rows = [json.dumps(build(number)).encode() for number in (1, 3)]
     world.script(Response(200, {}, b"[" + b" , ".join([rows[0], row, rows[1]]) + b"]"))
     assert [found.id for found in world.run(world.session.request(find_builds()))] == [1, 3]
@@ -63,7 +63,7 @@ def test_row_that_is_no_json_is_skipped(world, row):
     assert "skipped 1 of 3 rows: a row is not the documented JSON" in line
 
 
-def test_rows_that_nobody_asked_for_are_not_kept():
+def test_filtered_rows_are_not_kept():
     read = ReadList(Build.from_json, keep=lambda row: row.id == 2)
     assert [row.id for row in read(ok([build(1), build(2), build(3)]))] == [2]
 
@@ -75,14 +75,14 @@ def test_limits_differ_for_objects_and_lists():
 
 
 @pytest.mark.parametrize("value", [True, False, -5, "-5", 1.5, None, "x", [1]])
-def test_what_is_no_id_is_not_taken_for_one(value):
+def test_invalid_id_is_refused(value):
     assert Build.from_json(build(1, project_id=value)).project_id is None
     with pytest.raises(ProtocolError, match="came without id"):
         Build.from_json(build(value))
 
 
 @pytest.mark.parametrize("value", [True, False, -5, 0, "7", 1.5, None])
-def test_what_is_no_user_id_is_not_taken_for_one(value):
+def test_invalid_user_id_is_ignored(value):
     assert (
         login(Settings("https://mkw.example.com")).read(ok({"accessToken": "t", "user": {"id": value}}, 201)).user_id
         is None

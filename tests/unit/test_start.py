@@ -71,13 +71,13 @@ def test_older_build_of_the_same_task_is_not_it():
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "CANCELED", None])
-def test_lost_response_may_be_about_an_ended_build(world, status):
+def test_lost_response_finds_an_ended_build(world, status):
     server = BuildsServer(world, faults=[LOST_AFTER_THE_WORK])
     server.next_status = status
     assert run(world).build.status == (status or "UNKNOWN")
 
 
-def test_search_goes_on_until_the_build_appears(world):
+def test_search_continues_until_the_build_appears(world):
     server = BuildsServer(world, faults=[LOST_AFTER_THE_WORK])
     server.listed_after = 200.0
     assert run(world).build.id == 5139
@@ -148,7 +148,7 @@ def test_uncertain_if_the_search_fails():
     assert world.asked.count(POSTED) == 1
 
 
-def test_after_a_500_the_search_takes_read_timeout(world):
+def test_search_after_a_500_takes_read_timeout(world):
     BuildsServer(world, faults=[(http_error(500, "Oops"), False)])
     with pytest.raises(ServerError) as caught:
         run(world)
@@ -166,7 +166,7 @@ def test_post_that_did_nothing_is_resent(world, answer):
 
 
 @pytest.mark.parametrize("answer", [unreachable(), http_error(429), http_error(503, retry_after="5")])
-def test_nothing_has_started_if_every_post_was_refused(answer):
+def test_refused_posts_had_no_effect(answer):
     world = World(outage_tolerance=60.0)
     world.script(forever=answer)
     with pytest.raises(MetaKraftwerkError) as caught:
@@ -199,7 +199,7 @@ def test_without_a_marker_nothing_is_searched(world):
     assert (world.sent[0].call.body or {})["description"] == "nightly build"
 
 
-def test_without_a_marker_a_lost_response_is_an_error(world):
+def test_lost_response_without_marker_is_an_error(world):
     BuildsServer(world, faults=[LOST_AFTER_THE_WORK])
     with pytest.raises(BuildStartUncertainError, match="Its description has no marker to find it by"):
         world.run(create(world.session, ORDER))

@@ -39,7 +39,7 @@ def test_text_is_bounded(value):
     assert len(foreign_text(value)) <= MAX_TEXT
 
 
-def test_line_ends_and_escapes_cannot_forge_a_line():
+def test_control_characters_cannot_forge_a_line():
     assert foreign_text("ok\r\n2026 ERROR forged\x1b[31m\u202e \0") == "ok 2026 ERROR forged [31m"
 
 
@@ -72,5 +72,5 @@ def test_address_shows_scheme_host_and_path(url, shown):
         ("https://h/x", set()),
     ],
 )
-def test_login_and_query_of_an_address_are_secrets(url, secrets):
+def test_login_and_query_of_a_url_are_secrets(url, secrets):
     assert set(secrets_in_address(url)) == secrets

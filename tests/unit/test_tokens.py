@@ -1,4 +1,4 @@
-"""Logging in: when, how often, and for how long a token is good."""
+"""Logins: when, how often, and for how long a token is valid."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def logged_in(token: str = "new-token", user_id: int | None = 7) -> object:
     return ok({"accessToken": token, "user": {"id": user_id, "email": "me@example.com"}}, 201)
 
 
-def stranger(**settings: object) -> World:
-    """A world in which nobody has logged in yet."""
+def logged_out(**settings: object) -> World:
+    """Return a world without a token."""
     world = World(**settings)
     world.session.token_cache = TokenCache()
     return world
@@ -47,8 +47,8 @@ def tokens_sent(world: World) -> list[str | None]:
     return [sent.call.token for sent in world.sent]
 
 
-def test_the_first_request_logs_in_before():
-    world = stranger()
+def test_first_request_logs_in():
+    world = logged_out()
     world.script(logged_in(), ok(build()))
     world.run(world.session.request(READ))
     login, read = (sent.call for sent in world.sent)
@@ -57,15 +57,15 @@ def test_the_first_request_logs_in_before():
     assert read.token == "new-token"
 
 
-def test_a_new_token_is_kept_out_of_every_log():
-    world = stranger()
+def test_new_token_is_masked():
+    world = logged_out()
     world.script(logged_in(), ok(build()))
     world.run(world.session.request(READ))
     assert world.secrets == ["new-token"]
 
 
-def test_later_requests_use_the_same_token():
-    world = stranger()
+def test_later_requests_reuse_the_token():
+    world = logged_out()
     world.script(logged_in(), forever=ok(build()))
     for _ in range(3):
         world.run(world.session.request(READ))
@@ -74,59 +74,60 @@ def test_later_requests_use_the_same_token():
 
 @pytest.mark.parametrize("message", ["Not authenticated", "jwt expired", ""])
 @pytest.mark.parametrize(("call", "answer"), [(READ, ok(build())), (START, ok({"build": build()}, 201))])
-def test_after_401_it_logs_in_once_and_sends_once_more_whatever_the_message(world, call, answer, message):
+def test_request_is_resent_once_after_401(world, call, answer, message):
     world.script(http_error(401, message), logged_in(), answer)
     world.run(world.session.request(call))
     assert tokens_sent(world) == [FIRST_TOKEN, None, "new-token"]
     assert world.pauses == []
 
 
-def test_a_second_401_ends_it(world):
+def test_second_401_is_final(world):
     world.script(http_error(401, "jwt expired"), logged_in(), http_error(401, "Not authenticated"))
     with pytest.raises(NotAuthenticatedError, match="GET /api/v1/builds/5139 returned 401: Not authenticated"):
         world.run(world.session.request(READ))
     assert len(world.sent) == 3
 
 
-def test_after_401_a_call_is_repeated_through_an_outage_as_before(world):
+def test_outages_are_tolerated_after_401(world):
     world.script(http_error(503), http_error(401), http_error(503), logged_in(), http_error(503), ok(build()))
     world.run(world.session.request(READ))
     assert tokens_sent(world) == [FIRST_TOKEN, FIRST_TOKEN, None, None, "new-token", "new-token"]
 
 
-def test_a_wrong_password_is_one_login_and_the_words_of_the_server():
-    world = stranger()
+def test_wrong_password_sends_one_login():
+    world = logged_out()
     world.script(http_error(401, "Invalid login"))
     with pytest.raises(NotAuthenticatedError, match="POST /authentication returned 401: Invalid login"):
         world.run(world.session.request(READ))
     assert len(world.sent) == 1
 
 
-def test_a_lost_answer_to_the_login_is_met_by_another_login():
-    world = stranger()
+def test_login_is_retried_after_a_lost_response():
+    world = logged_out()
     world.script(lost(), http_error(502), logged_in(), ok(build()))
     world.run(world.session.request(READ))
     assert tokens_sent(world) == [None, None, None, "new-token"]
 
 
 @pytest.mark.parametrize("answer", [{}, [], {"accessToken": ""}, {"accessToken": 5}, {"token": "secret-in-the-body"}])
-def test_an_answer_without_a_token_is_an_error_that_does_not_show_it(answer):
-    world = stranger(outage_tolerance=0.0)
+def test_login_without_token_is_an_error(answer):
+    """The error does not show the body."""
+    world = logged_out(outage_tolerance=0.0)
     world.script(ok(answer, 201))
     with pytest.raises(ProtocolError, match="has no accessToken") as caught:
         world.run(world.session.request(READ))
     assert "secret-in-the-body" not in str(caught.value)
 
 
-def test_a_ready_token_is_used_without_any_login():
-    world = stranger(token="ready")
+def test_given_token_needs_no_login():
+    world = logged_out(token="ready")
     world.script(ok(build()))
     world.run(world.session.request(READ))
     assert tokens_sent(world) == ["ready"]
 
 
-def test_a_token_is_renewed_ahead_of_its_end():
-    world = stranger()
+def test_token_is_renewed_before_it_expires():
+    world = logged_out()
     hour = jwt(iat=NIGHT, exp=NIGHT + 3_600)
     world.script(logged_in(hour), ok(build()), ok(build()), logged_in("second"), ok(build()))
     for moment in (0.0, 3_470.0, 3_481.0):
@@ -136,8 +137,8 @@ def test_a_token_is_renewed_ahead_of_its_end():
 
 
 @pytest.mark.parametrize("skew", [-86_400.0, 86_400.0, 0.0])
-def test_the_clock_of_the_server_does_not_matter(skew):
-    world = stranger()
+def test_server_clock_does_not_matter(skew):
+    world = logged_out()
     token = jwt(iat=NIGHT + skew, exp=NIGHT + skew + 3_600)
     world.script(logged_in(token), forever=ok(build()))
     for _ in range(3):
@@ -147,7 +148,7 @@ def test_the_clock_of_the_server_does_not_matter(skew):
 
 
 @pytest.mark.parametrize(
-    ("claims", "good_for"),
+    ("claims", "lifetime"),
     [
         ({"iat": 100, "exp": 100 + 72_000}, 71_880.0),
         ({"iat": 100, "exp": 700}, 540.0),
@@ -159,13 +160,13 @@ def test_the_clock_of_the_server_does_not_matter(skew):
         ({}, None),
     ],
 )
-def test_how_long_a_token_is_used_without_a_thought(claims, good_for):
+def test_token_lifetime_comes_from_its_claims(claims, lifetime):
     token = Token.of(jwt(**claims))
-    assert (None if token.good_for is None else pytest.approx(token.good_for)) == good_for
+    assert (None if token.good_for is None else pytest.approx(token.good_for)) == lifetime
 
 
 @pytest.mark.parametrize("value", ["no-jwt", "a.b.c", "a.!!!.c", "a.e30.c", "a.WzFd.c", ".."])
-def test_a_token_that_tells_nothing_is_used_until_it_is_refused(value):
+def test_opaque_token_is_used_until_refused(value):
     token_cache = TokenCache()
     token = token_cache.store(Token.of(value), now=0.0)
     assert (token.value, token.lifetime, token.user_id) == (value, None, None)
@@ -176,17 +177,17 @@ def test_a_token_that_tells_nothing_is_used_until_it_is_refused(value):
     ("given", "claims", "user_id"),
     [(7, {}, 7), (None, {"sub": "8"}, 8), (7, {"sub": "8"}, 7), (None, {"sub": "x"}, None)],
 )
-def test_whose_a_token_is(given, claims, user_id):
+def test_user_id_of_a_token(given, claims, user_id):
     assert Token.of(jwt(**claims), given).user_id == user_id
 
 
-def test_a_token_never_shows_itself():
+def test_token_is_not_in_any_repr():
     assert "secret" not in repr(Token.of("secret"))
     assert "secret" not in repr(TokenCache(Token.of("secret")))
 
 
-def test_those_who_wait_for_a_login_share_it():
-    world = stranger()
+def test_waiting_callers_share_a_login():
+    world = logged_out()
     world.script(logged_in(), forever=ok(build()))
     first, second = world.session.request(READ), world.session.request(READ)
     turns = [next(first), next(second)]
@@ -197,7 +198,7 @@ def test_those_who_wait_for_a_login_share_it():
     assert len(world.sent) == 1
 
 
-def test_those_whose_token_was_refused_at_once_share_the_new_login(world):
+def test_callers_refused_together_share_a_login(world):
     world.script(logged_in(), forever=ok(build()))
     flows = [world.session.request(READ) for _ in range(3)]
     calls = [next(flow) for flow in flows]
@@ -207,8 +208,8 @@ def test_those_whose_token_was_refused_at_once_share_the_new_login(world):
     assert len(world.sent) == 1
 
 
-def test_those_who_wait_for_a_login_share_its_failure():
-    world = stranger()
+def test_waiting_callers_share_a_failed_login():
+    world = logged_out()
     world.script(http_error(401, "Invalid login"))
     first, second = world.session.request(READ), world.session.request(READ)
     turns = [next(first), next(second)]
@@ -218,8 +219,8 @@ def test_those_who_wait_for_a_login_share_its_failure():
     assert len(world.sent) == 1
 
 
-def test_whoever_comes_after_a_failed_login_tries_again():
-    world = stranger(outage_tolerance=0.0)
+def test_later_caller_retries_a_failed_login():
+    world = logged_out(outage_tolerance=0.0)
     world.script(lost(), logged_in(), ok(build()))
     with pytest.raises(ConnectionFailedError):
         world.run(world.session.request(READ))
@@ -239,9 +240,9 @@ def attempts_of(world):
     return [sent.call for sent in world.sent if sent.call.path == "/authentication"]
 
 
-def test_temporary_failure_counts_for_each_waiting_caller():
+def test_outage_counts_for_each_waiting_caller():
     """One caller has no tolerance left; the other continues, and neither sends a login for each other's failure."""
-    world = stranger()
+    world = logged_out()
     world.script(http_error(503), logged_in(), forever=ok(build()))
     hasty = ApiSession(
         replace(world.settings, outage_tolerance=0.0),
@@ -262,8 +263,8 @@ def test_temporary_failure_counts_for_each_waiting_caller():
     assert world.do(second.send(None)).value == "new-token"
 
 
-def test_wait_for_another_login_ends_with_the_own_deadline():
-    world = stranger()
+def test_wait_for_a_login_ends_at_the_deadline():
+    world = logged_out()
     flow = world.session.request(READ, until=world.clock.wall() + 2)
     turn = next(flow)
     assert turn.timeout == 2
@@ -274,8 +275,8 @@ def test_wait_for_another_login_ends_with_the_own_deadline():
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_refused_login_is_not_sent_again_for_a_minute(status):
-    world = stranger()
+def test_refused_login_is_not_resent_for_a_minute(status):
+    world = logged_out()
     world.script(http_error(status, "Invalid login"), logged_in(), forever=ok(build()))
     for _ in range(1_000):
         with pytest.raises(ApiError, match="Invalid login"):
@@ -286,8 +287,8 @@ def test_refused_login_is_not_sent_again_for_a_minute(status):
     assert world.run(world.session.request(READ)).id == 5139
 
 
-def test_refused_token_is_not_sent_again_for_a_minute():
-    world = stranger(token="ready")
+def test_refused_given_token_is_not_resent():
+    world = logged_out(token="ready")
     world.script(http_error(401), forever=ok(build()))
     for _ in range(10):
         with pytest.raises(NotAuthenticatedError):
@@ -295,7 +296,7 @@ def test_refused_token_is_not_sent_again_for_a_minute():
     assert tokens_sent(world) == ["ready"]
 
 
-def test_refused_token_of_a_login_is_not_sent_again(world):
+def test_refused_login_token_is_not_resent(world):
     world.script(http_error(401), logged_in("second"), http_error(401), logged_in("third"), ok(build()))
     with pytest.raises(NotAuthenticatedError):
         world.run(world.session.request(READ))
@@ -304,7 +305,7 @@ def test_refused_token_of_a_login_is_not_sent_again(world):
 
 
 @pytest.mark.parametrize("new", [{"password": "rotated"}, {"token": "rotated", "password": None}])
-def test_rotated_credentials_are_read_from_the_connection(world, new):
+def test_rotated_credentials_are_reloaded(world, new):
     settings = replace(world.settings, **new)
     world.session.reload_settings = lambda: settings
     answers = [http_error(401), http_error(401, "Invalid login")] + ([] if "token" in new else [logged_in("rotated")])
@@ -316,8 +317,8 @@ def test_rotated_credentials_are_read_from_the_connection(world, new):
     assert len(attempts_of(world)) == (1 if "token" in new else 2)
 
 
-def test_rotated_token_replaces_a_token_of_the_connection():
-    world = stranger(token="old", login=None, password=None)
+def test_rotated_token_is_reloaded():
+    world = logged_out(token="old", login=None, password=None)
     world.session.reload_settings = lambda: replace(world.settings, token="new")
     world.script(http_error(401), ok(build()))
     assert world.run(world.session.request(READ)).id == 5139
@@ -333,7 +334,7 @@ def test_rotated_token_replaces_a_token_of_the_connection():
     ],
     ids=["unchanged", "another server", "backend down"],
 )
-def test_without_new_credentials_a_refusal_is_final(world, reload):
+def test_refusal_without_new_credentials_is_final(world, reload):
     world.session.reload_settings = lambda: reload(world.settings)
     world.script(http_error(401), http_error(401, "Invalid login"))
     with pytest.raises(NotAuthenticatedError, match="Invalid login"):
@@ -341,8 +342,8 @@ def test_without_new_credentials_a_refusal_is_final(world, reload):
     assert len(world.sent) == 2
 
 
-def test_refused_user_name_is_told_to_be_an_email():
-    world = stranger(login="me")
+def test_error_says_that_the_login_is_an_email():
+    world = logged_out(login="me")
     world.script(http_error(401, "Invalid login"))
     with pytest.raises(NotAuthenticatedError, match="must be the e-mail address"):
         world.run(world.session.request(READ))

@@ -11,9 +11,7 @@ import pytest
 
 
 @pytest.mark.parametrize("options", [[], ["-n", "1"]], ids=["alone", "xdist"])
-def test_a_run_of_the_tests_leaves_no_home_of_airflow_behind(
-    repository: Path, tmp_path: Path, options: list[str]
-) -> None:
+def test_run_leaves_no_airflow_home(repository: Path, tmp_path: Path, options: list[str]) -> None:
     some_tests = "tests/unit/test_build_marker.py"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, some_tests]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

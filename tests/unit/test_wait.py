@@ -70,7 +70,7 @@ def test_start_is_read_once(world):
     assert max(world.pauses) < 5
 
 
-def test_outages_within_the_tolerance_are_waited_out(world):
+def test_outages_within_the_tolerance_are_retried(world):
     course = Course(seconds=4_000).serve(world)
     world.server = lambda call: http_error(502) if world.now % 1_000 > 200 else course(call)
     assert run(world).build.status == "FINISHED"
@@ -139,7 +139,7 @@ def test_404_at_the_deadline_is_a_timeout(world):
 # Statuses that the API does not document.
 
 
-def test_unknown_status_is_waited_out(world):
+def test_unknown_status_is_polled_again(world):
     world.script(*[ok(build(status="QUEUED"))] * 3, ok(build(status="FINISHED")))
     assert run(world).build.status == "FINISHED"
 
@@ -168,7 +168,7 @@ def test_known_status_restarts_the_tolerance():
     assert 260 + 300 - 30 <= world.now <= 260 + 300 + 60
 
 
-def test_unknown_status_with_an_end_fails_immediately(world):
+def test_unknown_status_of_an_ended_build_fails(world):
     world.script(ok(build(status="DONE", build_end="2026-04-02T08:14:58.898Z")))
     assert "check it in the web application" in str(error_of(run(world, deadline=NIGHT - 1)))
     assert len(world.sent) == 1
@@ -183,7 +183,7 @@ def test_last_poll_is_at_the_deadline(world):
     assert world.sent[-1].at == pytest.approx(400)
 
 
-def test_build_that_ends_at_the_deadline_has_ended(world):
+def test_end_just_before_the_deadline_counts(world):
     world.server = Course(seconds=399.9).serve(world)
     assert isinstance(run(world, deadline=NIGHT + 400), Ended)
 
@@ -231,7 +231,7 @@ def test_outage_at_the_deadline_is_a_timeout(world, answer, words):
     assert world.now == pytest.approx(200)
 
 
-def test_poll_after_the_deadline_is_retried_briefly(world):
+def test_late_poll_is_retried_briefly(world):
     """For the connect timeout, and no longer."""
     world.script(unreachable(), unreachable(), ok(build(status="FINISHED")))
     assert isinstance(run(world, deadline=NIGHT - 60), Ended)
@@ -260,7 +260,7 @@ def test_clock_jumps_delay_no_poll(world, jump):
     assert world.now <= 630.0
 
 
-def test_jump_over_the_deadline_allows_a_last_poll(world):
+def test_clock_jump_allows_a_last_poll(world):
     def serve(call):
         if len(world.sent) == 2:
             world.clock.jump(3_600.0)

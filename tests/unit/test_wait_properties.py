@@ -1,4 +1,4 @@
-"""What holds for every wait, whatever the build, the chance and the clocks."""
+"""Properties of every wait, for any build, jitter and clocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mkw_airflow_provider.client.flows.wait import wait
 from mkw_airflow_provider.exceptions import BuildTimeoutError
 from tests.kit.simulation import NIGHT, PROPERTY, Course, World, http_error, unreachable
 
-#: Shapes of progress over the share of its time that a build has had.
+#: Progress by the elapsed share of a build's time.
 SHAPES = {
     "linear": lambda share: int(100 * share),
     "fast at first": lambda share: int(100 * share**0.3),
@@ -36,7 +36,7 @@ def courses(longest: float) -> st.SearchStrategy[Course]:
     )
 
 
-#: A longest pause, and a build that it does not poll thousands of times.
+#: A poll interval, and a build that does not need thousands of polls.
 intervals_and_courses = st.floats(0.1, 300).flatmap(
     lambda interval: st.tuples(st.just(interval), courses(120 * interval))
 )
@@ -50,7 +50,8 @@ def chancy(chance: float) -> World:
 
 @PROPERTY
 @given(intervals_and_courses, chances)
-def test_an_end_is_seen_within_poll_interval_and_no_two_looks_are_closer_than_the_floor(case, chance):
+def test_end_is_noticed_within_poll_interval(case, chance):
+    """And no two polls are closer than the floor."""
     poll_interval, course = case
     world = chancy(chance)
     world.server = course.serve(world)
@@ -62,7 +63,7 @@ def test_an_end_is_seen_within_poll_interval_and_no_two_looks_are_closer_than_th
 
 @PROPERTY
 @given(courses(5_000), st.floats(2, 300), chances, st.floats(-100, 5_000), st.floats(0, 10))
-def test_a_wait_ends_at_the_deadline_or_with_the_build(course, poll_interval, chance, seconds, first_pause):
+def test_wait_ends_at_the_deadline_or_build_end(course, poll_interval, chance, seconds, first_pause):
     world = chancy(chance)
     world.server = course.serve(world)
     deadline = NIGHT + seconds
@@ -86,7 +87,7 @@ def test_a_wait_ends_at_the_deadline_or_with_the_build(course, poll_interval, ch
     st.floats(0, 850),
     st.sampled_from([unreachable(), http_error(502), http_error(429, retry_after="20")]),
 )
-def test_any_outage_within_the_tolerance_ends_like_none(course, chance, begins, lasts, answer):
+def test_tolerated_outage_does_not_change_the_end(course, chance, begins, lasts, answer):
     world = chancy(chance)
     serve = course.serve(world)
     world.server = lambda call: answer if begins <= world.now < begins + lasts else serve(call)
@@ -97,7 +98,7 @@ def test_any_outage_within_the_tolerance_ends_like_none(course, chance, begins, 
 
 @PROPERTY
 @given(courses(5_000), chances, st.lists(st.floats(-1e6, 1e6), max_size=20))
-def test_jumps_of_the_wall_clock_change_nothing_without_a_deadline(course, chance, jumps):
+def test_clock_jumps_only_matter_with_a_deadline(course, chance, jumps):
     world = chancy(chance)
     serve = course.serve(world)
 

@@ -90,7 +90,7 @@ def test_odd_history_is_not_an_error(odd):
         max_size=200,
     )
 )
-def test_history_is_bounded_and_keeps_first_and_last(polls):
+def test_history_keeps_the_first_and_last_change(polls):
     history = PollHistory()
     new = [history.add(Build.from_json(build(status=status, progress=p)), seconds) for status, p, seconds in polls]
     assert len(history.changes) <= LONGEST_HISTORY
