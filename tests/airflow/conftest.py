@@ -1,4 +1,4 @@
-"""Connections with little patience, a log to look into, and a trigger that does not hold its event back."""
+"""Connections with short timeouts, a captured log, and triggers that send their event without delay."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def connect(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Connect:
 
 
 class Log:
-    """What operators, hook and trigger logged, and a place for what is to happen at a certain line."""
+    """What operators, hook and trigger logged, and actions to run when a certain line is logged."""
 
     def __init__(self, handler: pytest.LogCaptureFixture, logger: logging.Logger) -> None:
         self._captured = handler
@@ -46,7 +46,7 @@ class Log:
         return [
             record
             for record in self._captured.records
-            # Airflow's remark that a test executes an operator is no line of a task's log.
+            # Airflow's warning that a test executes an operator is not part of a task's log.
             if record.name == self._logger.name and "cannot be called outside" not in record.getMessage()
         ]
 
@@ -97,8 +97,8 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triggers poll, and send their event, as soon as they can; a missing build is given up soon."""
+def no_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triggers poll, and send their event, as soon as they can; a missing build is an error soon."""
     from mkw_airflow_provider.client.flows import wait
     from mkw_airflow_provider.triggers import build, watch
 
@@ -110,7 +110,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server(emulator: Emulator, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The emulator with builds that last, for watchers that poll often."""
+    """The emulator with long builds, for watchers that poll often."""
     from mkw_airflow_provider.triggers import events, watch_builds
     from tests.airflow.watching import Server
 

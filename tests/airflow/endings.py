@@ -33,10 +33,10 @@ class Case:
     :param sensor: what the sensor raises then; None: it returns the build.
     :param words: what the message says, besides the build's id.
     :param last: what the last line in the log says.
-    :param prepare: what happens there before; the first look, that of the task itself, must succeed.
-    :param after_a_look: whether it begins after the poll that a worker makes before the wait.
-    :param of_look: whether a poll failed: what ``silent_fail`` waits out.
-    :param final: whether no retry can fix the failure: then not even ``silent_fail`` waits on.
+    :param prepare: what happens there before; the first poll, which the task itself makes, must succeed.
+    :param after_a_poll: whether the outage begins after the poll that a worker makes before the wait.
+    :param poll_failed: whether a poll failed; ``silent_fail`` then keeps polling.
+    :param final: whether no retry can fix the failure: then not even ``silent_fail`` keeps polling.
     """
 
     strike: Callable[[Emulator], Any] | None
@@ -46,13 +46,13 @@ class Case:
     last: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
-    after_a_look: bool = False
-    of_look: bool = False
+    after_a_poll: bool = False
+    poll_failed: bool = False
     final: bool = False
     prepare: Callable[[Emulator], Any] = bool
 
 
-def _answer(emulator: Emulator, body: dict[str, Any]) -> None:
+def _respond(emulator: Emulator, body: dict[str, Any]) -> None:
     emulator.fault("status", status=200, body={"id": BUILD, **body}, method="GET", path=PATH, times=None)
 
 
@@ -90,9 +90,9 @@ CASES = {
         extra={"outage_tolerance": 60, "connect_timeout": 0.3},
         arguments=HALF,
         prepare=_outage("status", status=503, skip=1),
-        after_a_look=True,
+        after_a_poll=True,
     ),
-    "timeout-in-an-outage-from-the-first-look-on": Case(
+    "timeout-in-an-outage-from-the-first-poll": Case(
         None,
         BuildTimeoutError,
         AirflowSensorTimeout,
@@ -110,7 +110,7 @@ CASES = {
         final=True,
     ),
     "outage-503": Case(
-        _outage("status", status=503), ServerError, ServerError, "Service Unavailable", extra=SHORT, of_look=True
+        _outage("status", status=503), ServerError, ServerError, "Service Unavailable", extra=SHORT, poll_failed=True
     ),
     "outage-reset": Case(
         _outage("reset"),
@@ -118,7 +118,7 @@ CASES = {
         ConnectionFailedError,
         "the state on the server is unknown",
         extra=SHORT,
-        of_look=True,
+        poll_failed=True,
     ),
     "outage-html": Case(
         _outage("status", status=200, body="<html>", content_type="text/html"),
@@ -126,30 +126,30 @@ CASES = {
         ProtocolError,
         "is not the documented JSON",
         extra=SHORT,
-        of_look=True,
+        poll_failed=True,
     ),
     "unknown-status-ended": Case(
-        lambda e: _answer(e, {"status": "ARCHIVED", "build_end": "2026-11-22T02:00:00Z"}),
+        lambda e: _respond(e, {"status": "ARCHIVED", "build_end": "2026-11-22T02:00:00Z"}),
         ProtocolError,
         ProtocolError,
         "has the status 'ARCHIVED', which the API does not document",
-        of_look=True,
+        poll_failed=True,
     ),
     "unknown-status-for-too-long": Case(
-        lambda e: _answer(e, {"status": "PAUSED"}),
+        lambda e: _respond(e, {"status": "PAUSED"}),
         ProtocolError,
         ProtocolError,
         "has the status 'PAUSED', which the API does not document",
         extra=SHORT,
-        of_look=True,
+        poll_failed=True,
     ),
     "another-build": Case(
-        lambda e: _answer(e, {"id": 7, "status": "FINISHED"}),
+        lambda e: _respond(e, {"id": 7, "status": "FINISHED"}),
         ProtocolError,
         ProtocolError,
         f"build {BUILD} was asked for, build 7 came",
         extra=SHORT,
-        of_look=True,
+        poll_failed=True,
     ),
     "401-forever": Case(
         _outage("expired"), AirflowFailException, AirflowFailException, "Not authenticated", final=True

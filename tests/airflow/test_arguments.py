@@ -1,4 +1,4 @@
-"""Bad input: literal arguments fail when the DAG is read, others before any request, with a hint where to look."""
+"""Bad input: literal arguments fail when the DAG is read, others before any request, with a hint about the cause."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ REFUSED = (ConfigurationError, AirflowFailException)
 
 class TestWhenTheTaskRuns:
     @pytest.fixture(autouse=True)
-    def _patience(self, connect: Connect) -> None:
-        """Little of it."""
+    def _short_timeouts(self, connect: Connect) -> None:
+        """Connect with short timeouts."""
 
     @pytest.mark.parametrize(
         ("kind", "field"),
@@ -179,7 +179,7 @@ class TestWhenTheTaskRuns:
         assert emulator.requests() == []
 
     @pytest.mark.parametrize("kind", READS_BUILD_ID)
-    def test_wrong_ids_name_where_to_look(self, emulator: Emulator, kind: Any) -> None:
+    def test_wrong_ids_name_their_source(self, emulator: Emulator, kind: Any) -> None:
         task = _make(kind, build_id="{{ params.build }}")
         task.build_id = {"id": 5}
         with pytest.raises(REFUSED, match=r"not \{'id': 5\}; check its template"):

@@ -1,4 +1,4 @@
-"""What a clear makes of a series of tries: by Airflow's own clear and scheduler code, on a database of its own."""
+"""How clearing changes the attempts of a task: with Airflow's own code and a separate database."""
 
 from __future__ import annotations
 

@@ -38,12 +38,12 @@ class Extra(dict[str, Any]):
 
 
 class TestFields:
-    def test_of_the_form_are_those_that_the_settings_read(self) -> None:
+    def test_of_the_form_are_read_by_the_settings(self) -> None:
         extra = Extra(verify="true")
         Settings.from_fields(name="c", host="example.com", login="l", password="p", extra=extra)
         assert set(connection_fields()) == extra.read
 
-    def test_of_the_settings_each_come_from_the_form(self) -> None:
+    def test_of_the_settings_are_in_the_form(self) -> None:
         names = {item.name for item in fields(Settings)} - STANDARD
         assert names | {"allow_http"} == set(connection_fields())
 
@@ -61,11 +61,11 @@ class TestFields:
             ("build_link", "https://x/{build_id}", "https://x/{build_id}"),
         ],
     )
-    def test_each_arrives_where_it_is_used(self, name: str, value: Any, becomes: Any) -> None:
+    def test_each_sets_its_setting(self, name: str, value: Any, becomes: Any) -> None:
         settings = Settings.from_fields(name="c", login="l", password="p", extra=json.dumps({name: value}))
         assert getattr(settings, name) == becomes
 
-    def test_allow_http_lets_a_password_travel_in_clear(self) -> None:
+    def test_allow_http_permits_unencrypted_passwords(self) -> None:
         with pytest.raises(ConfigurationError, match=r"http would send the password to example.com in clear"):
             Settings.from_fields(name="c", host="http://example.com", login="l", password="p")
         settings = Settings.from_fields(
@@ -73,7 +73,7 @@ class TestFields:
         )
         assert settings.base_url == "http://example.com"
 
-    def test_defaults_that_the_form_names_are_those_of_the_settings(self) -> None:
+    def test_named_defaults_match_the_settings(self) -> None:
         settings = Settings.from_fields(name="c", login="l", password="p")
         for name in ("connect_timeout", "read_timeout", "outage_tolerance"):
             default = getattr(settings, name)
@@ -81,7 +81,7 @@ class TestFields:
             assert f"(seconds, default {default:g})" in connection_fields()[name]["label"]
         assert connection_fields()["allow_http"]["schema"]["default"] is False
 
-    def test_left_empty_count_as_not_given(self) -> None:
+    def test_empty_ones_count_as_missing(self) -> None:
         empty = {
             name: "" if "boolean" not in item["schema"]["type"] else False for name, item in connection_fields().items()
         }
@@ -89,7 +89,7 @@ class TestFields:
             name="c", login="l", password="p"
         )
 
-    def test_that_hold_secrets_are_shown_as_dots(self) -> None:
+    def test_secret_ones_are_shown_as_dots(self) -> None:
         assert [name for name, item in connection_fields().items() if item["schema"].get("format") == "password"] == [
             "token"
         ]
@@ -103,7 +103,7 @@ class TestAsAirflowSeesIt:
         assert set(mine) == set(connection_fields())
         assert [name for name, item in mine.items() if item.is_sensitive] == ["token"]
 
-    def test_names_and_placeholders_of_the_standard_fields(self) -> None:
+    def test_standard_fields_have_placeholders(self) -> None:
         shown = ProvidersManager().field_behaviours["metakraftwerk"]  # type: ignore[no-untyped-call]
         declared = field_behaviour()
         assert shown["relabeling"] == declared["relabeling"]
@@ -121,17 +121,17 @@ def _form() -> Any:
 
 @pytest.mark.skipif(VERSION < (3, 0), reason="Airflow 2 has another page")
 class TestOnThePage:
-    def test_the_connection_type_is_listed(self) -> None:
+    def test_connection_type_is_listed(self) -> None:
         assert _form().hook_name == "MetaKraftwerk"
 
     @pytest.mark.skipif(VERSION < (3, 1), reason="Airflow 3.0 shows them only with the provider fab")
-    def test_the_extra_fields_have_labels_hints_and_types(self) -> None:
+    def test_extra_fields_have_labels_hints_and_types(self) -> None:
         shown = _form().extra_fields
         assert set(shown) == set(connection_fields())
         for name, item in connection_fields().items():
             schema = {**item["schema"], "title": item["label"]}
             if VERSION < (3, 2) and "number" in schema["type"]:
-                # Made by the methods below, whose form knows whole numbers only.
+                # The methods below make the form, which supports integers only.
                 schema["type"] = ["string", "null"]
             schema.pop("default", None)
             if VERSION < (3, 2):
@@ -141,7 +141,7 @@ class TestOnThePage:
             assert shown[name]["value"] == item["schema"].get("default")
 
     @pytest.mark.skipif(VERSION < (3, 1), reason="Airflow 3.0 shows them only with the provider fab")
-    def test_the_standard_fields_have_names_and_placeholders(self) -> None:
+    def test_standard_fields_have_labels(self) -> None:
         shown = _form().standard_fields
         labels = field_behaviour()["relabeling"]
         assert (shown.login.title, shown.url_schema.title) == (labels["login"], labels["schema"])
@@ -152,12 +152,12 @@ class TestOnThePage:
 class TestFormMethodsForOlderVersions:
     """Airflow before 3.2 knows the two methods of the hook only."""
 
-    def test_behaviour_is_the_declared_one(self) -> None:
+    def test_behavior_is_the_declared_one(self) -> None:
         assert MetaKraftwerkHook.get_ui_field_behaviour() == {
             name.replace("-", "_"): value for name, value in field_behaviour().items()
         }
 
-    # Not by looking for it: the API server of Airflow 3 leaves something else under its name.
+    # By version: the API server of Airflow 3 leaves another module under this name.
     @pytest.mark.skipif(VERSION >= (3, 0), reason="only Airflow 2 installs wtforms")
     def test_widgets_are_the_declared_ones(self) -> None:
         import wtforms

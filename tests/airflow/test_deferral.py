@@ -33,7 +33,7 @@ GRACE = 2 + 3 + 100 + 60
 
 
 @pytest.fixture(autouse=True)
-def _a_build_that_lasts(emulator: Emulator, connect: Connect) -> None:
+def _a_long_build(emulator: Emulator, connect: Connect) -> None:
     emulator.set(build_seconds=600)
     connect(**PATIENCE)
 
@@ -76,7 +76,7 @@ def _deadline(deferred: TaskDeferred) -> float:
 
 
 class TestBeforeItDefers:
-    def test_it_polls_once(self, make: Any, emulator: Emulator, log: Log) -> None:
+    def test_polls_once(self, make: Any, emulator: Emulator, log: Log) -> None:
         _deferred(make)
         assert len(emulator.requests("GET", PATH)) == 1
         assert log.lines[-1] == f"Waiting for build {BUILD} in the triggerer."
@@ -219,7 +219,7 @@ class TestFailedDeferral:
         with pytest.raises(WaitInterruptedError, match=r"\(Trigger failure: KeyError: 'x'\)"):
             _failed("trigger raised")(make(), context)
 
-    def test_unreachable_server_is_asked_once(self, make: Any, emulator: Emulator) -> None:
+    def test_unreachable_server_is_polled_once(self, make: Any, emulator: Emulator) -> None:
         context = _deferred(make)
         before = len(emulator.requests("GET", PATH))
         emulator.fault("status", method="GET", path="/api/v1/builds/*", times=None, status=502)
@@ -262,7 +262,7 @@ class TestTimeoutOfAirflow:
     """Airflow ended the deferral, for example because no triggerer ran: status first, deadline second."""
 
     @pytest.mark.parametrize(("reattach", "advice"), [(True, "attaches to the build"), (False, "starts another build")])
-    def test_operator_says_what_a_retry_does(self, log: Log, reattach: bool, advice: str) -> None:
+    def test_operator_tells_what_a_retry_does(self, log: Log, reattach: bool, advice: str) -> None:
         context = _deferred(_operator, timeout=60)
         task = _operator(timeout=60, reattach=reattach)
         with pytest.raises(
@@ -277,7 +277,7 @@ class TestTimeoutOfAirflow:
         with pytest.raises(AirflowTaskTimeout, match="within `execution_timeout`"):
             make(**limits).resume_execution("__fail__", TIMEOUT, context)
 
-    def test_sensor_ends_as_out_of_time(self, emulator: Emulator) -> None:
+    def test_sensor_times_out(self, emulator: Emulator) -> None:
         emulator.start_build()
         with pytest.raises(AirflowSensorTimeout, match=r"last seen BUILDING.* still running"):
             _sensor().resume_execution("__fail__", TIMEOUT, context_of(_sensor()))
@@ -297,7 +297,7 @@ class TestTimeoutOfAirflow:
         assert _sensor().resume_execution("__fail__", TIMEOUT, context_of(_sensor()))["status"] == "FINISHED"
 
 
-def test_event_is_summed_up_in_one_line(make: Any, log: Log) -> None:
+def test_event_is_summarized_in_one_line(make: Any, log: Log) -> None:
     history = {"seconds": 95.2, "polls": 7, "changes": [[0.1, "BUILDING", 3], [95.2, "FINISHED", 100]]}
     build = {"id": BUILD, "status": "FINISHED"}
     event = {"outcome": "ended", "build_id": BUILD, "history": history, "build": build}
@@ -318,7 +318,7 @@ def test_event_of_version_0_1_is_understood() -> None:
             _operator(**limits).execute_complete(context_of(_operator()), event, **arguments)
 
 
-def test_deleted_own_build_is_built_again_by_a_retry(log: Log) -> None:
+def test_retry_rebuilds_its_deleted_build(log: Log) -> None:
     error = NotFoundError(404, "No record", "GET", PATH).to_dict()
     event = {"outcome": "error", "build_id": BUILD, "history": {}, "error": error}
     with pytest.raises(NotFoundError):
@@ -328,7 +328,7 @@ def test_deleted_own_build_is_built_again_by_a_retry(log: Log) -> None:
         _sensor().execute_complete(context_of(_sensor()), event)
 
 
-def test_killed_task_says_that_the_build_is_running(make: Any, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kill_logs_that_the_build_is_running(make: Any, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a connection: nothing is read when a task is killed."""
     context = _deferred(make)
     task = make()

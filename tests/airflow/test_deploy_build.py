@@ -41,8 +41,8 @@ def _posts(emulator: Emulator) -> list[dict[str, Any]]:
     return [request["body"] for request in emulator.requests("POST", DEPLOYMENTS)]
 
 
-class TestWhatItSends:
-    def test_the_documented_body_after_a_look(self, emulator: Emulator) -> None:
+class TestRequest:
+    def test_list_and_documented_post_are_sent(self, emulator: Emulator) -> None:
         made = _deploy(build_id=str(BUILD), agent_group="DEV_AGENTS")
         assert [(request["method"], request["path"]) for request in emulator.requests()] == [
             ("POST", "/authentication"),
@@ -72,7 +72,7 @@ class TestWhatItSends:
         _deploy(pattern=None, pattern_id="808", deployment=None, deployment_id="2", **agent)
         assert _posts(emulator) == [{"build_id": BUILD, "pattern_id": 808, "deployment_id": 2, **sent}]
 
-    def test_the_log_says_that_more_is_not_known(self, log: Log) -> None:
+    def test_log_tells_that_the_outcome_is_unknown(self, log: Log) -> None:
         made = _deploy()
         assert log.lines[-1].startswith(
             f"Deployment {made} of build {BUILD} (CORE_DV_HLS, DEPLOY_TO_DEV) was accepted. The API does not report"
@@ -80,7 +80,7 @@ class TestWhatItSends:
 
 
 class TestIfDeployed:
-    def test_skip_leaves_it_at_the_one_that_is_listed(self, emulator: Emulator, log: Log) -> None:
+    def test_skip_returns_the_listed_one(self, emulator: Emulator, log: Log) -> None:
         first = _deploy()
         assert _deploy() == first
         assert len(_posts(emulator)) == 1
@@ -93,7 +93,7 @@ class TestIfDeployed:
         assert [item["id"] for item in emulator.build_deployments()] == [first, second]
         assert any(line.endswith("deploying again, because `if_deployed` is 'deploy'.") for line in log.lines)
 
-    def test_fail_fails_for_good_and_sends_nothing(self, emulator: Emulator) -> None:
+    def test_fail_is_final_and_sends_nothing(self, emulator: Emulator) -> None:
         first = _deploy()
         with pytest.raises(AirflowFailException, match=f"eployment {first} .*Nothing was sent") as raised:
             _deploy(if_deployed="fail")
@@ -101,11 +101,11 @@ class TestIfDeployed:
         assert len(_posts(emulator)) == 1
 
     @pytest.mark.parametrize("if_deployed", ["skip", "deploy", "fail"])
-    def test_all_of_them_deploy_what_is_not_listed(self, emulator: Emulator, if_deployed: str) -> None:
+    def test_each_choice_deploys_if_none_is_listed(self, emulator: Emulator, if_deployed: str) -> None:
         _deploy(if_deployed=if_deployed)
         assert len(emulator.build_deployments()) == 1
 
-    def test_another_build_pattern_or_deployment_is_something_else(self, emulator: Emulator) -> None:
+    def test_other_targets_are_deployed(self, emulator: Emulator) -> None:
         other = emulator.start_build(instances=["AIRPLANE", "STG_AIRPORT"])["id"]
         made = [
             _deploy(if_deployed="fail"),
@@ -115,14 +115,14 @@ class TestIfDeployed:
         ]
         assert len(set(made)) == 4
 
-    def test_one_that_a_build_made_by_itself_counts(self, emulator: Emulator) -> None:
+    def test_automatic_deployment_counts(self, emulator: Emulator) -> None:
         emulator.set(automatic_deployments=True)
         build_id = emulator.start_build()["id"]
         (automatic,) = emulator.build_deployments()
         assert _deploy(build_id=build_id) == automatic["id"]
         assert _posts(emulator) == []
 
-    def test_of_several_the_newest_is_returned(self) -> None:
+    def test_newest_of_several_is_returned(self) -> None:
         _deploy()
         second = _deploy(if_deployed="deploy")
         assert _deploy() == second
@@ -149,8 +149,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[ApiError], str]] = {
 
 @pytest.mark.parametrize("unknown_filter", ["404", "empty"])
 @pytest.mark.parametrize("name", REFUSALS)
-def test_the_server_refuses_in_its_own_words(emulator: Emulator, name: str, unknown_filter: str) -> None:
-    """Some names are already refused by the check, where the API answers a filter that names nothing with 404."""
+def test_error_has_the_servers_message(emulator: Emulator, name: str, unknown_filter: str) -> None:
+    """The list request already refuses some names, if the API responds with 404 to an unknown name in a filter."""
     emulator.set(unknown_filter=unknown_filter)
     arguments, kind, words = REFUSALS[name]
     with pytest.raises(AirflowFailException) as raised:
@@ -172,7 +172,7 @@ def test_the_server_refuses_in_its_own_words(emulator: Emulator, name: str, unkn
         ({"agent_group": "DEV_AGENT"}, "the agent group 'DEV_AGENT' does not exist (nearest: DEV_AGENTS"),
     ],
 )
-def test_unknown_name_comes_with_the_nearest(
+def test_error_suggests_the_nearest_name(
     emulator: Emulator, arguments: dict[str, Any], words: str, unknown_filter: str
 ) -> None:
     emulator.set(unknown_filter=unknown_filter)
@@ -181,7 +181,7 @@ def test_unknown_name_comes_with_the_nearest(
     assert words in str(raised.value)
 
 
-def test_a_build_that_is_not_finished_is_the_servers_business(emulator: Emulator) -> None:
+def test_unfinished_build_is_refused_by_the_server(emulator: Emulator) -> None:
     emulator.set(build_seconds=60)
     build_id = emulator.start_build()["id"]
     with pytest.raises(AirflowFailException, match="The build is not finished!"):
@@ -189,17 +189,17 @@ def test_a_build_that_is_not_finished_is_the_servers_business(emulator: Emulator
     assert len(_posts(emulator)) == 1
 
 
-def test_a_user_without_the_permission_is_told_so(emulator: Emulator, connect: Connect) -> None:
+def test_missing_permission_is_an_error(emulator: Emulator, connect: Connect) -> None:
     viewer = emulator.connection_for("viewer@example.com")
     connect({name: viewer[name] for name in ("login", "password")})
     with pytest.raises(AirflowFailException, match="You don't have permissions to deploy builds in this project!"):
         _deploy()
 
 
-class TestWhatTheServerSaysOfIt:
+class TestUndocumentedStatus:
     """``status`` and ``message`` are not documented; some servers may send them."""
 
-    def test_failed_fails_for_good(self, emulator: Emulator) -> None:
+    def test_failed_status_is_final(self, emulator: Emulator) -> None:
         emulator.set(deployment_status="present", deployment_outcome="FAILED")
         with pytest.raises(AirflowFailException, match="FAILED: Deployment failed: ENOENT") as raised:
             _deploy()
@@ -207,7 +207,7 @@ class TestWhatTheServerSaysOfIt:
         assert "Clear the task to deploy again; a retry does not" in str(raised.value)
 
     @pytest.mark.parametrize("seconds", [0, 60])
-    def test_anything_else_is_logged(self, emulator: Emulator, log: Log, seconds: float) -> None:
+    def test_other_status_is_logged(self, emulator: Emulator, log: Log, seconds: float) -> None:
         emulator.set(deployment_status="present", deployment_seconds=seconds)
         made = _deploy()
         status = "DEPLOYING" if seconds else "FINISHED"

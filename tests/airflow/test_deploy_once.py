@@ -45,8 +45,8 @@ def _ids(emulator: Emulator) -> list[int]:
 
 
 @pytest.mark.parametrize("if_deployed", ["skip", "deploy", "fail"])
-def test_retry_takes_what_was_made(emulator: Emulator, store: StateStore | None, if_deployed: str, log: Log) -> None:
-    """The retries that the worker has read play no part."""
+def test_retry_reuses_the_deployment(emulator: Emulator, store: StateStore | None, if_deployed: str, log: Log) -> None:
+    """The number of retries in the worker does not matter."""
     retries = [3, 1, 0]
     attempts = Attempts(lambda: _deploy(if_deployed=if_deployed, retries=retries[0]), store=store)
     first = attempts.run()
@@ -57,7 +57,7 @@ def test_retry_takes_what_was_made(emulator: Emulator, store: StateStore | None,
     assert f"Deployment {first} was made by an earlier attempt of this task." in log.lines
 
 
-def test_retry_finds_what_was_lost(emulator: Emulator, store: StateStore | None) -> None:
+def test_retry_finds_a_lost_deployment(emulator: Emulator, store: StateStore | None) -> None:
     emulator.fault("reset", method="POST", path=DEPLOYMENTS, work=True)
     emulator.fault("status", status=503, method="GET", path=DEPLOYMENTS, skip=1, times=None)
     attempts = Attempts(_deploy, store=store)
@@ -69,7 +69,7 @@ def test_retry_finds_what_was_lost(emulator: Emulator, store: StateStore | None)
     assert _ids(emulator) == [lost]
 
 
-def test_wrong_name_fails_for_good(emulator: Emulator, store: StateStore | None) -> None:
+def test_wrong_name_is_final(emulator: Emulator, store: StateStore | None) -> None:
     attempts = Attempts(lambda: _deploy(agent="NO_SUCH"), store=store)
     with pytest.raises(AirflowFailException, match="An agent with the name 'NO_SUCH' does not exist!") as raised:
         attempts.run()
@@ -98,7 +98,7 @@ def test_cleared_task_deploys_again(emulator: Emulator, store: StateStore | None
         ("status", {"status": 200, "body": "<html>", "work": True}),
     ],
 )
-def test_lost_response_is_looked_up(emulator: Emulator, action: str, arguments: dict[str, Any]) -> None:
+def test_lost_response_is_found(emulator: Emulator, action: str, arguments: dict[str, Any]) -> None:
     older = Attempts(lambda: _deploy(task_id="another", agent="dev_md_agent"), dag_id="another").run()
     emulator.fault(action, method="POST", path=DEPLOYMENTS, **arguments)
     mine = Attempts(lambda: _deploy(if_deployed="deploy", agent="dev_md_agent"), store=StateStore()).run()
@@ -119,7 +119,7 @@ def test_agent_and_group_are_two_deployments(emulator: Emulator, store: StateSto
     assert [by_agent.run(), by_group.run()] == made
 
 
-def test_lost_request_is_not_anothers(emulator: Emulator, connect: Connect) -> None:
+def test_lost_request_ignores_other_deployments(emulator: Emulator, connect: Connect) -> None:
     """The POST of one task is lost before any work; that of another one, by another agent, appears meanwhile."""
     connect(outage_tolerance=3, read_timeout=10)
     emulator.fault("reset", method="POST", path=DEPLOYMENTS)

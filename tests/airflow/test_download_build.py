@@ -60,7 +60,7 @@ class TestChangedInstances:
         [("status", {"status": 403}), ("status", {"status": 502}), ("reset", {}), ("truncate", {"fraction": 0.5})],
         ids=["forbidden", "unavailable", "no response", "cut"],
     )
-    def test_are_left_out_where_the_server_does_not_tell(
+    def test_are_omitted_if_metadata_is_missing(
         self, emulator: Emulator, tmp_path: Path, log: Log, action: str, arguments: dict[str, Any]
     ) -> None:
         emulator.fault(action, method="POST", path="/api/v1/metadata", times=None, **arguments)
@@ -89,7 +89,7 @@ class TestManifest:
             f"Build {BUILD}: 2 of 2 instances changed since the previous build.",
         ]
 
-    def test_content_ignores_what_it_is_told_to(self, emulator: Emulator, tmp_path: Path) -> None:
+    def test_content_ignores_given_rules(self, emulator: Emulator, tmp_path: Path) -> None:
         everything = _fetch(str(tmp_path))
         nothing = _fetch(str(tmp_path), ignore_members=["."])
         assert nothing["content"] != everything["content"]
@@ -97,7 +97,7 @@ class TestManifest:
         assert _fetch(str(tmp_path), ignore_lines=["$"])["content"] not in (everything["content"], nothing["content"])
         assert [item["downloaded"] for item in emulator.downloads()] == [1, 1]
 
-    def test_is_stored_by_airflow_whatever_a_name_holds(self, emulator: Emulator, tmp_path: Path) -> None:
+    def test_airflow_stores_it_with_any_names(self, emulator: Emulator, tmp_path: Path) -> None:
         emulator.fault(
             "status",
             path=f"/api/v1/builds/{BUILD}",
@@ -184,7 +184,7 @@ class TestDestinations:
         assert json.loads((tmp_path / "results" / "manifest.json").read_text()) == manifest
 
     def test_object_storage(self, tmp_path: Path) -> None:
-        """A store in memory, attached as Airflow's pages say, stands for all that fsspec knows."""
+        """A store in memory, attached as Airflow's pages say, represents all that fsspec supports."""
         attach(protocol="memory", fs=fsspec.filesystem("memory"))
         root = f"memory://{tmp_path.name}/dwh"
         manifest = _fetch(root)
@@ -223,7 +223,7 @@ class TestDestinations:
             (" ", "is empty"),
         ],
     )
-    def test_wrong_destination_is_refused_by_the_dag_file(self, destination: Any, words: str) -> None:
+    def test_wrong_destination_fails_at_parse_time(self, destination: Any, words: str) -> None:
         with pytest.raises(ConfigurationError, match=words):
             _task(destination)
 
@@ -241,7 +241,7 @@ class TestDestinations:
             ("s3:///", "cannot be used"),
         ],
     )
-    def test_wrong_destination_is_refused_before_any_request(
+    def test_wrong_rendered_destination_is_refused(
         self, emulator: Emulator, tmp_path: Path, rendered: Any, words: str
     ) -> None:
         task = _task(str(tmp_path))
@@ -267,14 +267,14 @@ class TestDestinations:
         ({"max_parallel": 0}, "`max_parallel` must be a whole number of at least 1"),
     ],
 )
-def test_wrong_argument_is_refused_by_the_dag_file(arguments: dict[str, Any], words: str) -> None:
+def test_wrong_argument_fails_at_parse_time(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         _task("/data", **arguments)
 
 
 class TestRunAgain:
     @pytest.mark.parametrize("damage", ["none", "empty", "gone"])
-    def test_only_what_is_damaged_is_requested(self, emulator: Emulator, tmp_path: Path, damage: str) -> None:
+    def test_only_damaged_files_are_requested(self, emulator: Emulator, tmp_path: Path, damage: str) -> None:
         """A download may count as the last one and change later builds."""
         manifest = _fetch(str(tmp_path))
         path = Path(manifest["files"][0]["path"])
@@ -285,9 +285,7 @@ class TestRunAgain:
         assert _fetch(str(tmp_path)) == manifest
         assert [item["downloaded"] for item in emulator.downloads()] == [1 if damage == "none" else 2, 1]
 
-    def test_after_a_failure_the_same_task_downloads_the_rest(
-        self, emulator: Emulator, connect: Connect, tmp_path: Path
-    ) -> None:
+    def test_failed_task_downloads_the_rest(self, emulator: Emulator, connect: Connect, tmp_path: Path) -> None:
         connect(outage_tolerance=0.2)
         second = emulator.downloads()[1]["id"]
         emulator.fault("reset", path=f"/api/v1/downloads/{second}", times=None)
@@ -336,7 +334,7 @@ def test_kill_while_the_connection_is_read(emulator: Emulator, tmp_path: Path, m
     assert emulator.requests() == []
 
 
-def test_kill_before_anything_exists_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_kill_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_METAKRAFTWERK_DEFAULT")
     task = _task("/data")
     task.on_kill()

@@ -1,4 +1,4 @@
-"""Wherever it waits, a task ends alike: same result, same exception, same text, same last line in the log."""
+"""In each mode a task ends the same: same result, same exception, same text, same last line in the log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.kit.pauses import forget_tokens
 from tests.kit.tasks import Ending, alarm_in_a_worker, context_of, run_task, without_times
 from tests.kit.triggerer import Supervisor, run_without_worker, since_33
 
-pytestmark = pytest.mark.usefixtures("at_once")
+pytestmark = pytest.mark.usefixtures("no_delays")
 #: Airflow's alarm and that of pytest-timeout are the same signal.
 alarmed = pytest.mark.timeout(120, method="thread")
 POLL = 0.05
@@ -132,7 +132,7 @@ def _sensor(mode: str, **arguments: Any) -> Callable[[], BuildSensor]:
 
 @pytest.mark.parametrize("mode", ["plain", "deferred"])
 @pytest.mark.parametrize("name", CASES)
-def test_operator_ends_alike(waits: Waits, name: str, mode: str) -> None:
+def test_operator_ends_the_same_in_each_mode(waits: Waits, name: str, mode: str) -> None:
     case = CASES[name]
     end = waits.run(case, _operator(mode, **case.arguments), mode)
     assert end.ending.kind() is case.operator
@@ -143,9 +143,9 @@ def test_operator_ends_alike(waits: Waits, name: str, mode: str) -> None:
 
 @sensor_modes
 @pytest.mark.parametrize("name", CASES)
-def test_sensor_ends_alike(waits: Waits, name: str, mode: str) -> None:
+def test_sensor_ends_the_same_in_each_mode(waits: Waits, name: str, mode: str) -> None:
     case = CASES[name]
-    if case.after_a_look and mode not in ("plain", "deferred"):
+    if case.after_a_poll and mode not in ("plain", "deferred"):
         pytest.skip("no worker polls before the wait")
     if name == "unknown-status-for-too-long" and mode == "rescheduled":
         pytest.skip("each poll is a process of its own: none knows for how long the status has been unknown")
@@ -163,7 +163,7 @@ def test_sensor_ends_alike(waits: Waits, name: str, mode: str) -> None:
 #: Options of a sensor, and the cases in which each of them changes the exception.
 OPTIONS: dict[str, Callable[[Case], bool]] = {
     # Never because the state of the build is unknown.
-    "soft_fail": lambda case: case.sensor is not None and not case.of_look and not case.final,
+    "soft_fail": lambda case: case.sensor is not None and not case.poll_failed and not case.final,
     "never_fail": lambda case: case.sensor is not None,
 }
 SAMPLE = ["finished", "failed", "canceled", "timeout", "vanished", "outage-503", "unknown-status-ended", "401-forever"]
@@ -172,7 +172,7 @@ SAMPLE = ["finished", "failed", "canceled", "timeout", "vanished", "outage-503",
 @sensor_modes
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize("name", SAMPLE)
-def test_options_act_alike(waits: Waits, name: str, option: str, mode: str) -> None:
+def test_options_work_the_same_in_each_mode(waits: Waits, name: str, option: str, mode: str) -> None:
     case = CASES[name]
     end = waits.run(case, _sensor(mode, **{option: True}, **case.arguments), mode)
     skips = OPTIONS[option](case)
@@ -183,12 +183,12 @@ def test_options_act_alike(waits: Waits, name: str, option: str, mode: str) -> N
 
 @sensor_modes
 @pytest.mark.parametrize("name", ["failed", "outage-503", "unknown-status-ended", "401-forever"])
-def test_silent_fail_waits_on(waits: Waits, name: str, mode: str) -> None:
+def test_silent_fail_keeps_polling(waits: Waits, name: str, mode: str) -> None:
     """After a failed poll, but not after the end of the build or a failure that no retry can fix."""
     case = CASES[name]
-    end = waits.run(case, _sensor(mode, silent_fail=True, timeout=0.7 if case.of_look else 20), mode)
-    assert end.ending.kind() is (AirflowSensorTimeout if case.of_look else case.sensor)
-    assert not case.of_look or STILL_RUNNING in end.last
+    end = waits.run(case, _sensor(mode, silent_fail=True, timeout=0.7 if case.poll_failed else 20), mode)
+    assert end.ending.kind() is (AirflowSensorTimeout if case.poll_failed else case.sensor)
+    assert not case.poll_failed or STILL_RUNNING in end.last
 
 
 #: In a worker either the wait's own deadline comes first, or Airflow's alarm; in a triggerer there is no alarm.
@@ -199,7 +199,7 @@ FIRST = {"deadline": None, "alarm": alarm_in_a_worker}
 @pytest.mark.parametrize("option", [None, "soft_fail", "never_fail"])
 @pytest.mark.parametrize("mode", ["plain", "deferred", pytest.param("started", marks=since_33)])
 @pytest.mark.parametrize("first", FIRST)
-def test_execution_timeout_ends_alike(waits: Waits, first: str, mode: str, option: str | None) -> None:
+def test_execution_timeout_is_equal_in_each_mode(waits: Waits, first: str, mode: str, option: str | None) -> None:
     """The task began two seconds ago, so the wait has one second left, and the alarm three."""
     case = Case(FIRST[first], AirflowTaskTimeout, AirflowTaskTimeout)
     limits: dict[str, Any] = {"timeout": 60, "execution_timeout": timedelta(seconds=3)}

@@ -108,7 +108,7 @@ class TestEvents:
 
         play(test)
 
-    def test_builds_from_before_and_failed_ones_are_not(self, server: Server) -> None:
+    def test_old_and_failed_builds_are_not_reported(self, server: Server) -> None:
         async def test() -> None:
             await server.build()
             running, failing = await server.start(2)
@@ -149,7 +149,7 @@ class TestErrors:
             ({"metakraftwerk_conn_id": "no_such"}, "no_such"),
         ],
     )
-    def test_final_ones_are_logged_and_polled_again(
+    def test_final_ones_are_logged_and_retried(
         self, server: Server, log: Log, arguments: dict[str, Any], words: str
     ) -> None:
         async def test() -> None:
@@ -204,7 +204,7 @@ class TestErrors:
 
         play(test)
 
-    def test_unknown_pattern_is_logged_and_loses_nothing(self, server: Server, log: Log) -> None:
+    def test_unknown_pattern_loses_nothing(self, server: Server, log: Log) -> None:
         async def test() -> None:
             async with Watchers() as watchers:
                 watching = watchers.start(watcher(pattern="LATER"), AssetStore())

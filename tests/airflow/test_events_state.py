@@ -101,7 +101,7 @@ class TestRestart:
 
         play(test)
 
-    def test_watchers_of_one_asset_keep_their_own_state(self, server: Server) -> None:
+    def test_watchers_of_one_asset_have_own_state(self, server: Server) -> None:
         async def test() -> None:
             store = AssetStore()
             async with Watchers() as watchers:
@@ -154,7 +154,7 @@ class TestSharing:
 
         play(test)
 
-    def test_other_users_and_projects_are_polled_apart(self) -> None:
+    def test_other_filters_are_polled_separately(self) -> None:
         keys = {
             watcher(**arguments).shared_stream_key()
             for arguments in ({}, {"asset": "x", "pattern": "P"}, {"user": "demo"}, {"project": "OTHER"})

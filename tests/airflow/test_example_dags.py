@@ -117,7 +117,7 @@ def _activate_outlets(dag: Any) -> None:
             session.merge(AssetActive(name=asset.name, uri=asset.uri))
 
 
-def _story(emulator: Emulator) -> list[str]:
+def _requests(emulator: Emulator) -> list[str]:
     """What the server received; consecutive polls count as one."""
     requests = [f"{request['method']} {request['path']}" for request in emulator.requests()]
     return [text for text, before in zip(requests, [None, *requests], strict=False) if text != before]
@@ -141,26 +141,26 @@ def _lines_of_code(source: str) -> int:
 
 class TestReading:
     @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-    def test_an_example_is_short(self, path: Path) -> None:
+    def test_example_is_short(self, path: Path) -> None:
         assert _lines_of_code(path.read_text()) <= MAX_LINES
 
-    def test_every_file_is_read_without_an_error(self, dags: Any) -> None:
+    def test_every_file_is_parsed_without_an_error(self, dags: Any) -> None:
         assert dags.import_errors == {}
         assert len(dags.dags) == len(EXAMPLES)
 
     @pytest.mark.parametrize("name", EXAMPLES)
-    def test_what_airflow_keeps_of_a_dag_is_the_same_each_time(self, dags: Any, name: str) -> None:
+    def test_serialization_is_stable(self, dags: Any, name: str) -> None:
         """The scheduler sees a DAG only as it is in the database; what differs makes a new version of the DAG."""
         dag = dags.dags[f"metakraftwerk_{name}"]
         kept = json.dumps(Serialized.to_dict(dag))
         assert json.dumps(Serialized.to_dict(dag)) == kept
         assert sorted(task["__var"]["task_id"] for task in json.loads(kept)["dag"]["tasks"]) == sorted(dag.task_ids)
 
-    def test_every_file_is_read_without_a_warning(self, repository: Path, tmp_path: Path) -> None:
+    def test_every_file_is_parsed_without_a_warning(self, repository: Path, tmp_path: Path) -> None:
         """And quickly: reading a DAG file must not load what only its tasks need."""
         program = (
             "import runpy, sys, warnings\n"
-            # Airflow's own remarks about itself are not about these files.
+            # Airflow's own warnings are not about these files.
             "from airflow.providers.common.compat.sdk import DAG, Asset, BaseOperator, BaseSensorOperator\n"
             "from airflow.providers.common.compat.sdk import Param, PokeReturnValue, task, task_group\n"
             # The first asset of a process loads Airflow's list of providers.
@@ -183,7 +183,7 @@ class TestReading:
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-len(EXAMPLES) - 1 :] == [*(f"{path} []" for path in paths), "True True"]
 
-    def test_every_dag_has_an_id_and_a_text_of_its_own(self, dags: Any) -> None:
+    def test_every_dag_has_its_own_id_and_text(self, dags: Any) -> None:
         ids = sorted(dags.dags)
         assert len(set(ids)) == len(EXAMPLES)
         assert all(re.fullmatch("metakraftwerk_[a-z_]+", dag_id) for dag_id in ids)
@@ -266,7 +266,7 @@ class TestRunning:
             "wait_for_build",
         ]
         (download,) = emulator.downloads()
-        assert _story(emulator) == [
+        assert _requests(emulator) == [
             "POST /authentication",
             "POST /api/v1/builds",
             f"GET /api/v1/builds/{BUILD}",
@@ -305,7 +305,7 @@ class TestRunning:
     def test_start_and_wait(self, run: Any, emulator: Emulator) -> None:
         emulator.set(build_seconds=2)
         assert run("start_and_wait") == {("build", -1): "success"}
-        assert _story(emulator) == ["POST /authentication", "POST /api/v1/builds", f"GET /api/v1/builds/{BUILD}"]
+        assert _requests(emulator) == ["POST /authentication", "POST /api/v1/builds", f"GET /api/v1/builds/{BUILD}"]
         assert emulator.builds()[0]["status"] == "FINISHED"
 
     def test_wait_for_a_persons_build(self, run: Any, emulator: Emulator, results: Path) -> None:
@@ -318,7 +318,7 @@ class TestRunning:
     def test_wait_without_triggerer(self, run: Any, emulator: Emulator) -> None:
         emulator.set(build_seconds=0)
         run("wait_without_triggerer")
-        assert _story(emulator) == ["POST /authentication", "POST /api/v1/builds", f"GET /api/v1/builds/{BUILD}"]
+        assert _requests(emulator) == ["POST /authentication", "POST /api/v1/builds", f"GET /api/v1/builds/{BUILD}"]
 
     def test_deploy_newest_build(self, run: Any, emulator: Emulator) -> None:
         emulator.set(build_seconds=0)

@@ -1,4 +1,4 @@
-"""The hook: every documented call over a real socket, and what a Python callable gets back."""
+"""The hook: every documented request over a real socket, and what a Python callable gets back."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ class TestBuilds:
             "restore": True,
         }
 
-    def test_create_build_leaves_out_what_is_not_given(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
+    def test_create_build_omits_missing_arguments(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
         hook.create_build(project="DEMO_PROJECT", instances=[AIRPLANE])
         (post,) = emulator.requests("POST", "/api/v1/builds")
         assert post["body"] == {"project": "DEMO_PROJECT", "instances": [AIRPLANE]}
 
-    def test_create_build_uses_the_projects_of_the_connection(
+    def test_create_build_uses_the_default_project(
         self, emulator: Emulator, hook: MetaKraftwerkHook, connect: Connect
     ) -> None:
         connect(project="SALES_DWH")
@@ -85,13 +85,13 @@ class TestBuilds:
         hook.create_build(project_id=404, instances=[AIRPLANE])
         assert [build["project"] for build in emulator.builds()] == ["SALES_DWH", "DEMO_PROJECT", "FINANCE_DWH"]
 
-    def test_a_lost_answer_is_not_met_by_another_build(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
+    def test_lost_response_starts_no_second_build(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
         emulator.fault("reset", method="POST", path="/api/v1/builds", work=True)
         with pytest.raises(BuildStartUncertainError, match="whether a build was started is unknown"):
             hook.create_build(project="DEMO_PROJECT", instances=[AIRPLANE])
         assert len(emulator.builds()) == 1
 
-    def test_the_servers_words(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
+    def test_error_has_the_servers_message(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
         with pytest.raises(NotFoundError, match="A project with the name 'NO_SUCH' does not exist!") as raised:
             hook.create_build(project="NO_SUCH", instances=[AIRPLANE])
         assert (raised.value.status, raised.value.method, raised.value.path) == (404, "POST", "/api/v1/builds")
@@ -124,7 +124,7 @@ class TestBuilds:
         (request,) = emulator.requests("GET", "/api/v1/builds")
         assert request["query"] == (query if query is not None else [[k, str(v)] for k, v in filters.items()])
 
-    def test_filters_that_exclude_each_other_send_nothing(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
+    def test_contradictory_filters_send_nothing(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
         with pytest.raises(ConfigurationError, match="`user` and `user_id` are mutually exclusive"):
             hook.find_builds(user="demo", user_id=1)
         assert emulator.requests() == []
@@ -166,7 +166,7 @@ class TestDownloads:
             assert isinstance(found, Download)
             assert (found.build_id, found.pattern_id, found.downloaded) == (build.id, 808, 0)
 
-    def test_download_into_a_folder_takes_the_name_of_the_api(
+    def test_download_to_a_folder_uses_the_api_name(
         self, emulator: Emulator, hook: MetaKraftwerkHook, build: Build, tmp_path: Path
     ) -> None:
         (wanted,) = build.downloads
@@ -177,7 +177,7 @@ class TestDownloads:
         )
         assert [item["downloaded"] for item in emulator.downloads()] == [1]
 
-    def test_the_name_is_asked_for_once_at_most(
+    def test_name_is_read_at_most_once(
         self, emulator: Emulator, hook: MetaKraftwerkHook, build: Build, tmp_path: Path
     ) -> None:
         """The list of all downloads of an account may be long; a build that was read names its own."""
@@ -195,14 +195,12 @@ class TestDownloads:
         assert Path(file.path) == tmp_path / destination
         assert (tmp_path / destination).stat().st_size == file.size
 
-    def test_an_unknown_download_leaves_nothing_behind(self, hook: MetaKraftwerkHook, tmp_path: Path) -> None:
+    def test_unknown_download_leaves_no_file(self, hook: MetaKraftwerkHook, tmp_path: Path) -> None:
         with pytest.raises(NotFoundError):
             hook.download(1, tmp_path / "x.zip")
         assert list(tmp_path.iterdir()) == []
 
-    def test_an_unknown_scheme_is_refused_before_any_request(
-        self, emulator: Emulator, hook: MetaKraftwerkHook, build: Build
-    ) -> None:
+    def test_invalid_destination_sends_nothing(self, emulator: Emulator, hook: MetaKraftwerkHook, build: Build) -> None:
         emulator.clear_requests()
         with pytest.raises(ConfigurationError, match="`destination` 'nosuch://bucket' cannot be used"):
             hook.download(build.downloads[0].id, "nosuch://bucket/file.zip")
@@ -241,7 +239,7 @@ class TestBuildDeployments:
         assert hook.find_build_deployments(pattern_id=808, deployment="DEPLOY_TO_TEST") == [second]
         assert hook.find_build_deployments(deployment_id=first.deployment_id) == [first]
 
-    def test_a_lost_answer_is_not_met_by_another_deployment(
+    def test_lost_response_makes_no_second_deployment(
         self, emulator: Emulator, hook: MetaKraftwerkHook, build: Build
     ) -> None:
         emulator.fault("close", method="POST", path="/api/v1/build_deployments", work=True)
@@ -249,22 +247,20 @@ class TestBuildDeployments:
             hook.create_build_deployment(build_id=build.id, pattern_id=808, deployment_id=1)
         assert len(emulator.build_deployments()) == 1
 
-    def test_the_one_of_rules_send_nothing(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
+    def test_contradictory_arguments_send_nothing(self, emulator: Emulator, hook: MetaKraftwerkHook) -> None:
         with pytest.raises(ConfigurationError, match="exactly one of `pattern` or `pattern_id` is needed"):
             hook.create_build_deployment(build_id=1, deployment_id=1)
         with pytest.raises(ConfigurationError, match="`agent` and `agent_group_id` are mutually exclusive"):
             hook.create_build_deployment(build_id=1, pattern_id=8, deployment_id=1, agent="a", agent_group_id=2)
         assert emulator.requests() == []
 
-    def test_the_servers_words(self, hook: MetaKraftwerkHook, build: Build) -> None:
+    def test_error_has_the_servers_message(self, hook: MetaKraftwerkHook, build: Build) -> None:
         with pytest.raises(BadRequestError, match="The build has no results for the pattern 'STAGE_LOAD'!"):
             hook.create_build_deployment(build_id=build.id, pattern="STAGE_LOAD", deployment="DEPLOY_TO_DEV")
 
 
 class TestConnection:
-    def test_all_faults_of_a_connection_in_one_message(
-        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_all_connection_faults_are_reported(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(
             "AIRFLOW_CONN_METAKRAFTWERK_DEFAULT",
             '{"conn_type": "metakraftwerk", "host": "example.com", "schema": "http", "password": "keep-me-out",'
@@ -280,13 +276,13 @@ class TestConnection:
         assert "keep-me-out" not in message
         assert emulator.requests() == []
 
-    def test_another_connection_by_its_id(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_other_connection_is_used_by_its_id(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         viewer = json.dumps(emulator.connection_for("viewer@example.com"))
         monkeypatch.setenv("AIRFLOW_CONN_THE_VIEWER", viewer)
         with pytest.raises(ForbiddenError, match="You don't have permissions to start builds in this project!"):
             MetaKraftwerkHook("the_viewer").create_build(project="DEMO_PROJECT", instances=[AIRPLANE])
 
-    def test_a_ready_token_is_used_instead_of_a_login(self, emulator: Emulator, connect: Connect) -> None:
+    def test_given_token_needs_no_login(self, emulator: Emulator, connect: Connect) -> None:
         MetaKraftwerkHook().find_builds()
         (token,) = [item["token"] for item in emulator.tokens()]
         emulator.clear_requests()

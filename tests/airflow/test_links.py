@@ -37,7 +37,7 @@ def test_each_operator_has_the_link(kind: Any) -> None:
 
 
 class TestPushedAddress:
-    def test_start_pushes_it_before_it_waits(self, emulator: Emulator, connect: Connect, log: Log) -> None:
+    def test_start_pushes_it_before_the_wait(self, emulator: Emulator, connect: Connect, log: Log) -> None:
         emulator.set(build_seconds=60)
         connect(build_link=LINK)
         task = _start(wait_for_completion=True, deferrable=True)
@@ -46,7 +46,7 @@ class TestPushedAddress:
         assert _of(context) == f"https://mkw.example.com/#/402/{BUILD}"
         assert log.lines.count(f"Build {BUILD} in MetaKraftwerk: https://mkw.example.com/#/402/{BUILD}") == 1
 
-    def test_a_project_read_later_completes_it(self, emulator: Emulator, connect: Connect) -> None:
+    def test_project_read_later_completes_it(self, emulator: Emulator, connect: Connect) -> None:
         connect(build_link=LINK)
         emulator.set(build_seconds=60)
         emulator.start_build()
@@ -93,7 +93,7 @@ class TestPushedAddress:
         assert log.lines[-1].endswith(f"does not report its outcome; check https://mkw.example.com/{BUILD}.")
 
 
-def test_no_address_makes_no_button() -> None:
+def test_no_url_means_no_button() -> None:
     """Outside a task and without a database, an XCom cannot be read."""
     assert MetaKraftwerkLink().get_link(None, ti_key=None) == ""
 

@@ -48,11 +48,11 @@ def _reads(emulator: Emulator) -> int:
 
 
 def test_many_browsers_make_one_request(feed: Feed, emulator: Emulator) -> None:
-    def look() -> None:
+    def show() -> None:
         (entry,) = feed.read(resources.one_build(BUILD, None))
         assert entry.value.id == BUILD
 
-    browsers = [threading.Thread(target=look) for _ in range(20)]
+    browsers = [threading.Thread(target=show) for _ in range(20)]
     for browser in browsers:
         browser.start()
     for browser in browsers:
@@ -60,8 +60,8 @@ def test_many_browsers_make_one_request(feed: Feed, emulator: Emulator) -> None:
     assert _reads(emulator) == 1
 
 
-def test_one_request_per_interval_in_the_long_run(feed: Feed, emulator: Emulator, clock: Clock) -> None:
-    """However many different builds are shown; only what a connection has saved up comes on top."""
+def test_one_request_per_interval_on_average(feed: Feed, emulator: Emulator, clock: Clock) -> None:
+    """However many different builds are shown, apart from the initial burst."""
     for _ in range(100):
         for number in range(10):
             feed.read(resources.one_build(BUILD + number, None))
@@ -69,14 +69,14 @@ def test_one_request_per_interval_in_the_long_run(feed: Feed, emulator: Emulator
     assert _reads(emulator) <= BURST + 10
 
 
-def test_a_running_build_is_read_every_5_seconds(feed: Feed, emulator: Emulator, clock: Clock) -> None:
+def test_running_build_is_read_every_5_seconds(feed: Feed, emulator: Emulator, clock: Clock) -> None:
     for _ in range(12):
         feed.read(resources.one_build(BUILD, None))
         clock.now += 2.5
     assert _reads(emulator) == 6
 
 
-def test_what_nobody_has_seen_comes_first(feed: Feed, emulator: Emulator, clock: Clock) -> None:
+def test_unread_resources_come_first(feed: Feed, emulator: Emulator, clock: Clock) -> None:
     for _ in range(3 * BURST):
         feed.read(resources.one_build(BUILD, None))
         clock.now += INTERVAL
@@ -87,7 +87,7 @@ def test_what_nobody_has_seen_comes_first(feed: Feed, emulator: Emulator, clock:
     assert first.value is not None
 
 
-def test_an_outage_keeps_what_was_read(feed: Feed, emulator: Emulator, clock: Clock) -> None:
+def test_outage_keeps_what_was_read(feed: Feed, emulator: Emulator, clock: Clock) -> None:
     feed.read(resources.one_build(BUILD, None))
     emulator.fault("close", times=None)
     clock.now += INTERVAL
@@ -126,7 +126,7 @@ def _unavailable(connect: Connect, emulator: Emulator) -> None:
         (_unavailable, "MetaKraftwerk is not available at the moment (status 503); this page keeps trying."),
     ],
 )
-def test_a_failure_is_a_sentence(
+def test_failure_is_a_sentence(
     feed: Feed, emulator: Emulator, connect: Connect, spoil: Callable[[Connect, Emulator], None], sentence: str
 ) -> None:
     spoil(connect, emulator)
@@ -138,7 +138,7 @@ def test_a_failure_is_a_sentence(
         assert secret not in entry.problem
 
 
-def test_a_connection_that_does_not_exist_is_a_sentence() -> None:
+def test_missing_connection_is_a_sentence() -> None:
     (entry,) = Feed("no_such_connection").read(resources.projects())
     assert entry.problem.startswith("The connection 'no_such_connection' does not exist in Airflow's API server.")
 

@@ -91,7 +91,7 @@ class TestPage:
         assert EVIL not in page
         assert "&lt;script&gt;" in page
 
-    def test_an_outage_without_builds_is_a_sentence(self, owners: Owners) -> None:
+    def test_outage_without_builds_is_a_sentence(self, owners: Owners) -> None:
         page = _page(FakeFeed(None, "MetaKraftwerk does not respond; this page keeps trying."), owners)
         assert "MetaKraftwerk does not respond" in page
         assert "Traceback" not in page
@@ -105,7 +105,7 @@ class TestPage:
         assert [number in ours for number in ("/b/1", "/b/2", "/b/3")] == [False, True, False]
         assert [number in failed for number in ("/b/1", "/b/2", "/b/3")] == [False, False, True]
 
-    def test_the_page_names_no_third_party(self, owners: Owners) -> None:
+    def test_page_names_no_third_party(self, owners: Owners) -> None:
         page = _page(FakeFeed([_build(1)]), owners)
         assert set(page.split('"')) & {"https://", "http://", "//"} == set()
         assert page.count("https://") == page.count("https://mkw.example.com/b/")
@@ -115,26 +115,26 @@ class TestPage:
 
 
 class TestOwners:
-    def test_the_marker_names_the_task(self, owners: Owners) -> None:
+    def test_marker_names_the_task(self, owners: Owners) -> None:
         build = _build(1, description=_marked())
         assert owners.label_of(build) == "nightly · start_build"
         assert owners.link_of(build) == (
             "/af/dags/nightly/runs/scheduled__2026-11-22T02%3A00%3A00%2B00%3A00/tasks/start_build"
         )
 
-    def test_an_unreadable_dag_is_not_named(self, owners: Owners) -> None:
+    def test_unreadable_dag_is_not_named(self, owners: Owners) -> None:
         build = _build(1, description=_marked())
         stranger = Owners("/af", set())
         assert (stranger.label_of(build), stranger.link_of(build)) == ("Airflow", "")
 
-    def test_a_made_up_description_names_no_task(self, owners: Owners) -> None:
+    def test_forged_marker_names_no_task(self, owners: Owners) -> None:
         made_up = _build(1, description="[airflow:0123456789abcdef-1-01234567] DAG nightly, task start_build")
         assert (owners.label_of(made_up), owners.link_of(made_up)) == ("Airflow", "")
 
-    def test_a_person_is_a_user(self, owners: Owners) -> None:
+    def test_person_is_a_user(self, owners: Owners) -> None:
         assert owners.label_of(_build(1)) == "user 7"
 
-    def test_a_mapped_task_has_its_own_page(self) -> None:
+    def test_mapped_task_has_its_own_page(self) -> None:
         assert task_page("", TaskKey("d", "r", "t", 3)) == "/dags/d/runs/r/tasks/t/mapped/3"
 
 

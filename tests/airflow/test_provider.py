@@ -49,18 +49,18 @@ def manager(remarks: list[str]) -> Iterator[ProvidersManager]:
     return manager
 
 
-def test_it_is_found_by_its_entry_point() -> None:
+def test_entry_point_is_found() -> None:
     (found,) = (point for point in entry_points(group="apache_airflow_provider") if point.value.startswith("mkw_"))
     assert found.name == "provider_info"
     assert found.load() is get_provider_info
 
 
-def test_the_metadata_obey_airflows_schema() -> None:
+def test_metadata_follows_airflows_schema() -> None:
     schema = json.loads((Path(str(airflow.__file__)).parent / "provider_info.schema.json").read_text())
     jsonschema.validate(get_provider_info(), schema)
 
 
-def test_the_metadata_are_json() -> None:
+def test_metadata_is_json() -> None:
     assert json.loads(json.dumps(get_provider_info())) == get_provider_info()
 
 
@@ -73,7 +73,7 @@ def test_the_metadata_are_json() -> None:
         ("triggers", ["build", "events"]),
     ],
 )
-def test_every_module_that_users_import_is_listed(kind: str, names: list[str]) -> None:
+def test_every_public_module_is_listed(kind: str, names: list[str]) -> None:
     (group,) = get_provider_info()[kind]
     assert group["python-modules"] == [f"mkw_airflow_provider.{kind}.{name}" for name in names]
     for name in group["python-modules"]:
@@ -91,13 +91,13 @@ def test_airflow_lists_the_provider_and_its_hook(manager: ProvidersManager) -> N
     assert hook.connection_testable is True
 
 
-def test_airflow_has_nothing_to_complain_about(manager: ProvidersManager, remarks: list[str]) -> None:
-    """Neither of an error nor of something deprecated, such as form methods where the metadata would do."""
+def test_airflow_logs_no_warning(manager: ProvidersManager, remarks: list[str]) -> None:
+    """Neither about an error nor about something deprecated, such as form methods despite the metadata."""
     assert manager.providers
     assert remarks == []
 
 
-#: Both commands in one process: starting Airflow is what takes the time.
+#: Both commands in one process, because starting Airflow takes long.
 COMMANDS = """
 import sys
 from airflow.__main__ import main
@@ -108,7 +108,7 @@ for arguments in (["list"], ["get", "mkw-airflow-provider", "--full"]):
 """
 
 
-def test_the_command_line_lists_and_shows_the_provider() -> None:
+def test_airflow_command_shows_the_provider() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "default", "-c", COMMANDS], capture_output=True, text=True, check=False
     )

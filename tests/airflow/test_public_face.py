@@ -1,4 +1,4 @@
-"""The names, signatures and defaults that users type: written down here a second time, on purpose."""
+"""The names, signatures and defaults that users type: repeated here on purpose."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _get(module: str, name: str) -> Any:
 
 
 @pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in MODULES.items() for name in names])
-def test_every_name_stands_where_users_look_for_it(module: str, name: str) -> None:
+def test_every_name_is_importable(module: str, name: str) -> None:
     assert _get(module, name).__name__ == name
 
 
@@ -123,7 +123,7 @@ CONSTRUCTORS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 @pytest.mark.parametrize(("module", "name"), CONSTRUCTORS)
-def test_operators_take_keywords_only_and_hand_the_rest_to_airflow(module: str, name: str) -> None:
+def test_operators_take_keywords_only(module: str, name: str) -> None:
     parameters = dict(inspect.signature(_get(module, name).__init__).parameters)
     assert parameters.pop("self")
     assert parameters.pop("kwargs").kind is inspect.Parameter.VAR_KEYWORD
@@ -184,12 +184,12 @@ def test_methods_of_the_hook(method: str) -> None:
     assert len(positional) == POSITIONAL.get(method, 0)
 
 
-def test_the_hook_takes_the_connection_first() -> None:
+def test_hook_takes_the_connection_first() -> None:
     (_, conn_id) = inspect.signature(_get("hooks.metakraftwerk", "MetaKraftwerkHook").__init__).parameters.values()
     assert (conn_id.name, conn_id.default) == ("metakraftwerk_conn_id", CONNECTION)
 
 
-def test_the_hook_has_no_method_for_what_the_api_cannot_do() -> None:
+def test_hook_has_only_methods_of_the_api() -> None:
     hook = _get("hooks.metakraftwerk", "MetaKraftwerkHook")
     assert [name for name in dir(hook) if name.startswith(("update_", "patch_", "delete_", "cancel_"))] == []
 
@@ -203,7 +203,7 @@ def test_trigger_takes_keywords_only() -> None:
     assert {"metakraftwerk_conn_id", "build_id", "poll_interval", "deadline"} <= set(parameters)
 
 
-#: Arguments that say how to wait or to work: they hold no value for the API.
+#: Arguments for waiting and working that are not sent to the API.
 NOT_FOR_THE_API = {
     "deferrable",
     "start_from_trigger",
@@ -228,7 +228,7 @@ NOT_FOR_THE_API = {
 
 
 @pytest.mark.parametrize(("module", "name"), CONSTRUCTORS)
-def test_every_value_for_the_api_and_the_connection_are_template_fields(module: str, name: str) -> None:
+def test_values_for_the_api_are_template_fields(module: str, name: str) -> None:
     assert set(_get(module, name).template_fields) == set(CONSTRUCTORS[module, name]) - NOT_FOR_THE_API
 
 
@@ -251,7 +251,7 @@ def test_every_value_for_the_api_and_the_connection_are_template_fields(module: 
         ("DownloadedFile", "path size sha256"),
     ],
 )
-def test_results_are_frozen_dataclasses_of_the_documented_fields(name: str, documented: str) -> None:
+def test_results_are_frozen_dataclasses(name: str, documented: str) -> None:
     kind = _get("hooks.metakraftwerk", name)
     assert kind.__dataclass_params__.frozen
     assert {item.name for item in fields(kind)} == set(documented.split())
@@ -260,7 +260,7 @@ def test_results_are_frozen_dataclasses_of_the_documented_fields(name: str, docu
         made.anything = 1
 
 
-def test_a_build_reads_timestamps_as_pendulum_and_keeps_what_it_does_not_know() -> None:
+def test_build_has_pendulum_dates_and_raw_fields() -> None:
     build = _get("hooks.metakraftwerk", "Build").from_json(
         {"id": 1, "status": "FINISHED", "build_end": "2026-04-02T10:14:00.500Z", "brand_new": [1]}
     )
@@ -272,7 +272,7 @@ def test_a_build_reads_timestamps_as_pendulum_and_keeps_what_it_does_not_know() 
     assert build.to_dict()["build_end"] == "2026-04-02T10:14:00.500000Z"
 
 
-def test_build_status_has_the_documented_words() -> None:
+def test_build_status_has_the_documented_values() -> None:
     status = _get("hooks.metakraftwerk", "BuildStatus")
     assert issubclass(status, Enum)
     assert [str(word) for word in status] == ["BUILDING", "FINISHED", "FAILED", "CANCELED"]
@@ -300,13 +300,13 @@ TREE = {
 
 
 @pytest.mark.parametrize(("name", "parent"), TREE.items())
-def test_the_tree_of_exceptions(name: str, parent: str) -> None:
+def test_tree_of_exceptions(name: str, parent: str) -> None:
     exceptions = importlib.import_module("mkw_airflow_provider.exceptions")
     assert getattr(exceptions, name).__mro__[1] is getattr(exceptions, parent)
     assert f"── {name} " in str(exceptions.__doc__)
 
 
-def test_the_package_ships_its_types_and_its_version(repository: Path) -> None:
+def test_package_ships_types_and_version(repository: Path) -> None:
     package = importlib.import_module("mkw_airflow_provider")
     assert (repository / "mkw_airflow_provider" / "py.typed").is_file()
     assert importlib.import_module("importlib.metadata").version("mkw-airflow-provider") == package.__version__

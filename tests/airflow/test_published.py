@@ -81,7 +81,7 @@ def test_sensor_tells_build_and_end(finished: int, mode: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["start", "sensor"])
-def test_deferred_wait_tells_at_its_end_only(emulator: Emulator, connect: Connect, at_once: None, kind: str) -> None:
+def test_deferred_wait_tells_at_its_end_only(emulator: Emulator, connect: Connect, no_delays: None, kind: str) -> None:
     emulator.set(build_seconds=600)
     build_id = emulator.start_build()["id"]
 

@@ -1,4 +1,4 @@
-"""No password and no token stands in a log, an XCom, a trigger's arguments, an event or an exception."""
+"""No password and no token is in a log, an XCom, a trigger's arguments, an event or an exception."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ def night(emulator: Emulator, connect: Connect, repository: Path, tmp_path: Path
     return "\n".join([done.stdout, done.stderr, *(path.read_text(errors="replace") for path in files)])
 
 
-def test_a_night_with_debug_logging_gives_no_secret_away(emulator: Emulator, night: str) -> None:
+def test_debug_logs_of_a_night_show_no_secret(emulator: Emulator, night: str) -> None:
     tokens = [item["token"] for item in emulator.tokens()]
     assert len(tokens) == 2
-    # All of it happened, and much of it was logged.
+    # Everything was executed, and much of it was logged.
     for part in ("DEBUG", "RESULT 5139", "ended FINISHED", "No record found for id '17'", "Invalid login", "TRIGGER ("):
         assert part in night, part
     for part in ("must be text", "bytes.", "was accepted", "PROXY (False", "HOOK {", "STATE Settings"):

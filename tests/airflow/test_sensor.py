@@ -1,4 +1,4 @@
-"""BuildSensor: a build that somebody else started, and the arguments that Airflow gives every sensor."""
+"""BuildSensor: a build that somebody else started, and the arguments that every Airflow sensor has."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATH = f"/api/v1/builds/{BUILD}"
 
 
 @pytest.fixture(autouse=True)
-def _a_persons_build(emulator: Emulator, connect: Connect) -> None:
+def _manual_build(emulator: Emulator, connect: Connect) -> None:
     emulator.set(build_seconds=60)
     emulator.start_build(description="started by hand")
 
@@ -48,7 +48,7 @@ class TestResult:
         assert build["description"] == "started by hand"
         assert [download["pattern"] for download in build["downloads"]] == ["CORE_DV_HLS"]
 
-    def test_pushes_the_address_only(self, emulator: Emulator) -> None:
+    def test_only_the_build_url_is_pushed(self, emulator: Emulator) -> None:
         emulator.end_build(BUILD, "FINISHED")
         context = context_of(_watch())
         _watch().execute(context)
@@ -56,7 +56,7 @@ class TestResult:
 
     @pytest.mark.parametrize(("status", "cause"), [("FAILED", BuildFailedError), ("CANCELED", BuildCanceledError)])
     @pytest.mark.parametrize("deferrable", [False, True])
-    def test_of_another_end_is_a_failure_that_no_retry_can_change(
+    def test_failed_build_is_a_final_failure(
         self, emulator: Emulator, status: str, cause: type[Exception], deferrable: bool
     ) -> None:
         emulator.end_build(BUILD, status, "no space left")
@@ -65,7 +65,7 @@ class TestResult:
         assert isinstance(raised.value.__cause__, cause)
 
     @pytest.mark.parametrize("deferrable", [False, True])
-    def test_of_an_unknown_build_is_the_servers_words(self, emulator: Emulator, deferrable: bool) -> None:
+    def test_unknown_build_is_the_servers_error(self, emulator: Emulator, deferrable: bool) -> None:
         with pytest.raises(AirflowFailException, match=r"GET /api/v1/builds/17 .* 404: No record found") as raised:
             _watch(build_id=17, deferrable=deferrable).execute({})
         assert isinstance(raised.value.__context__, NotFoundError)
@@ -73,17 +73,17 @@ class TestResult:
 
 
 class TestWaiting:
-    def test_a_build_that_has_ended_is_never_reported_as_timed_out(self, emulator: Emulator) -> None:
+    def test_ended_build_is_not_a_timeout(self, emulator: Emulator) -> None:
         """Status first, deadline second."""
         emulator.end_build(BUILD, "FINISHED")
         assert _watch(timeout=0.001).execute({})["status"] == "FINISHED"
 
-    def test_no_time_at_all_still_allows_a_look(self, emulator: Emulator) -> None:
+    def test_tiny_timeout_still_allows_a_poll(self, emulator: Emulator) -> None:
         with pytest.raises(AirflowSensorTimeout, match="last seen BUILDING"):
             _watch(timeout=0.001).execute({})
         assert len(emulator.requests("GET", PATH)) == 2
 
-    def test_looks_until_the_build_ends(self, emulator: Emulator, log: Log) -> None:
+    def test_polls_until_the_build_ends(self, emulator: Emulator, log: Log) -> None:
         log.once(f"Build {BUILD} is BUILDING", lambda: emulator.end_build(BUILD, "FINISHED"))
         assert _watch().execute({})["status"] == "FINISHED"
         assert len(emulator.requests("GET", PATH)) == 3
@@ -93,18 +93,18 @@ class TestWaiting:
             f"Build {BUILD} ended FINISHED",
         ]
 
-    def test_a_timeout_says_what_goes_on(self, emulator: Emulator, log: Log) -> None:
+    def test_timeout_tells_that_the_build_is_running(self, emulator: Emulator, log: Log) -> None:
         with pytest.raises(AirflowSensorTimeout) as raised:
             _watch(timeout=0.1).execute({})
         assert str(raised.value).startswith(f"Build {BUILD} did not end within `timeout`")
         assert str(raised.value).endswith("still running: the API cannot cancel builds. Clear this task to wait on.")
         assert log.lines[-1] == str(raised.value)
 
-    def test_contradictory_options_are_airflows_own_error(self) -> None:
+    def test_contradictory_options_are_refused(self) -> None:
         with pytest.raises((ValueError, AirflowException), match="soft_fail and never_fail are mutually exclusive"):
             _watch(soft_fail=True, never_fail=True)
 
-    def test_killing_it_says_that_the_build_goes_on(self, log: Log) -> None:
+    def test_kill_logs_that_the_build_is_running(self, log: Log) -> None:
         task = _watch(deferrable=True)
         with pytest.raises(TaskDeferred):
             task.execute({})
@@ -116,13 +116,13 @@ class TestWaiting:
 class TestReschedule:
     """``mode="reschedule"``: one poll in a worker, which is then free until the next one."""
 
-    def _look(self, *, began: Any = timedelta(0), **arguments: Any) -> Any:
+    def _poll(self, *, began: Any = timedelta(0), **arguments: Any) -> Any:
         task = _watch(mode="reschedule", **{"poke_interval": 60, "timeout": 600, **arguments})
         return task.execute(context_of(task, start_date=datetime.now(timezone.utc) - began))
 
-    def test_a_build_that_goes_on_gives_the_worker_back(self, emulator: Emulator, log: Log) -> None:
+    def test_running_build_frees_the_worker(self, emulator: Emulator, log: Log) -> None:
         with pytest.raises(AirflowRescheduleException) as raised:
-            self._look()
+            self._poll()
         pause = raised.value.reschedule_date - datetime.now(timezone.utc)
         assert timedelta(seconds=50) < pause <= timedelta(seconds=60)
         assert len(emulator.requests("GET", PATH)) == 1
@@ -131,66 +131,64 @@ class TestReschedule:
         ]
 
     @pytest.mark.parametrize("start", ["2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
-    def test_an_age_by_a_server_whose_clock_is_wrong_is_not_logged(
-        self, emulator: Emulator, log: Log, start: str
-    ) -> None:
+    def test_implausible_age_is_not_logged(self, emulator: Emulator, log: Log, start: str) -> None:
         emulator.fault("status", status=200, body={"id": BUILD, "status": "BUILDING", "build_start": start}, path=PATH)
         with pytest.raises(AirflowRescheduleException):
-            self._look()
+            self._poll()
         assert log.lines[1:] == [f"Build {BUILD} is BUILDING."]
 
-    def test_a_build_that_has_finished_is_the_result(self, emulator: Emulator, log: Log) -> None:
+    def test_finished_build_is_the_result(self, emulator: Emulator, log: Log) -> None:
         emulator.end_build(BUILD, "FINISHED")
-        assert self._look()["status"] == "FINISHED"
+        assert self._poll()["status"] == "FINISHED"
         assert log.lines[-1].startswith(f"Build {BUILD} ended FINISHED")
         assert log.lines[-1] not in log.lines[:-1]
 
     @pytest.mark.parametrize("status", ["FAILED", "CANCELED"])
-    def test_another_end_fails(self, emulator: Emulator, status: str) -> None:
+    def test_failed_build_fails_the_task(self, emulator: Emulator, status: str) -> None:
         emulator.end_build(BUILD, status, "the reason")
         with pytest.raises(AirflowFailException, match="the reason"):
-            self._look()
+            self._poll()
 
     @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
-    def test_another_end_skips_if_it_may(self, emulator: Emulator, option: str) -> None:
+    def test_failed_build_skips_with_the_option(self, emulator: Emulator, option: str) -> None:
         emulator.end_build(BUILD, "FAILED", "the reason")
         with pytest.raises(AirflowSkipException, match=f"Skipping because {option} is set: .* the reason"):
-            self._look(**{option: True})
+            self._poll(**{option: True})
 
-    def test_out_of_time_after_a_look(self, log: Log) -> None:
+    def test_timeout_is_checked_after_a_poll(self, log: Log) -> None:
         with pytest.raises(AirflowSensorTimeout, match=r"\(last seen BUILDING, \d+ %\).*still running"):
-            self._look(began=timedelta(hours=1))
+            self._poll(began=timedelta(hours=1))
         assert "still running" in log.lines[-1]
 
-    def test_out_of_time_but_the_build_has_finished(self, emulator: Emulator) -> None:
+    def test_finished_build_wins_over_the_timeout(self, emulator: Emulator) -> None:
         emulator.end_build(BUILD, "FINISHED")
-        assert self._look(began=timedelta(hours=1))["id"] == BUILD
+        assert self._poll(began=timedelta(hours=1))["id"] == BUILD
 
     @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
-    def test_out_of_time_skips_if_it_may_and_says_what_goes_on(self, log: Log, option: str) -> None:
+    def test_timeout_skips_with_the_option(self, log: Log, option: str) -> None:
         with pytest.raises(AirflowSkipException, match="still running"):
-            self._look(began=timedelta(hours=1), **{option: True})
+            self._poll(began=timedelta(hours=1), **{option: True})
         assert "still running" in log.lines[-1]
 
-    def test_an_unknown_status_of_a_build_that_has_ended_never_passes(self, emulator: Emulator) -> None:
+    def test_unknown_status_of_an_ended_build_fails(self, emulator: Emulator) -> None:
         body = {"id": BUILD, "status": "ARCHIVED", "build_end": "2026-11-22T02:00:00Z"}
         emulator.fault("status", status=200, body=body, path=PATH)
         with pytest.raises(
             ProtocolError, match=f"build {BUILD} has the status 'ARCHIVED', which the API does not document"
         ):
-            self._look()
+            self._poll()
 
-    def test_an_unknown_status_of_a_build_that_goes_on_is_looked_at_again(self, emulator: Emulator) -> None:
+    def test_unknown_status_is_polled_again(self, emulator: Emulator) -> None:
         emulator.fault("status", status=200, body={"id": BUILD, "status": "PAUSED"}, path=PATH)
         with pytest.raises(AirflowRescheduleException):
-            self._look()
+            self._poll()
 
-    def test_silent_fail_comes_back_later(self, emulator: Emulator, connect: Connect) -> None:
+    def test_silent_fail_polls_again_later(self, emulator: Emulator, connect: Connect) -> None:
         emulator.fault("status", status=500, path=PATH, times=None)
         connect(outage_tolerance=0)
         with pytest.raises(AirflowRescheduleException):
-            self._look(silent_fail=True)
+            self._poll(silent_fail=True)
 
     def test_deferrable_wins(self) -> None:
         with pytest.raises(TaskDeferred):
-            self._look(deferrable=True)
+            self._poll(deferrable=True)

@@ -1,4 +1,4 @@
-"""StartBuildOperator: what it sends, returns, pushes and says."""
+"""StartBuildOperator: what it sends, returns, pushes and logs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def _start(**arguments: Any) -> StartBuildOperator:
 
 
 @pytest.fixture(autouse=True)
-def _patience(connect: Connect) -> None:
-    """Little of it."""
+def _short_timeouts(connect: Connect) -> None:
+    """Connect with short timeouts."""
 
 
-class TestWhatItSends:
-    def test_every_argument(self, emulator: Emulator) -> None:
+class TestRequest:
+    def test_every_argument_is_sent(self, emulator: Emulator) -> None:
         task = _start(
             project=None,
             project_id="402",
@@ -54,7 +54,7 @@ class TestWhatItSends:
         }
         assert "] nightly\nStarted by Airflow: DAG test_dag, task start, run scheduled__2026-11-22" in description
 
-    def test_one_login_and_one_post_and_nothing_else(self, emulator: Emulator) -> None:
+    def test_only_a_login_and_a_post_are_sent(self, emulator: Emulator) -> None:
         task = _start()
         task.execute(context_of(task))
         assert [(request["method"], request["path"]) for request in emulator.requests()] == [
@@ -62,21 +62,19 @@ class TestWhatItSends:
             ("POST", "/api/v1/builds"),
         ]
 
-    def test_the_project_of_the_connection_where_the_task_names_none(
-        self, emulator: Emulator, connect: Connect
-    ) -> None:
+    def test_project_defaults_to_the_connection(self, emulator: Emulator, connect: Connect) -> None:
         connect(project="SALES_DWH")
         task = _start(project=None)
         task.execute(context_of(task))
         assert [build["project"] for build in emulator.builds()] == ["SALES_DWH"]
 
-    def test_without_any_project_nothing_is_sent(self, emulator: Emulator) -> None:
+    def test_missing_project_is_an_error(self, emulator: Emulator) -> None:
         task = _start(project=None)
         with pytest.raises(AirflowFailException, match="xactly one of `project` or `project_id` is needed; nothing is"):
             task.execute(context_of(task))
         assert emulator.requests("POST", "/api/v1/builds") == []
 
-    def test_instances_and_releases_as_the_json_text_that_a_template_renders_to(self, emulator: Emulator) -> None:
+    def test_rendered_json_is_parsed(self, emulator: Emulator) -> None:
         task = _start(instances="{{ params.instances }}", releases="{{ params.releases }}")
         task.instances = json.dumps([AIRPLANE, {"id": 1002}])
         task.releases = json.dumps({"DWH_GROUP": "R1"})
@@ -86,10 +84,10 @@ class TestWhatItSends:
         assert build["releases"] == [21]
 
 
-class TestWhatItReturns:
+class TestResult:
     @pytest.mark.parametrize("deferrable", [False, True])
     @pytest.mark.parametrize("wait", [False, True])
-    def test_the_build_id_in_every_mode(self, emulator: Emulator, wait: bool, deferrable: bool) -> None:
+    def test_every_mode_returns_the_build_id(self, emulator: Emulator, wait: bool, deferrable: bool) -> None:
         emulator.set(build_seconds=0)
         task = _start(wait_for_completion=wait, deferrable=deferrable)
         context = context_of(task)
@@ -103,7 +101,7 @@ class TestWhatItReturns:
             "build_url": emulator.url,
         }
 
-    def test_without_a_wait_it_does_not_ask_how_the_build_is(self, emulator: Emulator, log: Log) -> None:
+    def test_no_poll_without_a_wait(self, emulator: Emulator, log: Log) -> None:
         task = _start(deferrable=True)
         build_id = task.execute(context_of(task))
         assert emulator.requests("GET") == []
@@ -117,7 +115,7 @@ class TestWhatItReturns:
         task.execute(context_of(task))
         assert any("has lost its marker" in line for line in log.lines) == bool(limit)
 
-    def test_an_operator_tried_out_by_hand_needs_no_context(self, emulator: Emulator) -> None:
+    def test_operator_works_without_a_context(self, emulator: Emulator) -> None:
         assert _start().execute({}) == 5139
         assert emulator.builds()[0]["description"] is None
 
@@ -135,14 +133,14 @@ class TestWhatItReturns:
         assert context["ti"].xcom["warnings"] == []
         assert [line for line in log.warnings if "warns" in line] == []
 
-    def test_the_log_says_what_was_started_where(self, log: Log) -> None:
+    def test_started_build_is_logged(self, log: Log) -> None:
         _start(instances=[AIRPLANE, {"id": 1002}]).execute({})
         assert "Started build 5139 in project DEMO_PROJECT (2 instances)." in log.lines
 
 
-class TestTheIdIsPushedBeforeTheWait:
+class TestBuildIdIsPushedBeforeTheWait:
     @pytest.mark.parametrize(("outcome", "kind"), [("FAILED", BuildFailedError), ("CANCELED", BuildCanceledError)])
-    def test_also_when_the_build_ends_badly(self, emulator: Emulator, outcome: str, kind: type[Exception]) -> None:
+    def test_if_the_build_fails(self, emulator: Emulator, outcome: str, kind: type[Exception]) -> None:
         emulator.set(build_seconds=0)
         emulator.set_instance(1001, outcome=outcome)
         task = _start(wait_for_completion=True)
@@ -151,7 +149,7 @@ class TestTheIdIsPushedBeforeTheWait:
             task.execute(context)
         assert context["ti"].xcom["build_id"] == 5139
 
-    def test_also_when_the_time_is_over(self, emulator: Emulator) -> None:
+    def test_if_the_wait_times_out(self, emulator: Emulator) -> None:
         emulator.set(build_seconds=60)
         task = _start(wait_for_completion=True, poll_interval=0.05, timeout=0.1)
         context = context_of(task)
@@ -159,7 +157,7 @@ class TestTheIdIsPushedBeforeTheWait:
             task.execute(context)
         assert context["ti"].xcom["build_id"] == 5139
 
-    def test_also_when_the_build_cannot_be_looked_at(self, emulator: Emulator) -> None:
+    def test_if_the_build_cannot_be_polled(self, emulator: Emulator) -> None:
         emulator.fault("status", status=403, method="GET", path="/api/v1/builds/*", times=None)
         task = _start(wait_for_completion=True, deferrable=True)
         context = context_of(task)
@@ -167,7 +165,7 @@ class TestTheIdIsPushedBeforeTheWait:
             task.execute(context)
         assert context["ti"].xcom["return_value"] == 5139
 
-    def test_also_when_the_task_defers(self, emulator: Emulator) -> None:
+    def test_if_the_task_defers(self, emulator: Emulator) -> None:
         emulator.set(build_seconds=60)
         task = _start(wait_for_completion=True, deferrable=True)
         context = context_of(task)
@@ -191,7 +189,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[ApiError], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_the_server_refuses_in_its_own_words_after_one_request(emulator: Emulator, name: str) -> None:
+def test_refused_post_is_final(emulator: Emulator, name: str) -> None:
     arguments, kind, words = REFUSALS[name]
     task = _start(**arguments)
     context = context_of(task)
@@ -206,7 +204,7 @@ def test_the_server_refuses_in_its_own_words_after_one_request(emulator: Emulato
     assert context["ti"].xcom == {}
 
 
-def test_a_user_without_the_permission_is_told_so(emulator: Emulator, connect: Connect) -> None:
+def test_missing_permission_is_an_error(emulator: Emulator, connect: Connect) -> None:
     viewer = emulator.connection_for("viewer@example.com")
     connect({name: viewer[name] for name in ("login", "password")})
     with pytest.raises(AirflowFailException, match="You don't have permissions to start builds in this project!"):
@@ -214,14 +212,14 @@ def test_a_user_without_the_permission_is_told_so(emulator: Emulator, connect: C
     assert len(emulator.requests("POST", "/api/v1/builds")) == 1
 
 
-def test_an_overloaded_server_is_asked_again(emulator: Emulator) -> None:
-    """429 and 503 with ``Retry-After`` say that nothing was done."""
+def test_overloaded_server_is_retried(emulator: Emulator) -> None:
+    """429 and 503 with ``Retry-After`` mean that nothing was done."""
     emulator.fault("status", status=503, headers={"Retry-After": "0"}, method="POST", path="/api/v1/builds")
     assert _start().execute({}) == 5139
     assert [request["status"] for request in emulator.requests("POST", "/api/v1/builds")] == [503, 201]
 
 
-def test_killing_it_says_that_the_build_goes_on(log: Log) -> None:
+def test_kill_logs_that_the_build_is_running(log: Log) -> None:
     task = _start()
     task.on_kill()
     assert log.lines == []

@@ -1,4 +1,4 @@
-"""Sensors that start or end in the triggerer, because they are told to: what works, and what is refused."""
+"""Sensors with ``start_from_trigger`` or ``end_from_trigger``: what works, and what is refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.airflow.conftest import AIRPLANE, Connect, Log
 from tests.kit.tasks import context_of, deferral
 from tests.kit.triggerer import Supervisor, only, serialized_task, since_33, started
 
-pytestmark = [since_33, pytest.mark.usefixtures("at_once")]
+pytestmark = [since_33, pytest.mark.usefixtures("no_delays")]
 BUILD = 5139
 PATH = f"/api/v1/builds/{BUILD}"
 BOTH = {"start_from_trigger": True, "end_from_trigger": True}
@@ -57,7 +57,7 @@ class TestRun:
         emulator.end_build(build, "FINISHED")
         event = _run(started(serialized_task(_sensor)))
         assert isinstance(event, TaskSuccessEvent)
-        # Airflow 3.3.2 would hand them on as text.
+        # Airflow 3.3.2 would pass them as text.
         assert event.xcoms is None
         result = supervisor.xcom["watch", "return_value", -1]
         assert (result["id"], result["status"]) == (build, "FINISHED")
@@ -70,7 +70,7 @@ class TestRun:
         assert supervisor.xcom == {}
 
     @pytest.mark.parametrize("pushed", [BUILD, str(BUILD)])
-    def test_takes_the_id_from_the_task_before(
+    def test_reads_the_id_from_the_upstream_task(
         self, supervisor: Supervisor, emulator: Emulator, build: int, pushed: Any
     ) -> None:
         supervisor.xcom["start", "return_value", -1] = pushed
@@ -78,13 +78,13 @@ class TestRun:
         assert isinstance(_run(started(serialized_task(_after_start))), TaskSuccessEvent)
         assert supervisor.xcom["watch", "return_value", -1]["id"] == build
 
-    def test_looks_at_once(self, supervisor: Supervisor, emulator: Emulator, build: int, log: Log) -> None:
+    def test_polls_immediately(self, supervisor: Supervisor, emulator: Emulator, build: int, log: Log) -> None:
         log.once(f"Build {build} is BUILDING", lambda: emulator.end_build(build, "FINISHED"))
         _run(started(serialized_task(lambda: _sensor(poke_interval=0.1))))
         assert len(emulator.requests("GET", PATH)) == 2
 
     @pytest.mark.parametrize("status", ["FAILED", "CANCELED"])
-    def test_of_a_build_that_failed_lets_a_worker_fail_the_task(
+    def test_of_a_failed_build_fails_in_a_worker(
         self, supervisor: Supervisor, emulator: Emulator, build: int, status: str
     ) -> None:
         emulator.end_build(build, status)
@@ -93,25 +93,23 @@ class TestRun:
         with pytest.raises(AirflowFailException, match=status):
             _sensor().execute_complete(context_of(_sensor()), event.payload)
 
-    def test_of_a_retry_lets_a_worker_end_the_task(
-        self, supervisor: Supervisor, emulator: Emulator, build: int
-    ) -> None:
+    def test_of_a_retry_ends_in_a_worker(self, supervisor: Supervisor, emulator: Emulator, build: int) -> None:
         """Airflow 3.3.2 would record the end of the previous attempt."""
         emulator.end_build(build, "FINISHED")
         event = _run(started(serialized_task(_sensor), try_number=2))
         assert event.payload["outcome"] == "ended"
         assert _sensor().execute_complete(context_of(_sensor()), event.payload)["id"] == build
 
-    def test_without_a_triggerer_lets_the_caller_end_the_task(
+    def test_without_a_triggerer_ends_in_the_caller(
         self, supervisor: Supervisor, emulator: Emulator, build: int
     ) -> None:
-        """``dag.test()`` takes each event for a payload."""
+        """``dag.test()`` treats each event as a payload."""
         emulator.end_build(build, "FINISHED")
         trigger = started(serialized_task(_sensor))
         trigger.trigger_id = None
         assert _run(trigger).payload["outcome"] == "ended"
 
-    def test_that_cannot_push_lets_a_worker_end_the_task(
+    def test_that_cannot_push_ends_in_a_worker(
         self, supervisor: Supervisor, emulator: Emulator, build: int, log: Log
     ) -> None:
         emulator.end_build(build, "FINISHED")
@@ -124,7 +122,7 @@ class TestRun:
     @pytest.mark.parametrize(
         ("pushed", "message"), [(None, "rendered to nothing"), ("tomorrow", "'tomorrow'"), (4.5, "4.5")]
     )
-    def test_without_an_id_lets_a_worker_tell(
+    def test_without_an_id_fails_in_a_worker(
         self, supervisor: Supervisor, emulator: Emulator, connect: Connect, pushed: Any, message: str
     ) -> None:
         supervisor.xcom["start", "return_value", -1] = pushed
@@ -137,7 +135,7 @@ class TestRun:
         with pytest.raises(AirflowFailException, match=message):
             task.execute_complete(context_of(task), event.payload)
 
-    def test_that_did_not_start_is_begun_by_a_worker(
+    def test_that_did_not_start_begins_in_a_worker(
         self, supervisor: Supervisor, emulator: Emulator, build: int
     ) -> None:
         emulator.end_build(build, "FINISHED")
@@ -175,19 +173,19 @@ class TestDeadline:
         assert event.payload["outcome"] == "timeout"
         assert event.payload["deadline"] == pytest.approx(self.START.timestamp() + seconds)
 
-    def test_is_read_from_a_database_that_keeps_no_zones(self, supervisor: Supervisor, build: int) -> None:
+    def test_naive_start_date_counts_as_utc(self, supervisor: Supervisor, build: int) -> None:
         event = _run(started(serialized_task(lambda: _sensor(timeout=600)), start=self.START.replace(tzinfo=None)))
         assert event.payload["deadline"] == pytest.approx(self.START.timestamp() + 600)
 
-    def test_counts_from_now_where_airflow_does_not_tell(self, supervisor: Supervisor, build: int) -> None:
+    def test_counts_from_now_without_a_start_date(self, supervisor: Supervisor, build: int) -> None:
         trigger: Any = started(serialized_task(lambda: _sensor(timeout=0.2)), start=self.START)
         trigger.timeout_after = None
         event = _run(trigger)
         assert event.payload["outcome"] == "timeout"
         assert event.payload["deadline"] > datetime.now(timezone.utc).timestamp() - 60
 
-    def test_in_airflow_comes_an_hour_later(self) -> None:
-        """The trigger's own is the one that counts; this one is for a triggerer that is gone."""
+    def test_of_airflow_is_an_hour_later(self) -> None:
+        """The trigger's own deadline counts; this one is for a triggerer that has died."""
         assert serialized_task(lambda: _sensor(timeout=600)).start_trigger_args.timeout == timedelta(seconds=4200)
 
 
@@ -197,7 +195,7 @@ class TestOptions:
         assert task.start_from_trigger is False
         assert BuildSensor(task_id="watch", build_id=BUILD, deferrable=True).end_from_trigger is False
 
-    def test_do_nothing_for_a_sensor_that_is_not_deferrable(self) -> None:
+    def test_do_nothing_unless_deferrable(self) -> None:
         assert serialized_task(lambda: _sensor(deferrable=False)).start_from_trigger is False
 
     def test_end_alone_defers_from_a_worker(self, emulator: Emulator, connect: Connect) -> None:
@@ -224,7 +222,7 @@ class TestOptions:
         with pytest.raises(Exception, match=f"cannot work for task 'watch': .*{reason}"):
             serialized_task(lambda: _sensor(**arguments))
 
-    def test_end_is_refused_if_a_task_is_mapped_over_the_result(self) -> None:
+    def test_end_is_refused_with_a_mapped_downstream(self) -> None:
         def make() -> BuildSensor:
             sensor = _sensor()
             BuildSensor.partial(task_id="mapped").expand(build_id=sensor.output)

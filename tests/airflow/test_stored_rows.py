@@ -16,7 +16,7 @@ BUILD = 5139
 
 
 @pytest.fixture(autouse=True)
-def _a_build_that_lasts(emulator: Emulator, connect: Connect, at_once: None) -> None:
+def _a_long_build(emulator: Emulator, connect: Connect, no_delays: None) -> None:
     emulator.set(build_seconds=60)
     emulator.start_build()
 

@@ -1,4 +1,4 @@
-"""The chain as one object: its tasks, their order, and what is rejected when the DAG file is parsed."""
+"""The chain as one object: its tasks, their dependencies, and what is rejected when the DAG file is parsed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def edges(group: BuildTaskGroup) -> set[tuple[str, str]]:
     }
 
 
-def test_start_and_wait_are_always_there(group: Callable[..., BuildTaskGroup]) -> None:
+def test_start_and_wait_always_exist(group: Callable[..., BuildTaskGroup]) -> None:
     made = group()
     assert edges(made) == {("start", "wait")}
     assert made.start.instances == WAREHOUSE["instances"]
@@ -49,7 +49,7 @@ def test_no_list_is_an_empty_one(group: Callable[..., BuildTaskGroup]) -> None:
     assert edges(group(deployments=None, approve=None)) == {("start", "wait")}
 
 
-def test_deployments_follow_in_order(group: Callable[..., BuildTaskGroup]) -> None:
+def test_deployments_are_chained(group: Callable[..., BuildTaskGroup]) -> None:
     deployments = [
         Deployment("CORE_DV_HLS", "TO_DEV"),
         {"pattern": "CORE_DV_SAT", "deployment": "TO_DEV", "agent": "a"},
@@ -78,7 +78,7 @@ def test_only_if_changed_compares_manifests(group: Callable[..., BuildTaskGroup]
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_1_PLUS, reason="Airflow has no ApprovalOperator before 3.1")
-def test_approval_stands_before_its_deployment(group: Callable[..., BuildTaskGroup]) -> None:
+def test_approval_precedes_its_deployment(group: Callable[..., BuildTaskGroup]) -> None:
     made = group(deployments=[Deployment("P", "DEV"), Deployment("P", "PROD")], approve=["PROD"])
     assert {("deploy_P_DEV", "approve_PROD"), ("approve_PROD", "deploy_P_PROD")} <= edges(made)
     assert ("deploy_P_DEV", "deploy_P_PROD") not in edges(made)

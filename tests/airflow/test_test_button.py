@@ -12,7 +12,7 @@ from tests.airflow.conftest import Connect
 
 
 class TestTestConnection:
-    def test_a_good_one_names_the_projects(self, emulator: Emulator, connect: Connect) -> None:
+    def test_working_connection_names_the_projects(self, emulator: Emulator, connect: Connect) -> None:
         good, message = MetaKraftwerkHook().test_connection()
         assert good is True
         assert message == (
@@ -20,7 +20,8 @@ class TestTestConnection:
             "FINANCE_DWH, HR_DWH, SALES_DWH. The API does not tell whether this user may start builds"
         )
 
-    def test_it_never_is_content_with_a_token_of_before(self, emulator: Emulator, connect: Connect) -> None:
+    def test_changed_password_is_noticed(self, emulator: Emulator, connect: Connect) -> None:
+        """Despite the cached token of an earlier login."""
         MetaKraftwerkHook().find_builds()
         connect({"password": "changed-meanwhile"})
         good, message = MetaKraftwerkHook().test_connection()
@@ -31,7 +32,7 @@ class TestTestConnection:
         connect({"login": "me"})
         assert "must be the e-mail address, not the user name" in MetaKraftwerkHook().test_connection()[1]
 
-    def test_it_names_unknown_extra_keys(
+    def test_unknown_extra_keys_are_named(
         self, emulator: Emulator, connect: Connect, caplog: pytest.LogCaptureFixture
     ) -> None:
         connect(read_timout=5)
@@ -43,20 +44,20 @@ class TestTestConnection:
             f"Connection metakraftwerk_default: {warning}."
         ]
 
-    def test_it_leaves_the_token_of_others_alone(self, emulator: Emulator, connect: Connect) -> None:
+    def test_cached_token_is_not_replaced(self, emulator: Emulator, connect: Connect) -> None:
         MetaKraftwerkHook().find_builds()
         assert MetaKraftwerkHook().test_connection()[0]
         MetaKraftwerkHook().find_builds()
         assert [request["path"] for request in emulator.requests("POST")] == ["/authentication"] * 2
 
-    def test_it_answers_at_once_that_nobody_is_there(self, emulator: Emulator, connect: Connect) -> None:
+    def test_unreachable_server_is_not_retried(self, emulator: Emulator, connect: Connect) -> None:
         connect({"port": 1}, outage_tolerance=900)
         good, message = MetaKraftwerkHook().test_connection()
         assert good is False
         assert "http://127.0.0.1:1 got no response" in message
         assert "1 attempt in 0 s" in message
 
-    def test_it_names_the_faults_of_the_connection(self, emulator: Emulator, connect: Connect) -> None:
+    def test_faults_of_the_connection_are_named(self, emulator: Emulator, connect: Connect) -> None:
         connect({"login": None}, read_timeout=-1)
         good, message = MetaKraftwerkHook().test_connection()
         assert good is False

@@ -1,4 +1,4 @@
-"""BuildTrigger: what it keeps in Airflow's database, what it sends, and how it behaves among many on one event loop."""
+"""BuildTrigger: what it stores in Airflow's database, what it sends, and many of them on one event loop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MANY = 100
 
 
 @pytest.fixture(autouse=True)
-def _a_build_that_lasts(emulator: Emulator, connect: Connect, at_once: None) -> None:
+def _a_long_build(emulator: Emulator, connect: Connect, no_delays: None) -> None:
     emulator.set(build_seconds=60)
     emulator.start_build()
 
@@ -57,7 +57,7 @@ class TestArguments:
         assert again.deadline == deadline
 
     def test_are_json_and_hold_no_secret(self, emulator: Emulator) -> None:
-        """Airflow 3 keeps them in clear."""
+        """Airflow 3 stores them unencrypted."""
         path, arguments = _trigger(deadline=1.5).serialize()
         assert path == "mkw_airflow_provider.triggers.build.BuildTrigger"
         assert json.loads(json.dumps(arguments)) == {
@@ -70,7 +70,7 @@ class TestArguments:
 
 class TestEvent:
     @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "CANCELED"])
-    def test_of_a_build_that_ended(self, emulator: Emulator, log: Log, status: str) -> None:
+    def test_of_an_ended_build(self, emulator: Emulator, log: Log, status: str) -> None:
         log.once(f"Build {BUILD} is BUILDING", lambda: emulator.end_build(BUILD, status))
         payload = _event()
         assert (payload["outcome"], payload["build_id"], payload["deadline"]) == ("ended", BUILD, None)
@@ -79,20 +79,20 @@ class TestEvent:
         assert payload["history"]["polls"] == 2
         assert "error" not in payload
 
-    def test_of_a_wait_that_is_out_of_time(self) -> None:
+    def test_of_a_timeout(self) -> None:
         deadline = time.time() + 0.2
         payload = _event(deadline=deadline)
         assert (payload["outcome"], payload["build_id"], payload["deadline"]) == ("timeout", BUILD, deadline)
         assert payload["error"]["class"] == "BuildTimeoutError"
         assert payload["error"]["arguments"][0] == BUILD
 
-    def test_a_deadline_that_passed_while_no_triggerer_ran_still_allows_a_look(self, emulator: Emulator) -> None:
+    def test_passed_deadline_allows_a_poll(self, emulator: Emulator) -> None:
         assert _event(deadline=1.0)["outcome"] == "timeout"
         emulator.end_build(BUILD, "FINISHED")
         assert _event(deadline=1.0)["outcome"] == "ended"
         assert len(emulator.requests("GET", PATH)) == 2
 
-    def test_of_an_error_keeps_its_class_and_the_servers_words(self, emulator: Emulator) -> None:
+    def test_of_an_error_has_class_and_message(self, emulator: Emulator) -> None:
         emulator.delete_build(BUILD)
         payload = _event()
         assert (payload["outcome"], payload["error"]["class"]) == ("error", "NotFoundError")
@@ -105,7 +105,7 @@ class TestEvent:
         assert "read_timeout" in payload["error"]["arguments"][0]
         assert "login" in payload["error"]["arguments"][0]
 
-    def test_of_a_ca_bundle_that_is_none(self, connect: Connect, tmp_path: Any) -> None:
+    def test_of_an_invalid_ca_bundle(self, connect: Connect, tmp_path: Any) -> None:
         (tmp_path / "bundle.pem").write_text("no certificate")
         connect({"schema": "https"}, verify=str(tmp_path / "bundle.pem"))
         payload = _event()
@@ -116,12 +116,12 @@ class TestEvent:
         assert (payload["outcome"], payload["error"]["class"]) == ("error", "WaitInterruptedError")
         assert "no_such_connection" in payload["error"]["arguments"][0]
 
-    def test_of_a_missing_connection_at_the_deadline_is_a_timeout(self) -> None:
+    def test_missing_connection_at_deadline_is_timeout(self) -> None:
         payload = _event(metakraftwerk_conn_id="no_such_connection", deadline=time.time() + 0.1, limit="timeout")
         assert (payload["outcome"], payload["limit"]) == ("timeout", "timeout")
         assert "no_such_connection" in payload["cause"]
 
-    def test_a_connection_that_is_missing_for_a_moment_is_read_again(
+    def test_missing_connection_is_read_again(
         self, emulator: Emulator, log: Log, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         emulator.end_build(BUILD, "FINISHED")
@@ -157,22 +157,20 @@ class TestEvent:
 
 
 class TestHold:
-    """Airflow may fail a task whose trigger fires before it has put the task away."""
+    """Airflow may fail a task whose trigger fires before the task is recorded as deferred."""
 
     def test_is_five_seconds_by_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
         assert trigger_module.EARLIEST_EVENT == 5.0
 
-    def test_keeps_an_event_back_that_comes_too_early(
-        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_delays_an_early_event(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(trigger_module, "EARLIEST_EVENT", 3600.0)
         emulator.end_build(BUILD, "FINISHED")
 
         async def watch() -> bool:
             waiting = asyncio.create_task(only_event(_trigger()))
             await _requests(emulator, 1)
-            # The answer has been sent; these turns of the loop are plenty to read it.
+            # The response has been sent; these iterations are enough to read it.
             for _ in range(50):
                 await asyncio.sleep(0.01)
             done = waiting.done()
@@ -183,7 +181,7 @@ class TestHold:
         assert asyncio.run(watch()) is False
         assert len(emulator.requests("GET", PATH)) == 1
 
-    def test_does_not_delay_what_takes_longer(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_does_not_delay_a_later_event(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(trigger_module, "EARLIEST_EVENT", 0.1)
         emulator.end_build(BUILD, "FINISHED")
         assert _event()["outcome"] == "ended"
@@ -193,11 +191,11 @@ class TestHold:
 class TestMany:
     @pytest.fixture(autouse=True)
     def _no_other_connections(self, emulator: Emulator) -> None:
-        """What tasks of earlier tests have open is closed when they are collected, which some Pythons put off."""
+        """Connections of earlier tests close when their tasks are garbage-collected, which some Pythons delay."""
         gc.collect()
         ends = time.monotonic() + 10
         while emulator.connections()["open"]:
-            assert time.monotonic() < ends, "somebody holds on to a task of an earlier test"
+            assert time.monotonic() < ends, "a task of an earlier test is still referenced"
             time.sleep(0.02)
 
     def test_share_one_login_and_a_few_connections(self, emulator: Emulator) -> None:
@@ -218,7 +216,7 @@ class TestMany:
         assert emulator.connections()["open"] == 0
         assert beats > 0
 
-    def test_of_two_connections_keep_apart(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_two_connections_log_in_separately(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AIRFLOW_CONN_VIEWER", json.dumps(emulator.connection_for("viewer@example.com")))
 
         async def watch() -> list[dict[str, Any]]:
@@ -232,7 +230,7 @@ class TestMany:
         assert {request["user_id"] for request in emulator.requests("GET", PATH)} == {1, 2}
         assert len(emulator.requests("POST", "/authentication")) == 2
 
-    def test_a_cancelled_one_gives_its_share_back_and_disturbs_nobody(self, emulator: Emulator) -> None:
+    def test_canceled_one_does_not_affect_others(self, emulator: Emulator) -> None:
         async def watch() -> tuple[dict[str, Any], int]:
             first, second = (asyncio.create_task(only_event(_trigger())) for _ in range(2))
             await _requests(emulator, 6)
@@ -248,7 +246,7 @@ class TestMany:
         assert payload["outcome"] == "ended"
         assert after == 0
 
-    def test_the_last_cancelled_one_closes_the_session(self, emulator: Emulator) -> None:
+    def test_last_canceled_one_closes_the_session(self, emulator: Emulator) -> None:
         async def watch() -> int:
             waiting = asyncio.create_task(only_event(_trigger()))
             await _requests(emulator, 3)
@@ -258,7 +256,7 @@ class TestMany:
 
         assert asyncio.run(watch()) == 0
 
-    def test_a_login_that_fails_at_first_is_tried_again(self, emulator: Emulator) -> None:
+    def test_failed_login_is_retried(self, emulator: Emulator) -> None:
         emulator.fault("status", status=503, path="/authentication", times=2)
 
         async def watch() -> list[dict[str, Any]]:
@@ -282,7 +280,7 @@ class TestMany:
         assert [payload["error"]["class"] for payload in payloads] == ["NotAuthenticatedError"] * 6
         assert len(emulator.requests("POST", "/authentication")) == 1
 
-    def test_a_token_that_expires_is_renewed_once_for_all(self, emulator: Emulator) -> None:
+    def test_expired_token_is_renewed_once_for_all(self, emulator: Emulator) -> None:
         async def watch() -> list[dict[str, Any]]:
             waiting = asyncio.gather(*(only_event(_trigger()) for _ in range(20)))
             await _requests(emulator, 40)
@@ -296,10 +294,10 @@ class TestMany:
 
 
 async def _beats_until(waiting: list[asyncio.Task[dict[str, Any]]], end: Any) -> int:
-    """Count the turns that another coroutine of the same loop gets while all these wait, and then end them."""
+    """Count the iterations of another coroutine of the same loop while all these wait, and then end them."""
     beats = 0
     ends = time.monotonic() + 1.0
-    while time.monotonic() < ends:  # the turns are what is counted
+    while time.monotonic() < ends:  # the iterations are counted
         await asyncio.sleep(0.01)
         beats += 1
     assert not any(task.done() for task in waiting)
@@ -308,7 +306,7 @@ async def _beats_until(waiting: list[asyncio.Task[dict[str, Any]]], end: Any) ->
 
 
 class Supervisor:
-    """How a triggerer of Airflow 3.0 and 3.1 reaches its supervisor: over one stream, which one event loop may read."""
+    """The supervisor of a triggerer of Airflow 3.0 and 3.1: one stream, which one event loop may read."""
 
     def __init__(self) -> None:
         self.loops: list[asyncio.AbstractEventLoop] = []
@@ -321,8 +319,8 @@ class Supervisor:
 
 
 @pytest.mark.skipif(airflow_version.startswith("2."), reason="a triggerer of Airflow 2 has no supervisor")
-def test_secrets_are_masked_over_the_triggerers_own_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any other one reads an answer that is meant for the triggerer, which dies of it."""
+def test_secrets_are_masked_on_the_triggers_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another loop would read a response that is meant for the triggerer, which then crashes."""
     from airflow.sdk.execution_time import task_runner
 
     supervisor = Supervisor()
@@ -335,13 +333,13 @@ def test_secrets_are_masked_over_the_triggerers_own_event_loop(monkeypatch: pyte
     assert supervisor.loops == [asyncio.run(mask())]
 
 
-def test_the_triggerers_log_shows_the_wait(emulator: Emulator, log: Log) -> None:
+def test_triggerer_log_shows_the_wait(emulator: Emulator, log: Log) -> None:
     log.once(f"Build {BUILD} is BUILDING", lambda: emulator.end_build(BUILD, "FINISHED"))
     _event()
     assert [line.split(",")[0] for line in log.lines] == [f"Build {BUILD} is BUILDING", f"Build {BUILD} is FINISHED"]
 
 
-def test_killing_it_says_that_the_build_goes_on(log: Log) -> None:
+def test_kill_logs_that_the_build_is_running(log: Log) -> None:
     asyncio.run(_trigger().on_kill())
     assert log.warnings == [
         f"Stopped waiting for build {BUILD}. If it has not ended, it is still running: the API cannot cancel builds."

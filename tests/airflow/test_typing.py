@@ -67,7 +67,7 @@ def test_each_mistake_is_reported(check: Check) -> None:
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="older versions have fewer arguments")
-def test_all_arguments_of_the_base_operator_are_known() -> None:
+def test_base_operator_arguments_are_known() -> None:
     parameters = inspect.signature(BaseOperator.__init__).parameters
     own = {name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD} - {"self"}
     assert own == OperatorArguments.__required_keys__ | OperatorArguments.__optional_keys__

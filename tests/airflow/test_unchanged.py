@@ -93,8 +93,8 @@ def test_unknown_means_deploy(night: Night, connected: Emulator) -> None:
     assert len(connected.build_deployments()) == 2
 
 
-def test_manifest_of_another_build_says_nothing(night: Night, connected: Emulator) -> None:
-    """The build was started again, and the download not: its result is still that of the build before."""
+def test_manifest_of_another_build_is_ignored(night: Night, connected: Emulator) -> None:
+    """The build was started again without a new download: the manifest is still of the previous build."""
     night("a")
     file = {"pattern": "CORE_DV_HLS", "name": "a.zip", "content": "a"}
     night(manifest={"build_id": 5139, "files": [file]})

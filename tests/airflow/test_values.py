@@ -1,4 +1,4 @@
-"""Airflow's triggerer can encode, and PostgreSQL can store, every event, whatever a server answers."""
+"""Airflow's triggerer can encode, and PostgreSQL can store, every event, whatever a server sends."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Stray(BaseException):
     """As Airflow's ``DeadlockImminentError``: no ``Exception``."""
 
 
-class Answered(BuildTrigger):
+class FixedEvent(BuildTrigger):
     """A trigger whose wait ends as the test says, without a server."""
 
-    def __init__(self, answer: Any) -> None:
+    def __init__(self, response: Any) -> None:
         super().__init__(metakraftwerk_conn_id="any", build_id=1, poll_interval=2.0)
-        self._answer = answer
+        self._answer = response
 
     async def _wait(self) -> dict[str, Any]:
         if isinstance(self._answer, BaseException):
@@ -56,9 +56,9 @@ def _no_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trigger_module, "EARLIEST_EVENT", 0.0)
 
 
-def _event(answer: Any) -> Any:
+def _event(response: Any) -> Any:
     async def run() -> Any:
-        (event,) = [event async for event in Answered(answer).run()]
+        (event,) = [event async for event in FixedEvent(response).run()]
         return event
 
     return asyncio.run(run())
@@ -66,12 +66,12 @@ def _event(answer: Any) -> Any:
 
 @quick
 @given(ANSWERS)
-def test_event_fits_airflows_frame(answer: Any) -> None:
+def test_event_fits_airflows_frame(response: Any) -> None:
     runner = pytest.importorskip("airflow.jobs.triggerer_job_runner")
     comms = pytest.importorskip("airflow.sdk.execution_time.comms")
     if not hasattr(comms, "_RequestFrame"):
         pytest.skip("this Airflow has another protocol")
-    event = _event(answer)
+    event = _event(response)
     # Since 3.3 an entry has a third part, which only events of shared streams use.
     entry = (1, event, None) if AIRFLOW_V_3_3_PLUS else (1, event)
     message = runner.messages.TriggerStateChanges(events=[entry], finished=[1], failures=None)
@@ -90,8 +90,8 @@ def cursor() -> Iterator[Any]:
 @needs_postgres
 @quick
 @given(ANSWERS)
-def test_postgres_stores_event_as_jsonb(cursor: Any, answer: Any) -> None:
-    payload = _event(answer).payload
+def test_postgres_stores_event_as_jsonb(cursor: Any, response: Any) -> None:
+    payload = _event(response).payload
     cursor.execute("SELECT %s::jsonb::text", (json.dumps(payload),))
     assert json.loads(cursor.fetchone()[0]) == payload
 

@@ -95,7 +95,7 @@ def test_outage_line_is_as_logged(failures: Page) -> None:
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "CANCELED"])
-def test_the_code_for_ones_own_use_works(failures: Page, connected: Emulator, status: str) -> None:
+def test_code_for_own_use_works(failures: Page, connected: Emulator, status: str) -> None:
     (source,) = failures.code("python")
     names: dict[str, object] = {}
     exec(compile(source, "when_something_fails.md", "exec"), names)

@@ -43,7 +43,7 @@ LIMITS = {
 }
 
 
-def test_the_table_of_limits() -> None:
+def test_table_of_limits() -> None:
     assert {plain(what): plain(limit) for what, limit in BEHAVIOR.table("Limits")} == LIMITS
 
 
@@ -55,7 +55,7 @@ def test_the_table_of_limits() -> None:
         ("408, 425, 429, 500, 502, 503 and 504", {408, 425, 429, 500, 502, 503, 504} <= TEMPORARY_STATUSES),
     ],
 )
-def test_a_number_in_a_sentence(words: str, value: bool) -> None:
+def test_numbers_in_sentences(words: str, value: bool) -> None:
     assert words in " ".join(BEHAVIOR.text.split())
     assert value
 
@@ -65,9 +65,9 @@ def test_progress_is_logged_every_ten_percent() -> None:
     assert wait.PROGRESS_STEP == 10
 
 
-def test_the_versions_that_are_asked_for() -> None:
+def test_required_versions() -> None:
     (airflow,) = (line for line in requires("mkw-airflow-provider") or () if line.startswith("apache-airflow>"))
-    declared = {plain(what): plain(asked) for what, asked, _ in BEHAVIOR.table("Versions")}
+    declared = {plain(what): plain(required) for what, required, _ in BEHAVIOR.table("Versions")}
     assert declared["Airflow"] == f"{airflow.removeprefix('apache-airflow>=').removesuffix('.0')} or later"
     assert declared["Python"] == f"{metadata('mkw-airflow-provider')['Requires-Python'].removeprefix('>=')} or later"
 

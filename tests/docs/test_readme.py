@@ -57,13 +57,13 @@ def test_dag_runs_on_the_emulator(dag: Any, connected: Emulator, tmp_path: Path)
     assert patterns.execute({}) == ["CORE_DV_HLS", "CORE_DV_SAT"]
 
 
-def test_its_connection_is_whole(readme: Page, connection_of: Any) -> None:
+def test_its_connection_is_complete(readme: Page, connection_of: Any) -> None:
     (block,) = readme.code("bash")
     settings = connection_of(block)
     assert (settings.base_url, settings.login) == ("https://app.metakraftwerk.com", "your.email@example.com")
 
 
-def test_the_tests_are_run_by_make_test(readme: Page) -> None:
+def test_tests_are_run_by_make_test(readme: Page) -> None:
     assert "make test" in readme.text
     assert "pytest" not in readme.text
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.docs.pages import DOCS, Page
 
 
-def test_the_tests_of_the_page_pass(tmp_path: Path) -> None:
+def test_tests_of_the_page_pass(tmp_path: Path) -> None:
     blocks = Page(DOCS / "testing.md").code("python")
     files: dict[str, str] = {}
     for block in blocks:

@@ -73,7 +73,7 @@ class TestInvariants:
         twin = {**first, "id": 9999, "build_start": first["build_end"]}
         _assert_noticed(replace(evidence, builds=[*evidence.builds, twin]), "was started without a reason")
 
-    def test_second_build_beside_a_running_one(self, evidence: Evidence) -> None:
+    def test_second_build_during_a_running_one(self, evidence: Evidence) -> None:
         twin = {**evidence.builds[0], "id": 9999}
         _assert_noticed(replace(evidence, builds=[*evidence.builds, twin]), "was running")
 

@@ -115,7 +115,7 @@ class TestPromotion:
         build_id = warehouse.client.xcom("promotion", run_id, "mart.start")
         assert _deployments(hook, build_id) == [("MART_DIM", "DEPLOY_TO_DEV")]
 
-    def test_rejection_in_a_mapped_group_is_of_one_project(
+    def test_rejection_affects_one_mapped_project(
         self, warehouse: Warehouse, answered: dict[str, str], hook: MetaKraftwerkHook
     ) -> None:
         run_id = answered["projects"]

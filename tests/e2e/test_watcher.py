@@ -69,8 +69,8 @@ def test_each_build_of_a_burst_is_deployed_once(watched: Warehouse) -> None:
     assert _deployed(control, builds) == Counter(builds)
 
 
-def test_kill_of_the_triggerer_loses_and_repeats_nothing(watched: Warehouse) -> None:
-    """One build is reported right before the kill, one finishes while no triggerer runs."""
+def test_triggerer_kill_loses_no_event(watched: Warehouse) -> None:
+    """One build is reported right before the kill, one finishes while no triggerer runs; neither is repeated."""
     control = watched.control
     builds = reported, meanwhile, later = _start(control, 3)
     _finish(control, [reported])

@@ -18,7 +18,7 @@ AIRPLANE = {"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": "AIRP
 
 
 @dataclass
-class Answer:
+class ApiResponse:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -41,7 +41,7 @@ class Api:
 
     def call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **options: Any
-    ) -> Answer:
+    ) -> ApiResponse:
         sent = dict(headers or {})
         token = options.get("token", self.token)
         if token is not None:
@@ -54,14 +54,14 @@ class Api:
             connection.request(method, path, data, sent)
             response = connection.getresponse()
             content = response.read()
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
+            return ApiResponse(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
         finally:
             connection.close()
 
-    def get(self, path: str, **options: Any) -> Answer:
+    def get(self, path: str, **options: Any) -> ApiResponse:
         return self.call("GET", f"/api/v1{path}", **options)
 
-    def post(self, path: str, body: Any, **options: Any) -> Answer:
+    def post(self, path: str, body: Any, **options: Any) -> ApiResponse:
         return self.call("POST", f"/api/v1{path}", body, **options)
 
     def connect(self) -> http.client.HTTPConnection:
@@ -107,27 +107,27 @@ def emulator(metakraftwerk: Emulator) -> Emulator:
 
 
 @pytest.fixture
-def nobody(emulator: Emulator) -> Api:
+def anonymous(emulator: Emulator) -> Api:
     """A client without a token."""
     return Api(emulator.url)
 
 
 @pytest.fixture
-def demo(nobody: Api) -> Api:
+def demo(anonymous: Api) -> Api:
     """Owner of all projects."""
-    return nobody.log_in("demo@example.com")
+    return anonymous.log_in("demo@example.com")
 
 
 @pytest.fixture
-def viewer(nobody: Api) -> Api:
+def viewer(anonymous: Api) -> Api:
     """May view DEMO_PROJECT and start nothing."""
-    return nobody.log_in("viewer@example.com")
+    return anonymous.log_in("viewer@example.com")
 
 
 @pytest.fixture
-def outsider(nobody: Api) -> Api:
+def outsider(anonymous: Api) -> Api:
     """May log in and see no project."""
-    return nobody.log_in("outsider@example.com")
+    return anonymous.log_in("outsider@example.com")
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ DOCUMENTED = {
 )
 def test_deployment_has_the_documented_fields(demo, finished, change, expected):
     body = {name: value for name, value in (DEPLOYMENT | change).items() if value is not None}
-    answer = demo.post("/build_deployments", body)
-    assert (answer.status, answer.json) == (201, DOCUMENTED | expected)
+    response = demo.post("/build_deployments", body)
+    assert (response.status, response.json) == (201, DOCUMENTED | expected)
     assert demo.get("/build_deployments/1").json == DOCUMENTED | expected
     assert demo.get("/build_deployments?build_id=5139").json == [DOCUMENTED | expected]
 
@@ -60,8 +60,8 @@ def test_deployment_has_the_documented_fields(demo, finished, change, expected):
 )
 def test_invalid_deployments_are_refused(emulator, demo, finished, change, status, message):
     body = {name: value for name, value in (DEPLOYMENT | change).items() if value is not None}
-    answer = demo.post("/build_deployments", body)
-    assert (answer.status, answer.message) == (status, message)
+    response = demo.post("/build_deployments", body)
+    assert (response.status, response.message) == (status, message)
     assert emulator.build_deployments() == []
 
 
@@ -69,10 +69,10 @@ def test_invalid_deployments_are_refused(emulator, demo, finished, change, statu
 def test_deploying_an_unfinished_build(emulator, demo, switch, status):
     emulator.set(build_seconds=1000, deploy_unfinished_build=switch)
     demo.build()
-    answer = demo.post("/build_deployments", DEPLOYMENT)
-    assert answer.status == status
+    response = demo.post("/build_deployments", DEPLOYMENT)
+    assert response.status == status
     if status == 400:
-        assert answer.message == "The build is not finished!"
+        assert response.message == "The build is not finished!"
 
 
 @pytest.mark.parametrize(
@@ -95,15 +95,15 @@ def test_find_by_each_filter(demo, finished, query, ids):
 
 
 def test_filters_with_unknown_names(emulator, demo):
-    answer = demo.get("/build_deployments?deployment=X")
-    assert (answer.status, answer.message) == (404, "A deployment with the name 'X' does not exist!")
+    response = demo.get("/build_deployments?deployment=X")
+    assert (response.status, response.message) == (404, "A deployment with the name 'X' does not exist!")
     emulator.set(unknown_filter="empty")
     assert demo.get("/build_deployments?deployment=X").json == []
 
 
 def test_missing_deployment_is_not_found(demo):
-    answer = demo.get("/build_deployments/7")
-    assert (answer.status, answer.message) == (404, "No record found for id '7'")
+    response = demo.get("/build_deployments/7")
+    assert (response.status, response.message) == (404, "No record found for id '7'")
 
 
 @pytest.mark.parametrize(

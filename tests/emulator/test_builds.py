@@ -14,7 +14,7 @@ R1 = {"DWH_GROUP": "R1"}
 
 def test_wait_returns_the_documented_example(emulator, demo):
     emulator.set(build_seconds=0)
-    answer = demo.post(
+    response = demo.post(
         "/builds",
         {
             "project": "DEMO_PROJECT",
@@ -25,10 +25,10 @@ def test_wait_returns_the_documented_example(emulator, demo):
             "restore": True,
         },
     )
-    build = answer.json["build"]
+    build = response.json["build"]
     times = {name: build.pop(name) for name in ("build_start", "build_end", "created_at", "updated_at")}
-    assert answer.status == 201
-    assert answer.json["warnings"] == []
+    assert response.status == 201
+    assert response.json["warnings"] == []
     assert times["build_start"] == times["created_at"]
     assert times["build_end"] == times["updated_at"]
     assert build.pop("mts") > 1_700_000_000_000
@@ -59,19 +59,19 @@ def test_wait_returns_the_documented_example(emulator, demo):
 
 
 def test_create_returns_id_and_status(demo):
-    answer = demo.post("/builds", {"project_id": 402, "instances": [{"id": AIRPLANE_ID}], "releases": R1})
-    assert (answer.status, answer.json) == (201, {"build": {"id": 5139, "status": "BUILDING"}, "warnings": []})
+    response = demo.post("/builds", {"project_id": 402, "instances": [{"id": AIRPLANE_ID}], "releases": R1})
+    assert (response.status, response.json) == (201, {"build": {"id": 5139, "status": "BUILDING"}, "warnings": []})
 
 
 def test_wait_blocks_until_the_build_has_ended(emulator, demo):
     emulator.set(build_seconds=0.1)
-    answer = demo.post("/builds", {"project_id": 402, "instances": [AIRPLANE], "wait": True})
-    assert answer.json["build"]["status"] == "FINISHED"
+    response = demo.post("/builds", {"project_id": 402, "instances": [AIRPLANE], "wait": True})
+    assert response.json["build"]["status"] == "FINISHED"
 
 
 def test_default_release_gives_a_warning(demo):
-    answer = demo.post("/builds", {"project": "DEMO_PROJECT", "instances": [AIRPLANE]})
-    assert answer.json["warnings"] == ["No release given for release group 'DWH_GROUP', 'Default Release' is used."]
+    response = demo.post("/builds", {"project": "DEMO_PROJECT", "instances": [AIRPLANE]})
+    assert response.json["warnings"] == ["No release given for release group 'DWH_GROUP', 'Default Release' is used."]
     assert demo.get("/builds/5139").json["releases"] == [20]
 
 
@@ -134,8 +134,8 @@ def test_each_pattern_has_a_download(emulator, demo):
     ],
 )
 def test_invalid_builds_are_refused(demo, emulator, body, status, message):
-    answer = demo.post("/builds", body)
-    assert (answer.status, answer.message) == (status, message)
+    response = demo.post("/builds", body)
+    assert (response.status, response.message) == (status, message)
     assert emulator.builds() == []
 
 
@@ -157,9 +157,9 @@ def test_failed_build_has_the_reason(emulator, demo):
 @pytest.mark.parametrize(("failed_wait", "status"), [("build", 201), ("error", 400)])
 def test_failed_build_with_wait(emulator, demo, failed_wait, status):
     emulator.set(build_seconds=0, failed_wait=failed_wait)
-    answer = demo.post("/builds", {"project_id": 402, "instances": [BROKEN_VIEW], "wait": True})
-    assert answer.status == status
-    build = answer.json.get("build", answer.json)
+    response = demo.post("/builds", {"project_id": 402, "instances": [BROKEN_VIEW], "wait": True})
+    assert response.status == status
+    build = response.json.get("build", response.json)
     assert build["message"] == "Instance BROKEN_VIEW: source object SRC_BROKEN_VIEW does not exist"
 
 
@@ -210,8 +210,8 @@ def test_builds_by_each_filter(demo, query, ids):
     ],
 )
 def test_invalid_filters_are_refused(demo, query, status, message):
-    answer = demo.get(f"/builds?{query}")
-    assert (answer.status, answer.message) == (status, message)
+    response = demo.get(f"/builds?{query}")
+    assert (response.status, response.message) == (status, message)
 
 
 def test_unknown_filters_may_give_an_empty_list(emulator, demo):
@@ -229,16 +229,16 @@ def test_unknown_query_may_be_ignored(emulator, demo):
 
 @pytest.mark.parametrize("record_id", ["99", "abc", "99999999999999999999", "-1"])
 def test_missing_build_is_not_found(demo, record_id):
-    answer = demo.get(f"/builds/{record_id}")
-    assert (answer.status, answer.message) == (404, f"No record found for id '{record_id}'")
+    response = demo.get(f"/builds/{record_id}")
+    assert (response.status, response.message) == (404, f"No record found for id '{record_id}'")
 
 
 @pytest.mark.parametrize("code", [405, 501])
 @pytest.mark.parametrize("resource", ["builds", "build_deployments"])
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-def test_changes_are_not_implemented(emulator, demo, nobody, method, resource, code):
+def test_changes_are_not_implemented(emulator, demo, anonymous, method, resource, code):
     emulator.set(not_implemented_status=code)
     for path in (f"/{resource}", f"/{resource}/5139"):
-        answer = demo.call(method, f"/api/v1{path}", {})
-        assert (answer.status, answer.message) == (code, "Not implemented")
-        assert nobody.call(method, f"/api/v1{path}", {}).status == 401
+        response = demo.call(method, f"/api/v1{path}", {})
+        assert (response.status, response.message) == (code, "Not implemented")
+        assert anonymous.call(method, f"/api/v1{path}", {}).status == 401

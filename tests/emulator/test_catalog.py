@@ -131,8 +131,8 @@ def test_lists_and_their_filters(demo, query, names):
     ],
 )
 def test_invalid_lists_are_refused(demo, query, status, message):
-    answer = demo.get(f"/{query}")
-    assert (answer.status, answer.message) == (status, message)
+    response = demo.get(f"/{query}")
+    assert (response.status, response.message) == (status, message)
 
 
 def test_pattern_404_of_deployments_is_fixed(emulator, demo):
@@ -143,5 +143,5 @@ def test_pattern_404_of_deployments_is_fixed(emulator, demo):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_catalog_is_read_only(demo, method):
-    answer = demo.call(method, "/api/v1/projects", {})
-    assert (answer.status, answer.json["name"], answer.headers["allow"]) == (405, "MethodNotAllowed", "GET")
+    response = demo.call(method, "/api/v1/projects", {})
+    assert (response.status, response.json["name"], response.headers["allow"]) == (405, "MethodNotAllowed", "GET")

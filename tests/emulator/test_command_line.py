@@ -35,7 +35,7 @@ def run():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_prints_its_url_and_ends_on_signals(run, number):
+def test_prints_its_url_and_ends_on_signals(run, number):
     process, url, connection = run()
     control = Control(url)
     assert connection == control.connection
@@ -101,7 +101,7 @@ def test_invalid_options_are_one_sentence(arguments, message):
         (["--tls-cert", "{folder}/text"], "Cannot use the certificate {folder}/text: not a PEM file with .*"),
     ],
 )
-def test_a_failed_start_is_one_sentence(emulator, tmp_path, arguments, reason):
+def test_failed_start_is_one_sentence(emulator, tmp_path, arguments, reason):
     (tmp_path / "text").write_text("hello " * 1000)
     places = {"port": emulator.port, "folder": tmp_path}
     command = [*COMMAND, "--port", "0", *(argument.format(**places) for argument in arguments)]

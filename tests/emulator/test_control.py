@@ -33,9 +33,9 @@ def test_connection_is_what_airflow_reads(emulator):
 
 
 @pytest.mark.parametrize("user", USERS, ids=lambda user: user.name)
-def test_each_seeded_user_can_log_in(emulator, nobody, user):
+def test_each_seeded_user_can_log_in(emulator, anonymous, user):
     connection = emulator.connection_for(user.email)
-    token = nobody.log_in(connection["login"], connection["password"]).token
+    token = anonymous.log_in(connection["login"], connection["password"]).token
     assert [row["user_id"] for row in emulator.tokens() if row["token"] == token] == [user.id]
 
 
@@ -57,10 +57,10 @@ def test_log_has_request_and_status(emulator, demo):
     assert "authorization" not in entry["headers"]
 
 
-def test_log_can_be_filtered_and_cleared(emulator, demo, nobody):
+def test_log_can_be_filtered_and_cleared(emulator, demo, anonymous):
     demo.get("/builds/1")
     demo.get("/builds")
-    nobody.get("/builds")
+    anonymous.get("/builds")
     assert [entry["path"] for entry in emulator.requests(method="POST")] == ["/authentication"]
     assert [entry["status"] for entry in emulator.requests(path="/api/v1/builds/*")] == [404]
     assert [entry["authorized"] for entry in emulator.requests(path="/api/v1/builds")] == [True, False]
@@ -73,11 +73,11 @@ def test_paths_are_logged_unchanged(emulator, demo):
     assert emulator.requests()[-1]["path"] == "/api/v1/builds/%2e%2e%2Fx"
 
 
-def test_no_secret_in_the_request_log(emulator, demo, nobody):
-    nobody.call("POST", "/authentication", {"password": {"password": "hunter2"}, "x": [{"token": "hunter2"}]})
-    nobody.call("POST", "/authentication", b'{"password": "hunter2"')
-    nobody.get("/builds?access_token=hunter2")
-    nobody.get("/builds", headers={"Cookie": "hunter2"}, token="hunter2")
+def test_no_secret_in_the_request_log(emulator, demo, anonymous):
+    anonymous.call("POST", "/authentication", {"password": {"password": "hunter2"}, "x": [{"token": "hunter2"}]})
+    anonymous.call("POST", "/authentication", b'{"password": "hunter2"')
+    anonymous.get("/builds?access_token=hunter2")
+    anonymous.get("/builds", headers={"Cookie": "hunter2"}, token="hunter2")
     text = json.dumps(emulator.requests())
     assert "hunter2" not in text
     assert demo.token not in text
@@ -122,23 +122,23 @@ def test_reset_keeps_tokens_valid(emulator, demo):
     ],
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/tokens"), ("POST", "/reset"), ("PATCH", "/switches")])
-def test_control_plane_refuses_web_pages(emulator, nobody, demo, headers, method, path):
+def test_control_plane_refuses_web_pages(emulator, anonymous, demo, headers, method, path):
     emulator.start_build()
-    answer = nobody.call(method, f"/_emulator{path}", b"{}", {"Content-Type": "text/plain"} | headers)
-    assert answer.status == 403
-    assert answer.message.startswith("The control plane ")
-    assert demo.token.encode() not in answer.body
+    response = anonymous.call(method, f"/_emulator{path}", b"{}", {"Content-Type": "text/plain"} | headers)
+    assert response.status == 403
+    assert response.message.startswith("The control plane ")
+    assert demo.token.encode() not in response.body
     assert len(emulator.builds()) == 1
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST."])
-def test_control_plane_serves_this_machine(emulator, nobody, host):
+def test_control_plane_serves_this_machine(emulator, anonymous, host):
     own = f"{host}:{emulator.port}"
     headers = {"Host": own, "Origin": f"http://{own}", "Sec-Fetch-Site": "same-origin"}
-    assert nobody.call("GET", "/_emulator/health", headers=headers).status == 200
+    assert anonymous.call("GET", "/_emulator/health", headers=headers).status == 200
 
 
-def test_a_person_starts_a_build(emulator, demo):
+def test_user_starts_a_build(emulator, demo):
     build = emulator.start_build(project="SALES_DWH", instances=["AIRPORT", 2001], user="viewer")
     assert (build["project"], build["user"], build["instance_names"]) == (
         "SALES_DWH",
@@ -169,7 +169,7 @@ def test_invalid_manual_builds(emulator, order, message):
         ("CANCELED", "Build canceled by user demo"),
     ],
 )
-def test_a_person_ends_a_build(emulator, demo, status, message):
+def test_user_ends_a_build(emulator, demo, status, message):
     emulator.set(build_seconds=1000)
     build = demo.build()
     emulator.end_build(build["id"], status=status)

@@ -44,16 +44,16 @@ def test_filters_exclude_other_downloads(demo, finished, query):
     assert demo.get(f"/downloads?{query}").json == []
 
 
-def test_an_unknown_pattern_in_the_filter(demo):
-    answer = demo.get("/downloads?pattern=X")
-    assert (answer.status, answer.message) == (404, "A pattern with the name 'X' does not exist!")
+def test_unknown_pattern_in_the_filter_is_404(demo):
+    response = demo.get("/downloads?pattern=X")
+    assert (response.status, response.message) == (404, "A pattern with the name 'X' does not exist!")
 
 
 def test_zip_has_ddl_per_instance_and_manifest(emulator, demo):
     emulator.set(build_seconds=0)
     demo.build({"id": 1001}, {"id": 1006})
-    answer = demo.get(FILE)
-    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+    response = demo.get(FILE)
+    with zipfile.ZipFile(io.BytesIO(response.body)) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["BUSINESS_VAULT/AIRPLANE.sql", "BUSINESS_VAULT/CRM/CUSTOMER.sql", "MANIFEST.txt"]
         statements = archive.read("BUSINESS_VAULT/AIRPLANE.sql").decode()
@@ -98,31 +98,31 @@ def test_the_same_build_gives_the_same_bytes(demo, finished):
 
 
 def test_headers_of_a_complete_file(demo, finished):
-    answer = demo.get(FILE)
-    assert answer.status == 200
-    assert answer.headers["content-type"] == "application/zip"
-    assert answer.headers["content-length"] == str(len(answer.body))
-    assert answer.headers["accept-ranges"] == "bytes"
-    assert re.fullmatch(r'"[0-9a-f]{32}"', answer.headers["etag"])
-    assert finished["downloads"][0]["name"] in answer.headers["content-disposition"]
+    response = demo.get(FILE)
+    assert response.status == 200
+    assert response.headers["content-type"] == "application/zip"
+    assert response.headers["content-length"] == str(len(response.body))
+    assert response.headers["accept-ranges"] == "bytes"
+    assert re.fullmatch(r'"[0-9a-f]{32}"', response.headers["etag"])
+    assert finished["downloads"][0]["name"] in response.headers["content-disposition"]
 
 
 @pytest.mark.parametrize(
     ("wanted", "start", "end"),
     [("bytes=10-", 10, None), ("bytes=0-9", 0, 10), ("bytes=-7", -7, None), ("bytes=5-99999999", 5, None)],
 )
-def test_a_range_is_answered_with_206(demo, finished, wanted, start, end):
-    whole = demo.get(FILE).body
-    answer = demo.get(FILE, headers={"Range": wanted})
-    assert (answer.status, answer.body) == (206, whole[start:end])
-    first = start % len(whole)
-    assert answer.headers["content-range"] == f"bytes {first}-{first + len(answer.body) - 1}/{len(whole)}"
+def test_range_request_gets_206(demo, finished, wanted, start, end):
+    complete = demo.get(FILE).body
+    response = demo.get(FILE, headers={"Range": wanted})
+    assert (response.status, response.body) == (206, complete[start:end])
+    first = start % len(complete)
+    assert response.headers["content-range"] == f"bytes {first}-{first + len(response.body) - 1}/{len(complete)}"
 
 
 def test_range_beyond_the_end_is_416(demo, finished):
     size = len(demo.get(FILE).body)
-    answer = demo.get(FILE, headers={"Range": f"bytes={size}-"})
-    assert (answer.status, answer.headers["content-range"]) == (416, f"bytes */{size}")
+    response = demo.get(FILE, headers={"Range": f"bytes={size}-"})
+    assert (response.status, response.headers["content-range"]) == (416, f"bytes */{size}")
 
 
 @pytest.mark.parametrize("wanted", ["bytes=0-1,5-6", "lines=1-2", "bytes=-", "bytes"])
@@ -144,18 +144,18 @@ def test_etag_changes_with_the_content(emulator, demo, finished):
 
 def test_without_ranges(emulator, demo, finished):
     emulator.set(ranges=False)
-    answer = demo.get(FILE, headers={"Range": "bytes=5-"})
-    assert answer.status == 200
-    assert {"accept-ranges", "etag", "content-range"}.isdisjoint(answer.headers)
+    response = demo.get(FILE, headers={"Range": "bytes=5-"})
+    assert response.status == 200
+    assert {"accept-ranges", "etag", "content-range"}.isdisjoint(response.headers)
 
 
 def test_body_is_chunked_without_length(emulator, demo, finished):
-    whole = demo.get(FILE).body
+    complete = demo.get(FILE).body
     emulator.set(content_length=False)
-    answer = demo.get(FILE)
-    assert answer.body == whole
-    assert answer.headers["transfer-encoding"] == "chunked"
-    assert "content-length" not in answer.headers
+    response = demo.get(FILE)
+    assert response.body == complete
+    assert response.headers["transfer-encoding"] == "chunked"
+    assert "content-length" not in response.headers
 
 
 def test_only_complete_transfers_are_counted(emulator, demo, finished):
@@ -172,15 +172,15 @@ def test_only_complete_transfers_are_counted(emulator, demo, finished):
     assert demo.get("/downloads").json[0]["downloaded"] == 2
 
 
-def test_redirect_target_needs_no_token(emulator, demo, nobody, finished):
-    whole = demo.get(FILE).body
+def test_redirect_target_needs_no_token(emulator, demo, anonymous, finished):
+    complete = demo.get(FILE).body
     emulator.set(download_redirect="same")
-    answer = demo.get(FILE)
-    location = answer.headers["location"]
-    assert (answer.status, answer.body) == (302, b"")
+    response = demo.get(FILE)
+    location = response.headers["location"]
+    assert (response.status, response.body) == (302, b"")
     assert re.fullmatch(r"/files/results/[0-9a-f]{32}", location)
-    assert nobody.call("GET", location).body == whole
-    assert nobody.call("GET", location + "0").status == 404
+    assert anonymous.call("GET", location).body == complete
+    assert anonymous.call("GET", location + "0").status == 404
 
 
 def test_redirect_to_another_host(emulator, demo, finished):
@@ -192,8 +192,8 @@ def test_redirect_to_another_host(emulator, demo, finished):
 def test_running_build_has_no_downloads(emulator, demo):
     emulator.set(build_seconds=1000)
     demo.build()
-    answer = demo.get(FILE)
-    assert (answer.status, answer.message) == (404, "No record found for id '5442'")
+    response = demo.get(FILE)
+    assert (response.status, response.message) == (404, "No record found for id '5442'")
 
 
 @pytest.mark.parametrize("size", [150, 5000, 3 * 1024 * 1024 + 17])
@@ -222,9 +222,9 @@ def test_a_download_may_have_any_name(emulator, demo, finished):
 @pytest.mark.parametrize(("start", "end"), [(0, 30), (2, 28), (5, 12), (12, 13), (24, 30), (29, 30)])
 def test_content_can_be_read_from_any_offset(start, end):
     content = Content(b"0123456789", 10, b"abcdefghij")
-    whole = b"".join(content.read(0, content.size))
-    assert (len(whole), whole[:10], whole[20:]) == (30, b"0123456789", b"abcdefghij")
-    assert b"".join(content.read(start, end)) == whole[start:end]
+    complete = b"".join(content.read(0, content.size))
+    assert (len(complete), complete[:10], complete[20:]) == (30, b"0123456789", b"abcdefghij")
+    assert b"".join(content.read(start, end)) == complete[start:end]
 
 
 def test_large_filler_is_read_in_chunks():

@@ -21,7 +21,7 @@ def statuses(api, count, path="/builds"):
 
 
 def last(emulator) -> dict[str, Any]:
-    """The newest entry of the log, once its answer has ended."""
+    """The newest entry of the log, once its response has ended."""
     for _ in range(500):
         entry: dict[str, Any] = emulator.requests()[-1]
         if entry["seconds"] is not None:
@@ -47,8 +47,8 @@ def receive(api, method="GET", path=BUILDS, body=b"") -> tuple[bytes, bool]:
 
 def test_status_replaces_one_response(emulator, demo):
     emulator.fault("status", status=502)
-    answer = demo.get("/builds")
-    assert (answer.status, answer.json) == (
+    response = demo.get("/builds")
+    assert (response.status, response.json) == (
         502,
         {"name": "BadGateway", "message": "Bad Gateway", "code": 502, "className": "bad-gateway"},
     )
@@ -58,9 +58,9 @@ def test_status_replaces_one_response(emulator, demo):
 
 def test_status_with_headers_and_body(emulator, demo):
     emulator.fault("status", status=503, headers={"Retry-After": "7"}, body="<h1>busy</h1>", content_type="text/html")
-    answer = demo.get("/builds")
-    assert (answer.status, answer.body, answer.headers["retry-after"]) == (503, b"<h1>busy</h1>", "7")
-    assert answer.headers["content-type"].startswith("text/html")
+    response = demo.get("/builds")
+    assert (response.status, response.body, response.headers["retry-after"]) == (503, b"<h1>busy</h1>", "7")
+    assert response.headers["content-type"].startswith("text/html")
     emulator.fault("status", status=200, body={"hello": 1})
     assert demo.get("/builds").json == {"hello": 1}
     emulator.fault("status", status=204)
@@ -68,11 +68,11 @@ def test_status_with_headers_and_body(emulator, demo):
 
 
 @pytest.mark.parametrize(("arguments", "status"), [({}, 502), ({"status": 404}, 404)])
-def test_a_gateway_sends_its_own_page(emulator, demo, arguments, status):
+def test_gateway_sends_its_own_page(emulator, demo, arguments, status):
     emulator.fault("gateway", **arguments)
-    answer = demo.get("/builds")
-    assert (answer.status, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
-    assert answer.body.startswith(b"<html>")
+    response = demo.get("/builds")
+    assert (response.status, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert response.body.startswith(b"<html>")
 
 
 @pytest.mark.parametrize(("work", "count"), [(False, 0), (True, 1)])
@@ -176,23 +176,23 @@ def test_nested_json_is_as_deep_as_requested(emulator, demo):
     assert body == b"[" * 200_000 + b"]" * 200_000
 
 
-def test_a_redirect_to_anywhere(emulator, demo):
+def test_redirect_may_lead_anywhere(emulator, demo):
     emulator.fault("redirect", location="http://elsewhere.example.com/x", status=307)
-    answer = demo.get("/builds")
-    assert (answer.status, answer.headers["location"]) == (307, "http://elsewhere.example.com/x")
+    response = demo.get("/builds")
+    assert (response.status, response.headers["location"]) == (307, "http://elsewhere.example.com/x")
 
 
 def test_expired_is_a_401(emulator, demo):
     emulator.set(expired_message="jwt expired")
     emulator.fault("expired")
-    answer = demo.get("/builds")
-    assert (answer.status, answer.message) == (401, "jwt expired")
+    response = demo.get("/builds")
+    assert (response.status, response.message) == (401, "jwt expired")
     assert demo.get("/builds").status == 200
 
 
-def test_a_login_can_fail_too(emulator, nobody):
+def test_a_login_can_fail_too(emulator, anonymous):
     emulator.fault("status", path="/authentication", status=500)
-    assert nobody.call("POST", "/authentication", {}).status == 500
+    assert anonymous.call("POST", "/authentication", {}).status == 500
 
 
 def test_only_matching_requests_count(emulator, demo):

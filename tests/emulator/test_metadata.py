@@ -8,9 +8,9 @@ DELIVERIES = "SELECT * FROM @INFORMATION_SCHEMA.DELIVERIES WHERE BUILD_ID = {}"
 @pytest.fixture
 def query(demo):
     def run(statement: str, **project: object):
-        answer = demo.post("/metadata", (project or {"project": "DEMO_PROJECT"}) | {"statement": statement})
-        assert answer.status == 201
-        return answer.json
+        response = demo.post("/metadata", (project or {"project": "DEMO_PROJECT"}) | {"statement": statement})
+        assert response.status == 201
+        return response.json
 
     return run
 
@@ -112,10 +112,10 @@ def test_the_result_may_be_an_array(emulator, demo):
     ],
 )
 def test_invalid_queries(demo, body, status, message):
-    answer = demo.post("/metadata", body)
-    assert (answer.status, answer.message) == (status, message)
+    response = demo.post("/metadata", body)
+    assert (response.status, response.message) == (status, message)
 
 
 def test_other_projects_cannot_be_queried(outsider):
-    answer = outsider.post("/metadata", {"project_id": 402, "statement": "SELECT 1"})
-    assert (answer.status, answer.message) == (403, "You don't have permissions to access this project!")
+    response = outsider.post("/metadata", {"project_id": 402, "statement": "SELECT 1"})
+    assert (response.status, response.message) == (403, "You don't have permissions to access this project!")

@@ -8,8 +8,8 @@ NO_ACCESS = (403, "You don't have permissions to access this project!")
 NO_BUILDS = (403, "You don't have permissions to start builds in this project!")
 
 
-def seen(answer):
-    return answer.status, answer.message
+def seen(response):
+    return response.status, response.message
 
 
 def test_foreign_projects_are_forbidden(outsider, viewer):
@@ -37,10 +37,10 @@ def test_viewers_can_download(viewer, finished):
 @pytest.mark.parametrize(("permission", "status"), [("write_builds", 403), ("view", 201)])
 def test_the_permission_to_deploy_is_a_switch(emulator, viewer, finished, permission, status):
     emulator.set(deploy_permission=permission)
-    answer = viewer.post("/build_deployments", DEPLOYMENT)
-    assert answer.status == status
+    response = viewer.post("/build_deployments", DEPLOYMENT)
+    assert response.status == status
     if status == 403:
-        assert answer.message == "You don't have permissions to deploy builds in this project!"
+        assert response.message == "You don't have permissions to deploy builds in this project!"
 
 
 def test_lists_hide_foreign_projects(outsider, viewer, demo, finished):

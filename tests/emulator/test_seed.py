@@ -137,7 +137,7 @@ def test_invalid_seed_is_one_sentence(start, tmp_path, text, message):
     assert str(caught.value) == f"{tmp_path}/warehouse.json: {message}"
 
 
-def test_a_seed_file_that_does_not_exist(tmp_path):
+def test_missing_seed_file_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"none\.json: the file cannot be read: No such file or directory"):
         Emulator(seed=tmp_path / "none.json")
 

@@ -27,10 +27,10 @@ from mkw_airflow_provider.emulator.state.switches import Switches, describe, par
 )
 def test_error_bodies(emulator, demo, shape, kind, body):
     emulator.set(error_body=shape)
-    answer = demo.get("/builds/9")
-    assert answer.status == 404
-    assert answer.headers["content-type"].startswith(kind)
-    assert body in answer.body
+    response = demo.get("/builds/9")
+    assert response.status == 404
+    assert response.headers["content-type"].startswith(kind)
+    assert body in response.body
 
 
 @pytest.mark.parametrize("status", [200, 201])
@@ -84,10 +84,10 @@ def test_unbuildable_instances(emulator, demo, fields, status):
     body = {"project_id": 402, "instances": [{"id": instance}]}
     assert demo.post("/builds", body).status == 201
     emulator.set(unbuildable_instances="reject")
-    answer = demo.post("/builds", body)
-    assert answer.status == status
+    response = demo.post("/builds", body)
+    assert response.status == status
     if status == 400:
-        assert answer.message == "The instance 'X' cannot be built!"
+        assert response.message == "The instance 'X' cannot be built!"
 
 
 def test_closed_releases_may_be_accepted(emulator, demo):

@@ -15,8 +15,8 @@ LOGIN = {"strategy": "local", "email": "demo@example.com", "password": "demo-pas
 
 
 def log_in(api: Api, **change: str) -> tuple[int, str | None]:
-    answer = api.call("POST", "/authentication", LOGIN | change)
-    return answer.status, answer.json.get("message")
+    response = api.call("POST", "/authentication", LOGIN | change)
+    return response.status, response.json.get("message")
 
 
 def test_descriptions_are_cut(emulator, demo):
@@ -46,54 +46,54 @@ def test_lists_are_delayed(emulator, demo, finished):
 def test_new_rows_are_not_found_at_first(emulator, demo, finished):
     demo.post("/build_deployments", {"build_id": 5139, "pattern_id": 808, "deployment_id": 1})
     emulator.set(read_delay_seconds=1000)
-    answer = demo.get("/builds/5139")
-    assert (answer.status, answer.message) == (404, "No record found for id '5139'")
+    response = demo.get("/builds/5139")
+    assert (response.status, response.message) == (404, "No record found for id '5139'")
     assert demo.get("/build_deployments/1").status == 404
     assert len(demo.get("/builds").json) == 1
 
 
-def test_signed_addresses_expire(emulator, demo, nobody, finished):
+def test_signed_addresses_expire(emulator, demo, anonymous, finished):
     emulator.set(download_redirect="same", download_url_seconds=1000)
     location = demo.get("/downloads/5442").headers["location"]
-    assert nobody.call("GET", location).body[:2] == b"PK"
+    assert anonymous.call("GET", location).body[:2] == b"PK"
     for wrong in (location + "0", location.partition("?")[0]):
-        assert nobody.call("GET", wrong).status == 403
+        assert anonymous.call("GET", wrong).status == 403
     emulator.set(download_url_seconds=0.001)
     location = demo.get("/downloads/5442").headers["location"]
-    while (expired := nobody.call("GET", location)).status == 200:
+    while (expired := anonymous.call("GET", location)).status == 200:
         pass
     assert (expired.status, b"expired" in expired.body) == (403, True)
 
 
-def test_all_logins_are_refused(emulator, nobody):
+def test_all_logins_are_refused(emulator, anonymous):
     emulator.set(login_refused=True)
-    assert log_in(nobody) == (401, "Invalid login")
+    assert log_in(anonymous) == (401, "Invalid login")
     emulator.set(login_refused=False)
-    assert log_in(nobody) == (201, None)
+    assert log_in(anonymous) == (201, None)
 
 
-def test_refused_logins_lock_an_account(emulator, nobody):
+def test_refused_logins_lock_an_account(emulator, anonymous):
     emulator.set(login_lockout_after=2)
     wrong = {"password": "wrong"}
-    assert [log_in(nobody, **wrong)[0], log_in(nobody)[0], log_in(nobody, **wrong)[0]] == [401, 201, 401]
-    assert log_in(nobody, **wrong) == (401, "Invalid login")
-    assert log_in(nobody) == (401, "Account is locked")
-    assert log_in(nobody, email="viewer@example.com", password="viewer-password")[0] == 201
+    assert [log_in(anonymous, **wrong)[0], log_in(anonymous)[0], log_in(anonymous, **wrong)[0]] == [401, 201, 401]
+    assert log_in(anonymous, **wrong) == (401, "Invalid login")
+    assert log_in(anonymous) == (401, "Account is locked")
+    assert log_in(anonymous, email="viewer@example.com", password="viewer-password")[0] == 201
     emulator.reset()
-    assert log_in(nobody)[0] == 201
+    assert log_in(anonymous)[0] == 201
 
 
-def test_a_lockout_ends(emulator, nobody):
+def test_a_lockout_ends(emulator, anonymous):
     emulator.set(login_lockout_after=1, login_lockout_seconds=0)
-    assert [log_in(nobody, password="wrong")[0], log_in(nobody)[0]] == [401, 201]
+    assert [log_in(anonymous, password="wrong")[0], log_in(anonymous)[0]] == [401, 201]
 
 
-def test_a_password_is_rotated_and_tokens_stay(emulator, demo, nobody):
+def test_a_password_is_rotated_and_tokens_stay(emulator, demo, anonymous):
     emulator.set_user("demo@example.com", password="new-password")
-    assert (log_in(nobody)[0], log_in(nobody, password="new-password")[0]) == (401, 201)
+    assert (log_in(anonymous)[0], log_in(anonymous, password="new-password")[0]) == (401, 201)
     assert demo.get("/projects").status == 200
     emulator.reset()
-    assert log_in(nobody)[0] == 201
+    assert log_in(anonymous)[0] == 201
 
 
 @pytest.mark.parametrize(

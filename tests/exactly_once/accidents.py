@@ -1,4 +1,4 @@
-"""What can happen to an attempt: its worker is killed at any point, or the server answers wrongly."""
+"""What can happen to an attempt: its worker is killed at any point, or the server sends a wrong response."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Reaper:
 
 @dataclass(frozen=True)
 class Fault:
-    """A wrong answer of the server.
+    """A wrong response of the server.
 
     :param times: how often.
     """
@@ -101,7 +101,7 @@ class Accident:
     """What happens to one attempt.
 
     :param killed_after: how many points of its work the worker passes; None: it lives.
-    :param faults: what the server answers wrongly.
+    :param faults: the wrong responses of the server.
     """
 
     killed_after: int | None = None
@@ -123,7 +123,7 @@ def _undone(path: str) -> list[Fault]:
 
 
 def _done(path: str) -> list[Fault]:
-    """Return the ways in which the answer to a POST gets lost after all is done about it, or before, but late."""
+    """Return the ways in which the response to a POST gets lost, after it took effect or before."""
     return [
         Fault("reset", "POST", path, arguments={"work": True}),
         Fault("close", "POST", path, arguments={"work": True}),
@@ -166,7 +166,7 @@ LOGIN = [
     Fault("reset", "POST", "/authentication", arguments={"work": True}),
     Fault("truncate", "POST", "/authentication"),
 ]
-#: What the server may answer wrongly, in groups that are equally likely.
+#: The wrong responses that the server may send, in groups that are equally likely.
 STARTING = (_undone(BUILDS), _done(BUILDS), _refused(BUILDS), _unread(BUILDS), _unread(ONE_BUILD), LOGIN)
 DEPLOYING = (_undone(DEPLOYMENTS), _done(DEPLOYMENTS), _refused(DEPLOYMENTS), _unread(DEPLOYMENTS), LOGIN)
 DOWNLOADING = (_unread(DOWNLOADS), _unread(DOWNLOADS), _unread(ONE_BUILD), LOGIN)
@@ -175,7 +175,7 @@ DOWNLOADING = (_unread(DOWNLOADS), _unread(DOWNLOADS), _unread(ONE_BUILD), LOGIN
 def accidents(groups: tuple[list[Fault], ...], points: int) -> st.SearchStrategy[Accident]:
     """Return a strategy for what happens to an attempt.
 
-    :param groups: what the server may answer wrongly.
+    :param groups: the wrong responses that the server may send.
     :param points: about how many points of its work an attempt passes.
     """
     killed = st.none() | st.integers(0, points)

@@ -195,7 +195,7 @@ class BuildsStartOnce(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(900)
-def test_a_build_starts_once_whatever_happens_in_between(
+def test_build_starts_exactly_once(
     emulator: Emulator,
     reaper: Reaper,
     tmp_path: Path,
@@ -211,7 +211,7 @@ def test_a_build_starts_once_whatever_happens_in_between(
         folder.mkdir()
         return BuildsStartOnce(emulator, reaper, folder, secrets)
 
-    # Before Airflow hides in them what looks like a token.
+    # Before Airflow masks what resembles a token.
     with capture_logs() as entries:
         run_state_machine_as_test(machine, settings=SETTINGS)  # type: ignore[arg-type]  # any callable that makes one
     captured = capfd.readouterr()

@@ -57,7 +57,7 @@ class World:
 
     @contextmanager
     def struck_by(self, accident: Accident) -> Iterator[None]:
-        """Let the server answer wrongly in this context."""
+        """Let the server send wrong responses in this context."""
         self.emulator.clear_requests()
         for fault in accident.faults:
             fault.provoke(self.emulator)

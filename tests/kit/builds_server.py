@@ -22,7 +22,7 @@ BUILD_REQUEST = BuildRequest("DEMO_PROJECT", None, [{"id": 1001}, {"id": 1002}],
 class BuildsServer:
     """Serves ``/builds``.
 
-    :param faults: for each POST: an answer instead of its own or None, and whether the work is done.
+    :param faults: for each POST: a response instead of its own, or None, and whether the work is done.
     """
 
     def __init__(self, world: World, faults: Any = ()) -> None:
@@ -89,11 +89,11 @@ class BuildsServer:
         return http_error(404, f"No record found for id '{number}'")
 
     def _post(self, call: Request[Any]) -> Any:
-        answer, is_done = self.faults.pop(0) if self.faults else (None, True)
+        response, is_done = self.faults.pop(0) if self.faults else (None, True)
         if not is_done:
-            return answer
+            return response
         new = self.add(**(call.body or {}))
-        return answer or ok({"build": {"id": new["id"], "status": "BUILDING"}, "warnings": ["no release"]}, 201)
+        return response or ok({"build": {"id": new["id"], "status": "BUILDING"}, "warnings": ["no release"]}, 201)
 
 
 class Store:

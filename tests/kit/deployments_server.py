@@ -20,7 +20,7 @@ DEPLOYMENT_REQUEST = DeploymentRequest(5139, pattern="CORE_DV_HLS", deployment="
 class DeploymentsServer:
     """Serves ``/build_deployments``, ``/agents`` and ``/agent_groups``.
 
-    :param faults: for each POST: an answer instead of its own or None, and whether the work is done.
+    :param faults: for each POST: a response instead of its own, or None, and whether the work is done.
     """
 
     def __init__(self, world: World, faults: Any = ()) -> None:
@@ -39,13 +39,13 @@ class DeploymentsServer:
             return ok([{"id": GROUPS[name], "name": name} for name in GROUPS if name == filters["name"]])
         if request.method == "GET":
             return ok([row for row in self.deployments if self.world.now - row["since"] >= self.listed_after])
-        answer, is_done = self.faults.pop(0) if self.faults else (None, True)
+        response, is_done = self.faults.pop(0) if self.faults else (None, True)
         if not is_done:
-            return answer
+            return response
         body = request.body or {}
         agent, group = AGENTS.get(body.get("agent", "")), GROUPS.get(body.get("agent_group", ""))
         made = self.add(agent_id=body.get("agent_id", agent), agent_group_id=body.get("agent_group_id", group))
-        return answer or ok(made, 201)
+        return response or ok(made, 201)
 
     def add(self, **executor: Any) -> dict[str, Any]:
         """Add a deployment, as somebody else does."""

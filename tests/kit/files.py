@@ -69,9 +69,9 @@ class Files:
     def __init__(self, world: World, files: dict[int, bytes]) -> None:
         self.files = files
         self.tags = {number: f'"{number}-1"' for number in files}
-        #: For each id: after how many bytes the next answers break off.
+        #: For each id: after how many bytes the next responses break off.
         self.breaks: dict[int, list[int]] = {}
-        #: For each id: what is answered instead.
+        #: For each id: the response to send instead.
         self.instead: dict[int, Callable[[Request[Any]], Any]] = {}
         #: Path and Range of every request.
         self.asked: list[tuple[int, str | None]] = []
@@ -105,9 +105,9 @@ class Files:
         return _broken(body(*pieces, **described), breaks=end < len(data))  # type: ignore[arg-type]
 
 
-def _broken(answer: Body, *, breaks: bool) -> Body:
-    answer.breaks = lost("connection reset in the middle") if breaks else None
-    return answer
+def _broken(response: Body, *, breaks: bool) -> Body:
+    response.breaks = lost("connection reset in the middle") if breaks else None
+    return response
 
 
 def fetch(world: World, folder: Folder, name: str = "result.sql", stop: StopSignal | None = None) -> Checksums:

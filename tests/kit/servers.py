@@ -21,7 +21,7 @@ class Listener:
     """Accept connections, each in a thread of its own.
 
     :param behavior: called with each connection, which is closed afterward.
-    :param context: of a server that speaks TLS.
+    :param context: of a server that uses TLS.
     :param expected: what a connection may end with; anything else is an error of the test.
     """
 
@@ -81,19 +81,19 @@ class Arrived:
         return next((value for key, value in self.headers if key.lower() == name), None)
 
 
-Answer = Callable[[Arrived], bytes | Iterable[bytes] | None]
+Respond = Callable[[Arrived], bytes | Iterable[bytes] | None]
 
 
 class RawServer(Listener):
-    """Answers with any bytes, good HTTP or not: what no emulator of a proper server would send.
+    """Responds with any bytes, valid HTTP or not: what no emulator of a proper server would send.
 
-    :param answer: makes the bytes of an answer, or pieces of them; None ends the connection.
-    :param context: of a server that speaks TLS.
+    :param respond: makes the bytes of a response, or pieces of them; None ends the connection.
+    :param context: of a server that uses TLS.
     """
 
-    def __init__(self, answer: Answer, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, respond: Respond, context: ssl.SSLContext | None = None) -> None:
         self.arrived: list[Arrived] = []
-        self._answer = answer
+        self._respond = respond
         super().__init__(self._converse, context, expected=(OSError, ValueError))
 
     def _converse(self, end: socket.socket) -> None:
@@ -101,10 +101,10 @@ class RawServer(Listener):
             while line := file.readline().decode("latin-1").rstrip():
                 arrived = self._read(line, file)
                 self.arrived.append(arrived)
-                answer = self._answer(arrived)
-                if answer is None:
+                response = self._respond(arrived)
+                if response is None:
                     return
-                for piece in [answer] if isinstance(answer, bytes) else answer:
+                for piece in [response] if isinstance(response, bytes) else response:
                     end.sendall(piece)
 
     @staticmethod
@@ -129,7 +129,7 @@ class Proxy(Listener):
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         #: ``None``: does its work. ``"silent"``, ``"close"`` or a status: what it does instead.
         self.refuses: str | int | None = None
-        #: Whether it closes the connection as soon as the server has answered.
+        #: Whether it closes the connection as soon as the server has responded.
         self.loses_answers = False
         self._names = names
         super().__init__(self._work, context, expected=(OSError, ValueError))

@@ -50,12 +50,12 @@ FIRST_TOKEN = "first-token"  # nothing secret
 
 
 def ok(value: Any, status: int = 200, **headers: str) -> Response:
-    """An answer with a JSON body."""
+    """Return a response with a JSON body."""
     return Response(status, _headers({"content-type": "application/json", **headers}), json.dumps(value).encode())
 
 
 def http_error(status: int, message: str = "Not today", **headers: str) -> Response:
-    """An answer with an error body."""
+    """Return a response with an error body."""
     return ok({"message": message, "code": status}, status, **headers)
 
 
@@ -69,7 +69,7 @@ def redirect(location: str, status: int = 302) -> Response:
 
 
 def lost(text: str = "connection reset") -> TransportError:
-    """The request may have arrived, the answer did not."""
+    """The request may have arrived, the response did not."""
     return TransportError(text, sent=True)
 
 
@@ -164,9 +164,9 @@ class World:
         """The pauses of all flows."""
         return self.clock.pauses
 
-    def script(self, *answers: Any, forever: Any = None) -> None:
-        """Let the server give these answers one after the other; ``forever`` from then on."""
-        waiting = deque(answers)
+    def script(self, *responses: Any, forever: Any = None) -> None:
+        """Let the server send these responses one after the other; ``forever`` from then on."""
+        waiting = deque(responses)
 
         def serve(call: Request[Any]) -> Any:
             if waiting:
@@ -209,31 +209,31 @@ class World:
     def _send(self, call: Request[Any]) -> Response:
         self.sent.append(Sent(self.now, call, call.request_headers("test")))
         self.clock.advance(self.latency)
-        answer = self.server(call)
-        if isinstance(answer, Exception):
-            raise answer
-        if isinstance(answer, Body):
-            return self._stream(call, answer)
-        assert isinstance(answer, Response), answer
-        return answer
+        response = self.server(call)
+        if isinstance(response, Exception):
+            raise response
+        if isinstance(response, Body):
+            return self._stream(call, response)
+        assert isinstance(response, Response), response
+        return response
 
-    def _stream(self, call: Request[Any], answer: Body) -> Response:
+    def _stream(self, call: Request[Any], response: Body) -> Response:
         assert call.sink is not None
-        assert answer.reply.ok
-        call.sink.begin(answer.reply)
-        for piece in answer.pieces:
+        assert response.reply.ok
+        call.sink.begin(response.reply)
+        for piece in response.pieces:
             self.stop.check()
             call.sink.write(piece)
-        if answer.breaks is not None:
-            raise answer.breaks
-        return answer.reply
+        if response.breaks is not None:
+            raise response.breaks
+        return response.reply
 
     def _random(self) -> float:
         return self.chances.popleft() if self.chances else self.chance
 
     @staticmethod
     def _nobody(call: Request[Any]) -> Any:
-        raise AssertionError(f"{call}: nobody answers here")
+        raise AssertionError(f"{call}: no response is scripted")
 
 
 class _Keeper(logging.Handler):
@@ -264,10 +264,10 @@ class Course:
     def serve(self, world: World) -> Server:
         """Return a server on which the build runs."""
 
-        def answer(call: Request[Any]) -> Response:
+        def response(call: Request[Any]) -> Response:
             return ok(self.at(world.now))
 
-        return answer
+        return response
 
     def at(self, seconds: float) -> dict[str, Any]:
         share = (seconds - self.begins) / self.seconds

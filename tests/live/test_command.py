@@ -32,7 +32,7 @@ def run(repository):
     return run_with
 
 
-def test_without_account_it_says_what_to_set(run):
+def test_missing_account_lists_the_variables(run):
     result = run(url="http://127.0.0.1:9")
     assert result.returncode == 0, result.stdout + result.stderr
     assert (

@@ -94,7 +94,7 @@ def test_every_switch_is_turned_or_explained():
     assert turned & set(NOT_SHOWN) == set()
 
 
-def test_nothing_is_changed_without_a_test_project(emulator):
+def test_without_a_project_nothing_is_changed(emulator):
     emulator.clear_requests()
     account = Account(replace(options_for(emulator), project=None, instance=None))
     found = {fact.name: fact.check(account).verdict for fact in ALL}
@@ -123,7 +123,7 @@ def test_nothing_is_changed_without_a_test_project(emulator):
         ("PATCH", "/api/v1/builds/1", {}, True),
     ],
 )
-def test_what_changes_state(emulator, method, path, body, changes):
+def test_state_changes_are_recognized(emulator, method, path, body, changes):
     request = Request(method, path, lambda response: response, body=body)
     assert changes_state(request) is changes
     account = Account(replace(options_for(emulator), instance=None))

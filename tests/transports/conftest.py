@@ -14,7 +14,7 @@ import pytest
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.emulator import Emulator
 from tests.kit.clock import Clock
-from tests.kit.servers import Answer, RawServer
+from tests.kit.servers import Respond, RawServer
 from tests.kit.transports import Api, OverAiohttp, OverRequests
 
 
@@ -92,7 +92,7 @@ def api(connect: Connect) -> Api:
 def serve(servers: ExitStack) -> Callable[..., RawServer]:
     """Start a :class:`RawServer`."""
 
-    def start(answer: Answer, context: SSLContext | None = None) -> RawServer:
-        return servers.enter_context(RawServer(answer, context))
+    def start(respond: Respond, context: SSLContext | None = None) -> RawServer:
+        return servers.enter_context(RawServer(respond, context))
 
     return start

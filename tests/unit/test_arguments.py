@@ -215,7 +215,7 @@ AT_LEAST_ONE = "`instances` must be a list with at least one instance, not "
     ],
     ids=lambda value: repr(value)[:20],
 )
-def test_the_first_wrong_instance_is_named(value, words):
+def test_first_wrong_instance_is_named(value, words):
     with refused(re.escape(words)):
         instance_list(value)
 
@@ -241,7 +241,7 @@ def test_wrong_releases_are_named(value, words):
         release_mapping(value)
 
 
-def test_a_single_name_is_not_a_list():
+def test_single_name_is_not_a_list():
     assert name_list("patterns", '["A"]') == ["A"]
     with refused(re.escape("`patterns` must be JSON where it is text, not 'A'; write [\"A\"]")):
         name_list("patterns", "A")

@@ -21,7 +21,7 @@ from tests.kit.simulation import World, http_error, lost
 
 BROKEN = ("FAILED", "CANCELED")
 KILLED = RuntimeError("killed")
-#: What happens to the POST: the answer, and whether the server does the work.
+#: What happens to the POST: the response, and whether the server does the work.
 ACCIDENTS = [
     None,
     None,

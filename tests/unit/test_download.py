@@ -204,9 +204,9 @@ def test_stop_ends_a_file_at_its_next_piece(world, folder):
         stop.set()
         yield b"two"
 
-    answer = body()
-    answer.pieces = pieces()
-    world.script(answer)
+    response = body()
+    response.pieces = pieces()
+    world.script(response)
     with pytest.raises(StoppedError):
         fetch(world, folder, stop=stop)
     assert names(folder) == []

@@ -189,11 +189,11 @@ def test_manifest_is_written_last(world, folder):
     files = Files(world, FILES)
     seen = []
 
-    def answer(call):
+    def response(call):
         seen.append(MANIFEST in names(folder))
         return body(FILES[int(call.path.rpartition("/")[2])])
 
-    files.instead = dict.fromkeys(FILES, answer)
+    files.instead = dict.fromkeys(FILES, response)
     download(world, folder)
     folder.remove("run.sql")
     download(world, folder)
@@ -313,9 +313,9 @@ def test_failed_file_stops_the_other_files(world, folder):
 
 
 def body_of(pieces):
-    answer = body()
-    answer.pieces = pieces
-    return answer
+    response = body()
+    response.pieces = pieces
+    return response
 
 
 def test_killed_task_stops(world, folder):

@@ -90,7 +90,7 @@ def drawn_tree() -> dict[str, str]:
     return parents
 
 
-def test_the_tree_is_as_the_docstring_draws_it():
+def test_tree_matches_the_docstring():
     public = {name: getattr(exceptions, name) for name in exceptions.__all__}
     classes = {name: kind for name, kind in public.items() if isinstance(kind, type)}
     assert drawn_tree() == {name: kind.__bases__[0].__name__ for name, kind in classes.items()}
@@ -106,7 +106,7 @@ def test_every_class_of_the_module_is_public():
     assert defined == {name for name in exceptions.__all__ if isinstance(getattr(exceptions, name), type)}
 
 
-def test_a_wrong_argument_is_a_value_error_too():
+def test_wrong_argument_is_also_a_value_error():
     assert issubclass(ConfigurationError, ValueError)
 
 

@@ -92,7 +92,7 @@ class TestWatermark:
         watermark = Watermark.begin(of([newest]))
         assert ids(watermark, of([*old, newest, build(101, "FINISHED", build_end=ENDED)])) == [101]
 
-    def test_old_builds_after_an_empty_list_are_not_new(self) -> None:
+    def test_old_builds_after_an_empty_list_are_old(self) -> None:
         old = [build(number, "FINISHED", build_end=LONG_AGO) for number in range(1, 100)]
         watermark = Watermark.begin(of([], server_time=1_775_117_698.0))
         assert ids(watermark, of([*old, build(100, "FINISHED", build_end=ENDED)])) == [100]
@@ -120,7 +120,7 @@ class TestWatermark:
             {"source": "x", "floor": None, "ended": [], "running": []},
         ],
     )
-    def test_of_another_form_is_no_watermark(self, value: Any) -> None:
+    def test_other_data_is_no_watermark(self, value: Any) -> None:
         assert Watermark.from_dict(value) is None
 
     @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ class TestWatermark:
         ],
         ids=str,
     )
-    def test_nearly_right_one_is_used(self, odd: dict[str, Any]) -> None:
+    def test_slightly_wrong_one_is_used(self, odd: dict[str, Any]) -> None:
         value = {"source": "x", "floor": 0, "ended": [1, 2], "running": [], "newest_end": 1e9, **odd}
         watermark = Watermark.from_dict(value)
         assert watermark is not None

@@ -84,7 +84,7 @@ def test_only_redirects_of_files_are_followed(world, call, status):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         unreachable("name or service not known"),
         http_error(429),
@@ -94,14 +94,14 @@ def test_only_redirects_of_files_are_followed(world, call, status):
     ],
     ids=["never arrived", "429", "429 with Retry-After", "425", "503 with Retry-After"],
 )
-def test_post_that_did_nothing_is_resent(world, answer):
-    world.script(answer, CREATED)
+def test_post_that_did_nothing_is_resent(world, response):
+    world.script(response, CREATED)
     assert world.run(world.session.request(START)).build.id == 5139
     assert world.asked == ["POST /builds"] * 2
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         lost("read timed out"),
         html(201),
@@ -111,19 +111,19 @@ def test_post_that_did_nothing_is_resent(world, answer):
     ],
     ids=["reset", "html", "no build", "array", "408", "500", "502", "503", "504", "520"],
 )
-def test_post_with_unknown_outcome_is_not_resent(world, answer):
-    world.script(answer)
+def test_post_with_unknown_outcome_is_not_resent(world, response):
+    world.script(response)
     with pytest.raises(OutcomeUnknownError):
         world.run(world.session.request(START))
     assert (world.asked, world.pauses) == (["POST /builds"], [])
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"), [(unreachable(), ConnectionFailedError), (http_error(429), RateLimitedError)]
+    ("response", "kind"), [(unreachable(), ConnectionFailedError), (http_error(429), RateLimitedError)]
 )
-def test_post_is_retried_for_outage_tolerance(answer, kind):
+def test_post_is_retried_for_outage_tolerance(response, kind):
     world = World(outage_tolerance=30.0)
-    world.script(forever=answer)
+    world.script(forever=response)
     with pytest.raises(kind):
         world.run(world.session.request(START))
     assert world.now == 30.0

@@ -155,7 +155,7 @@ def test_until_ends_retries_before_the_tolerance(world):
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "words"),
+    ("response", "kind", "words"),
     [
         (unreachable("connection refused"), ConnectionFailedError, "got no response: connection refused"),
         (lost("read timed out"), ConnectionFailedError, "got no response: read timed out"),
@@ -165,9 +165,9 @@ def test_until_ends_retries_before_the_tolerance(world):
         (http_error(425, "Too early"), ApiError, "GET /api/v1/builds/5139 returned 425: Too early"),
     ],
 )
-def test_last_error_tells_attempts_and_duration(answer, kind, words):
+def test_last_error_tells_attempts_and_duration(response, kind, words):
     world = World(outage_tolerance=7.0)
-    world.script(forever=answer)
+    world.script(forever=response)
     with pytest.raises(kind) as caught:
         world.run(world.session.request(READ))
     text = str(caught.value)

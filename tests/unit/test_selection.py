@@ -49,7 +49,7 @@ def warehouse() -> World:
     """Return a world whose server has these patterns, folders and instances."""
     world = World()
 
-    def answer(request: Any) -> Any:
+    def response(request: Any) -> Any:
         url = urlsplit(request.target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         rows: dict[str, list[dict[str, Any]]] = {
@@ -62,7 +62,7 @@ def warehouse() -> World:
             found = [row for row in found if row["pattern_id"] == int(query["pattern_id"])]
         return ok(found)
 
-    world.server = answer
+    world.server = response
     return world
 
 

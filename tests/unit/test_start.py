@@ -158,17 +158,17 @@ def test_search_after_a_500_takes_read_timeout(world):
     assert may_have_taken_effect(caught.value)
 
 
-@pytest.mark.parametrize("answer", [unreachable(), http_error(429), http_error(503, retry_after="5")])
-def test_post_that_did_nothing_is_resent(world, answer):
-    BuildsServer(world, faults=[(answer, False), (answer, False)])
+@pytest.mark.parametrize("response", [unreachable(), http_error(429), http_error(503, retry_after="5")])
+def test_post_that_did_nothing_is_resent(world, response):
+    BuildsServer(world, faults=[(response, False), (response, False)])
     assert run(world).build.id == 5139
     assert world.asked == [POSTED] * 3
 
 
-@pytest.mark.parametrize("answer", [unreachable(), http_error(429), http_error(503, retry_after="5")])
-def test_refused_posts_had_no_effect(answer):
+@pytest.mark.parametrize("response", [unreachable(), http_error(429), http_error(503, retry_after="5")])
+def test_refused_posts_had_no_effect(response):
     world = World(outage_tolerance=60.0)
-    world.script(forever=answer)
+    world.script(forever=response)
     with pytest.raises(MetaKraftwerkError) as caught:
         run(world)
     assert set(world.asked) == {POSTED}

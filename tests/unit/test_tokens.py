@@ -73,9 +73,9 @@ def test_later_requests_reuse_the_token():
 
 
 @pytest.mark.parametrize("message", ["Not authenticated", "jwt expired", ""])
-@pytest.mark.parametrize(("call", "answer"), [(READ, ok(build())), (START, ok({"build": build()}, 201))])
-def test_request_is_resent_once_after_401(world, call, answer, message):
-    world.script(http_error(401, message), logged_in(), answer)
+@pytest.mark.parametrize(("call", "response"), [(READ, ok(build())), (START, ok({"build": build()}, 201))])
+def test_request_is_resent_once_after_401(world, call, response, message):
+    world.script(http_error(401, message), logged_in(), response)
     world.run(world.session.request(call))
     assert tokens_sent(world) == [FIRST_TOKEN, None, "new-token"]
     assert world.pauses == []
@@ -109,11 +109,11 @@ def test_login_is_retried_after_a_lost_response():
     assert tokens_sent(world) == [None, None, None, "new-token"]
 
 
-@pytest.mark.parametrize("answer", [{}, [], {"accessToken": ""}, {"accessToken": 5}, {"token": "secret-in-the-body"}])
-def test_login_without_token_is_an_error(answer):
+@pytest.mark.parametrize("response", [{}, [], {"accessToken": ""}, {"accessToken": 5}, {"token": "secret-in-the-body"}])
+def test_login_without_token_is_an_error(response):
     """The error does not show the body."""
     world = logged_out(outage_tolerance=0.0)
-    world.script(ok(answer, 201))
+    world.script(ok(response, 201))
     with pytest.raises(ProtocolError, match="has no accessToken") as caught:
         world.run(world.session.request(READ))
     assert "secret-in-the-body" not in str(caught.value)
@@ -227,7 +227,7 @@ def test_later_caller_retries_a_failed_login():
     assert world.run(world.session.request(READ)).id == 5139
 
 
-def test_cache_is_shared_by_server_user_and_password():
+def test_cache_is_per_server_user_and_password():
     """Another connection with the same e-mail and a wrong password must not read with this one's token."""
     first, same = World().settings, World(project="other").settings
     assert token_cache_for(first) is token_cache_for(same)
@@ -308,8 +308,8 @@ def test_refused_login_token_is_not_resent(world):
 def test_rotated_credentials_are_reloaded(world, new):
     settings = replace(world.settings, **new)
     world.session.reload_settings = lambda: settings
-    answers = [http_error(401), http_error(401, "Invalid login")] + ([] if "token" in new else [logged_in("rotated")])
-    world.script(*answers, forever=ok(build()))
+    responses = [http_error(401), http_error(401, "Invalid login")] + ([] if "token" in new else [logged_in("rotated")])
+    world.script(*responses, forever=ok(build()))
     for _ in range(2):
         assert world.run(world.session.request(READ)).id == 5139
     assert tokens_sent(world)[-2:] == ["rotated", "rotated"]

@@ -24,7 +24,7 @@ def test_errors_count_as_failed(tmp_path: Path) -> None:
     assert read_report(tmp_path / "airflow.xml") == Counts(passed=6, skipped=3, failed=3, seconds=61.6)
 
 
-def test_a_half_written_report_is_none(tmp_path: Path) -> None:
+def test_incomplete_report_is_none(tmp_path: Path) -> None:
     (tmp_path / "airflow.xml").write_text(REPORT[:40])
     assert read_report(tmp_path / "airflow.xml") is None
 

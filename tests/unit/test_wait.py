@@ -145,7 +145,7 @@ def test_unknown_status_is_polled_again(world):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         *(ok(build(status=status)) for status in ("DONE", "finished", "CANCELLED", "SUCCESS", " FINISHED", None, 3)),
         ok({"id": 5139}),
@@ -154,9 +154,9 @@ def test_unknown_status_is_polled_again(world):
         ok(build(number=4711, status="FINISHED")),
     ],
 )
-def test_nothing_else_is_an_end(answer):
+def test_nothing_else_is_an_end(response):
     world = World(outage_tolerance=60.0)
-    world.script(forever=answer)
+    world.script(forever=response)
     assert isinstance(error_of(run(world)), ProtocolError)
     assert 60 <= world.now <= 90
 
@@ -212,7 +212,7 @@ def test_timeout_message_has_state_and_limit(world):
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("response", "words"),
     [
         (unreachable("connection refused"), "connection refused"),
         (http_error(503, "Wartung"), "503: Wartung"),
@@ -221,8 +221,8 @@ def test_timeout_message_has_state_and_limit(world):
         (html(), "is not the documented JSON"),
     ],
 )
-def test_outage_at_the_deadline_is_a_timeout(world, answer, words):
-    world.server = lambda call: ok(build(progress=70)) if world.now < 100 else answer
+def test_outage_at_the_deadline_is_a_timeout(world, response, words):
+    world.server = lambda call: ok(build(progress=70)) if world.now < 100 else response
     text = run(world, deadline=NIGHT + 200).message()
     assert "last seen BUILDING, 70 %" in text
     assert "It could not be read at the end: " in text

@@ -87,10 +87,10 @@ def test_wait_ends_at_the_deadline_or_build_end(course, poll_interval, chance, s
     st.floats(0, 850),
     st.sampled_from([unreachable(), http_error(502), http_error(429, retry_after="20")]),
 )
-def test_tolerated_outage_does_not_change_the_end(course, chance, begins, lasts, answer):
+def test_tolerated_outage_does_not_change_the_end(course, chance, begins, lasts, response):
     world = chancy(chance)
     serve = course.serve(world)
-    world.server = lambda call: answer if begins <= world.now < begins + lasts else serve(call)
+    world.server = lambda call: response if begins <= world.now < begins + lasts else serve(call)
     build = world.run(wait(world.session, 5139, poll_interval=30.0)).require_ended()
     assert build.status == course.ending
     assert world.now <= max(course.seconds, begins + lasts) + 30.0 + 30.0

@@ -1,4 +1,4 @@
-"""``/build_deployments``: every filter and every field of a body as it arrives, and what comes back of it."""
+"""``/build_deployments``: every filter and every field of a body as it arrives, and how responses are read."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ MADE = BuildDeployment(id=1, build_id=5139, pattern_id=808, deployment_id=1, upl
         (BY_ID | {"agent_group_id": 1}, replace(MADE, agent_group_id=1)),
     ],
 )
-def test_create_sends_what_is_given_and_nothing_else(metakraftwerk, api, finished, arguments, made):
+def test_create_sends_only_given_arguments(metakraftwerk, api, finished, arguments, made):
     assert api.call(create_build_deployment(build_id=5139, **arguments)) == made
     (request,) = metakraftwerk.requests("POST", PATH)
     assert (request["path"], request["query"], request["body"]) == (PATH, [], {"build_id": 5139} | arguments)
@@ -88,7 +88,7 @@ def test_create_sends_what_is_given_and_nothing_else(metakraftwerk, api, finishe
     assert {name: there[name] for name in vars(made) if name != "raw"} == made.to_dict()
 
 
-def test_create_sends_numbers_for_ids_that_a_template_rendered(metakraftwerk, api, finished):
+def test_rendered_ids_are_sent_as_numbers(metakraftwerk, api, finished):
     call = create_build_deployment(build_id="5139", pattern_id="808", deployment_id="1", agent_group_id="1")
     assert api.call(call) == replace(MADE, agent_group_id=1)
     (request,) = metakraftwerk.requests("POST", PATH)
@@ -98,7 +98,7 @@ def test_create_sends_numbers_for_ids_that_a_template_rendered(metakraftwerk, ap
 @pytest.mark.parametrize(
     ("outcome", "message"), [("FINISHED", None), ("FAILED", "Deployment failed: ENOENT: no such file or directory")]
 )
-def test_status_and_message_are_read_where_the_server_sends_them(metakraftwerk, api, finished, outcome, message):
+def test_status_and_message_are_read_if_sent(metakraftwerk, api, finished, outcome, message):
     metakraftwerk.set(deployment_status="present", deployment_outcome=outcome)
     made = api.call(create_build_deployment(build_id=5139, **BY_ID))
     assert (made.status, made.message) == (outcome, message)
@@ -113,7 +113,7 @@ def test_status_and_message_are_read_where_the_server_sends_them(metakraftwerk, 
         lambda deployment: {"build_deployment": deployment, "warnings": []},
     ],
 )
-def test_the_form_of_the_answer_to_a_create_is_left_open(metakraftwerk, api, form):
+def test_create_accepts_any_form_of_response(metakraftwerk, api, form):
     deployment = {"id": 7, "build_id": 5139, "pattern_id": 808, "deployment_id": 1, "upload_id": 1359}
     metakraftwerk.fault("status", method="POST", path=PATH, status=200, body=form(deployment))
     assert api.call(create_build_deployment(build_id=5139, **BY_ID)) == replace(MADE, id=7)

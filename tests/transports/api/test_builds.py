@@ -1,4 +1,4 @@
-"""``/builds``: every filter and every field of a body as it arrives, and what comes back of it."""
+"""``/builds``: every filter and every field of a body as it arrives, and how responses are read."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_find_narrows_by_each_filter(metakraftwerk, api, four_builds, filters, q
     assert (request["path"], request["query"], request["body"]) == ("/api/v1/builds", query, None)
 
 
-def test_a_filter_of_the_rendered_text_of_an_id_or_of_a_mapping_arrives_as_the_value_does(metakraftwerk, api):
+def test_rendered_filters_are_sent_as_values(metakraftwerk, api):
     metakraftwerk.start_build()
     found = api.call(find_builds(project_id="402", releases='{"DWH_GROUP": "Default Release"}'))
     assert [build.id for build in found] == [5139]
@@ -80,7 +80,7 @@ def test_get_reads_every_documented_field(metakraftwerk, api):
     assert (build.id, build.status, build.progress, build.description) == (5139, "FINISHED", 100, "by hand")
 
 
-def test_get_reads_a_build_that_goes_on(metakraftwerk, api):
+def test_get_reads_a_running_build(metakraftwerk, api):
     metakraftwerk.set(build_seconds=1000)
     metakraftwerk.start_build()
     build = api.call(get_build("5139"))
@@ -138,7 +138,7 @@ def test_get_reads_each_ending(metakraftwerk, api, status):
         ),
     ],
 )
-def test_create_sends_what_is_given_and_nothing_else(metakraftwerk, api, arguments, body):
+def test_create_sends_only_given_arguments(metakraftwerk, api, arguments, body):
     created = api.call(create_build(**arguments))
     (request,) = metakraftwerk.requests("POST", "/api/*")
     assert (request["path"], request["query"], request["body"]) == ("/api/v1/builds", [], body)
@@ -150,14 +150,14 @@ def test_create_sends_what_is_given_and_nothing_else(metakraftwerk, api, argumen
     assert (there["wait"], there["restore"]) == (body.get("wait", False), body.get("restore", False))
 
 
-def test_create_returns_id_and_status_and_the_warnings(metakraftwerk, api):
+def test_create_returns_id_status_and_warnings(metakraftwerk, api):
     metakraftwerk.set(build_seconds=1000)
     created = api.call(create_build(project_id=402, instances=[{"id": 1001}]))
     assert created.build == Build(id=5139, status=BuildStatus.BUILDING)
     assert created.warnings == ["No release given for release group 'DWH_GROUP', 'Default Release' is used."]
 
 
-def test_create_with_wait_returns_the_whole_build_when_it_has_ended(metakraftwerk, api):
+def test_create_with_wait_returns_the_ended_build(metakraftwerk, api):
     metakraftwerk.set(build_seconds=0.05)
     created = api.call(create_build(project_id=402, instances=[{"id": 1001}], wait=True, releases={"DWH_GROUP": "R1"}))
     assert created.warnings == []
@@ -167,22 +167,22 @@ def test_create_with_wait_returns_the_whole_build_when_it_has_ended(metakraftwer
 
 
 @pytest.mark.parametrize("outcome", ["FAILED", "CANCELED"])
-def test_create_with_wait_returns_a_build_that_did_not_finish(metakraftwerk, api, outcome):
+def test_create_with_wait_returns_a_failed_build(metakraftwerk, api, outcome):
     metakraftwerk.set(build_seconds=0)
     metakraftwerk.set_instance(1001, outcome=outcome)
     created = api.call(create_build(project_id=402, instances=[{"id": 1001}], wait=True))
     assert (created.build.id, created.build.status) == (5139, outcome)
 
 
-def test_create_with_wait_may_be_answered_with_an_error(metakraftwerk, api):
-    """What a failed build answers there is not documented."""
+def test_create_with_wait_may_get_an_error(metakraftwerk, api):
+    """The response for a failed build is not documented."""
     metakraftwerk.set(build_seconds=0, failed_wait="error")
     with pytest.raises(BadRequestError) as caught:
         api.call(create_build(project_id=402, instances=[AIRPLANE | {"name": "BROKEN_VIEW"}], wait=True))
     assert caught.value.message == "Instance BROKEN_VIEW: source object SRC_BROKEN_VIEW does not exist"
 
 
-def test_restore_brings_a_deleted_instance_back(metakraftwerk, api):
+def test_restore_builds_a_deleted_instance(metakraftwerk, api):
     created = api.call(create_build(project_id=402, instances=[AIRPLANE | {"name": "OLD_ROUTE"}], restore=True))
     assert metakraftwerk.builds()[0]["instance_names"] == ["OLD_ROUTE"]
     assert created.build.id == 5139

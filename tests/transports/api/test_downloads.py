@@ -1,4 +1,4 @@
-"""``/downloads``: the list by each filter through both transports; a file, which only workers fetch, over requests."""
+"""``/downloads``: the list by each filter with both transports; files, which only workers download, with requests."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_find_narrows_by_each_filter(metakraftwerk, api, finished, filters, quer
 def test_find_reads_every_documented_field(api, finished):
     _, download, _ = api.call(find_downloads())
     raw = dict(download.raw)
-    # The pattern's name stands in builds only.
+    # The pattern's name is in builds only.
     assert set(raw) == {field.name for field in fields(Download)} - {"raw", "pattern"}
     assert {name: getattr(download, name) for name in raw} == raw
     assert (download.id, download.pattern, download.pattern_id, download.type) == (5443, None, 810, "SNOWFLAKE")
@@ -74,7 +74,7 @@ def worker(metakraftwerk, connect_over, over_requests):
     return connect_over(over_requests, **connection)
 
 
-def test_a_file_is_fetched_as_it_is(metakraftwerk, finished, worker):
+def test_file_is_downloaded_unchanged(metakraftwerk, finished, worker):
     sink = Memory()
     worker.run(fetch(worker.session, 5442, sink))
     request = metakraftwerk.requests("GET")[-1]
@@ -85,7 +85,7 @@ def test_a_file_is_fetched_as_it_is(metakraftwerk, finished, worker):
     assert metakraftwerk.downloads()[0]["downloaded"] == 1
 
 
-def test_a_file_that_does_not_exist(worker, metakraftwerk):
+def test_missing_file_is_an_error(worker, metakraftwerk):
     sink = Memory()
     with pytest.raises(NotFoundError) as caught:
         worker.call(get_file(9, sink))
@@ -93,7 +93,7 @@ def test_a_file_that_does_not_exist(worker, metakraftwerk):
     assert (sink.status, sink.content) == (None, b"")
 
 
-def test_a_redirect_within_the_host_takes_the_token_along(metakraftwerk, finished, worker):
+def test_redirect_to_the_same_host_gets_the_token(metakraftwerk, finished, worker):
     metakraftwerk.set(download_redirect="same")
     sink = Memory()
     worker.run(fetch(worker.session, 5442, sink))
@@ -104,7 +104,7 @@ def test_a_redirect_within_the_host_takes_the_token_along(metakraftwerk, finishe
     assert sink.content[:2] == b"PK"
 
 
-def test_a_redirect_to_another_host_does_not_get_the_token(metakraftwerk, finished, worker, serve):
+def test_redirect_to_another_host_gets_no_token(metakraftwerk, finished, worker, serve):
     file = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfile"
     other = serve(lambda request: file)
     metakraftwerk.set(download_redirect=other.url)

@@ -1,4 +1,4 @@
-"""Every row of the API's error tables, provoked by its real condition: class, status, the server's words, the text."""
+"""Every row of the API's error tables, provoked by its real condition: class, status, message and text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEPLOYMENT = create_build_deployment(build_id=5139, pattern_id=808, deployment_i
 NO_ACCESS = "You don't have permissions to access this project!"
 NO_PROJECT_X = "A project with the name 'X' does not exist!"
 
-# Who asks, what, and the class, status and message of the answer. The client checks some of it itself, before anything
+# User, request, and the class, status and message of the error. The client checks some of it itself, before anything
 # is sent; there the body is replaced by one that only another client could send.
 TABLE = [
     ("viewer", find_builds(project="SALES_DWH"), ForbiddenError, 403, NO_ACCESS),
@@ -65,7 +65,7 @@ def check(caught, kind, status, message, call, note=""):
 
 
 @pytest.mark.parametrize(("user", "call", "kind", "status", "message"), TABLE)
-def test_a_row_of_the_tables(metakraftwerk, connect, user, call, kind, status, message):
+def test_documented_error(metakraftwerk, connect, user, call, kind, status, message):
     with pytest.raises(ApiError) as caught:
         connect(f"{user}@example.com").call(call)
     check(caught, kind, status, message, call)
@@ -75,14 +75,14 @@ def test_a_row_of_the_tables(metakraftwerk, connect, user, call, kind, status, m
 @pytest.mark.parametrize(
     "call", [find_builds(), get_build(1), BUILD, find_build_deployments(), get_build_deployment(1), DEPLOYMENT]
 )
-def test_every_call_without_a_valid_token(metakraftwerk, connect, call):
+def test_every_request_needs_a_valid_token(metakraftwerk, connect, call):
     with pytest.raises(NotAuthenticatedError) as caught:
         connect(extra={"token": "no-token-of-this-server"}).call(call)
     check(caught, NotAuthenticatedError, 401, "Not authenticated", call)
     assert len(metakraftwerk.requests()) == 1
 
 
-def test_a_bad_password(metakraftwerk, connect):
+def test_bad_password_is_an_error(metakraftwerk, connect):
     api = connect(password="wr0ng")
     with pytest.raises(NotAuthenticatedError) as caught:
         api.call(find_builds())
@@ -90,7 +90,7 @@ def test_a_bad_password(metakraftwerk, connect):
     assert [request["path"] for request in metakraftwerk.requests()] == ["/authentication"]
 
 
-def test_a_login_without_an_address(connect):
+def test_login_without_an_email_is_an_error(connect):
     """Not possible with checked settings; so the row is provoked by a body of another client."""
     api = connect()
     call = replace(login(api.settings), body={"strategy": "local", "password": "demo-password"})
@@ -101,19 +101,19 @@ def test_a_login_without_an_address(connect):
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 @pytest.mark.parametrize(("status", "kind"), [(405, ApiError), (501, ServerError)])
-def test_what_the_api_does_not_implement(metakraftwerk, api, method, status, kind):
+def test_unimplemented_request_is_an_error(metakraftwerk, api, method, status, kind):
     """No function of the client makes such a call; the classes hold for any."""
     metakraftwerk.set(not_implemented_status=status)
     call = Request(method, api_path("builds", 5139), lambda reply: reply.json())
     with pytest.raises(ApiError) as caught:
         api.call(call)
-    # Which server has failed is worth a word; a no is about the request.
+    # A server error names the server; other errors are about the request.
     check(caught, kind, status, "Not implemented", call, f" (at {metakraftwerk.url})" if kind is ServerError else "")
 
 
 @pytest.mark.parametrize("status", [402, 406, 409, 410, 415, 422, 431, 451])
 @pytest.mark.parametrize("call", [find_builds(), BUILD])
-def test_a_status_that_no_page_lists_is_not_met_by_asking_again(metakraftwerk, api, status, call):
+def test_undocumented_status_is_not_retried(metakraftwerk, api, status, call):
     metakraftwerk.fault("status", path=call.path, status=status, body={"message": "No, thank you"}, times=None)
     with pytest.raises(ApiError) as caught:
         api.call(call)
@@ -131,7 +131,7 @@ def test_a_status_that_no_page_lists_is_not_met_by_asking_again(metakraftwerk, a
         ("html", HTML),
     ],
 )
-def test_the_form_of_an_error_is_not_documented_so_any_is_read(metakraftwerk, api, style, message):
+def test_error_body_may_have_any_form(metakraftwerk, api, style, message):
     metakraftwerk.set(error_body=style)
     call = replace(BUILD, body={"project_id": 402})
     with pytest.raises(BadRequestError) as caught:
@@ -152,14 +152,14 @@ def test_the_form_of_an_error_is_not_documented_so_any_is_read(metakraftwerk, ap
         ({"message": "ö" * 5000}, "ö" * 2000),
     ],
 )
-def test_an_error_is_its_message_or_else_its_text_of_at_most_2000_characters(metakraftwerk, api, body, message):
+def test_error_shows_message_or_short_body(metakraftwerk, api, body, message):
     metakraftwerk.fault("status", path="/api/*", status=403, body=body)
     with pytest.raises(ForbiddenError) as caught:
         api.call(find_downloads())
     assert caught.value.message == message
 
 
-def test_the_query_is_no_part_of_an_error(metakraftwerk, api):
+def test_query_is_not_part_of_an_error(metakraftwerk, api):
     with pytest.raises(NotFoundError) as caught:
         api.call(find_builds(project="X", user_id=1))
     assert caught.value.path == "/api/v1/builds"

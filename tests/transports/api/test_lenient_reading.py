@@ -1,4 +1,4 @@
-"""What the API's pages leave open is read all the same, and an answer that makes no sense is never taken for one."""
+"""Undocumented forms of responses are accepted, and an invalid response is an error."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def finished(metakraftwerk):
 
 
 @pytest.fixture
-def answer(metakraftwerk, api):
-    """What a call makes of a body that the server answers with."""
+def respond(metakraftwerk, api):
+    """Return what a request makes of a response body."""
 
     def read(call, body, status=200):
         metakraftwerk.fault("status", path="/api/*", status=status, body=body)
@@ -36,14 +36,14 @@ def answer(metakraftwerk, api):
     return read
 
 
-def test_long_texts_are_no_timestamps_and_are_not_kept():
+def test_long_texts_are_not_timestamps():
     before = model._parsed.cache_info().currsize
     assert Build.from_json({"id": 1, "status": "BUILDING", "build_start": f"2026-01-01{' ' * 100}"}).build_start is None
     assert model._parsed.cache_info().currsize == before
 
 
 @pytest.mark.parametrize("flags", ["documented", "integer", "boolean"])
-def test_flags_are_numbers_whatever_they_are_sent_as(metakraftwerk, api, finished, flags):
+def test_flags_become_numbers(metakraftwerk, api, finished, flags):
     metakraftwerk.set(flags=flags)
     build = api.call(get_build(5139))
     assert [getattr(build, name) for name in FLAGS] == [1, 1, 1, 0, 0]
@@ -52,7 +52,7 @@ def test_flags_are_numbers_whatever_they_are_sent_as(metakraftwerk, api, finishe
     assert (project.deleted, project.disabled) == (False, False)
 
 
-def test_a_null_and_a_missing_field_are_the_same(metakraftwerk, api, finished):
+def test_null_and_missing_fields_are_equal(metakraftwerk, api, finished):
     with_nulls = api.call(get_build(5139))
     metakraftwerk.set(nulls="missing")
     without = api.call(get_build(5139))
@@ -69,12 +69,12 @@ def test_progress_may_be_missing(metakraftwerk, api, finished):
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 207, 226])
-def test_any_2xx_is_a_success(answer, status):
-    assert answer(get_build(1), {"id": 1, "status": "BUILDING"}, status).id == 1
+def test_any_2xx_is_success(respond, status):
+    assert respond(get_build(1), {"id": 1, "status": "BUILDING"}, status).id == 1
     body = {"build": {"id": 2, "status": "BUILDING"}, "warnings": []}
-    assert answer(create_build(project_id=402, instances=[{"id": 1}]), body, status).build.id == 2
+    assert respond(create_build(project_id=402, instances=[{"id": 1}]), body, status).build.id == 2
     deploy = create_build_deployment(build_id=1, pattern_id=1, deployment_id=1)
-    assert answer(deploy, {"id": 3}, status).id == 3
+    assert respond(deploy, {"id": 3}, status).id == 3
 
 
 @pytest.mark.parametrize("status", [200, 201])
@@ -83,25 +83,25 @@ def test_either_status_of_a_successful_post(metakraftwerk, api, status):
     assert api.call(create_build(project_id=402, instances=[{"id": 1001}])).build.id == 5139
 
 
-def test_a_create_may_answer_the_whole_build(metakraftwerk, api):
+def test_create_may_return_the_complete_build(metakraftwerk, api):
     metakraftwerk.set(full_create_response=True)
     build = api.call(create_build(project_id=402, instances=[{"id": 1001}], description="whole")).build
     assert (build.project_id, build.description, build.patterns) == (402, "whole", (808,))
 
 
 @pytest.mark.parametrize("warnings", [{}, {"warnings": None}, {"warnings": "oh"}, {"warnings": []}])
-def test_warnings_may_be_missing(answer, warnings):
-    created = answer(create_build(project_id=1, instances=[{"id": 1}]), {"build": {"id": 1, "status": "X"}} | warnings)
+def test_warnings_may_be_missing(respond, warnings):
+    created = respond(create_build(project_id=1, instances=[{"id": 1}]), {"build": {"id": 1, "status": "X"}} | warnings)
     assert created.warnings == []
 
 
-def test_a_build_of_id_and_status_alone(answer):
-    assert answer(get_build(7), {"id": 7, "status": "FINISHED"}) == Build(id=7, status=BuildStatus.FINISHED)
+def test_build_needs_only_id_and_status(respond):
+    assert respond(get_build(7), {"id": 7, "status": "FINISHED"}) == Build(id=7, status=BuildStatus.FINISHED)
 
 
-def test_unknown_fields_are_kept(answer):
+def test_unknown_fields_are_kept(respond):
     body = {"id": 7, "status": "FINISHED", "cost": 1.5, "owner": {"team": "DWH"}, "downloads": [{"id": 1, "size": 9}]}
-    build = answer(get_build(7), body)
+    build = respond(get_build(7), body)
     assert build.raw == body
     assert build.downloads[0].raw == {"id": 1, "size": 9}
     shown = build.to_dict()
@@ -109,8 +109,8 @@ def test_unknown_fields_are_kept(answer):
     assert json.loads(json.dumps(shown)) == shown
 
 
-def test_an_unknown_status_is_kept_and_is_no_end(answer):
-    build = answer(get_build(7), {"id": 7, "status": "PAUSED"})
+def test_unknown_status_is_not_an_end(respond):
+    build = respond(get_build(7), {"id": 7, "status": "PAUSED"})
     assert (build.status, build.has_ended) == ("PAUSED", False)
     with pytest.raises(ProtocolError, match="build 7 is PAUSED, which is not the end of a build"):
         build.require_finished()
@@ -138,8 +138,8 @@ def test_an_unknown_status_is_kept_and_is_no_end(answer):
         (["2026-04-02"], None),
     ],
 )
-def test_odd_timestamps_are_read_or_left_aside(answer, text, moment):
-    build = answer(get_build(7), {"id": 7, "status": "BUILDING", "build_start": text})
+def test_odd_timestamps_are_parsed_or_ignored(respond, text, moment):
+    build = respond(get_build(7), {"id": 7, "status": "BUILDING", "build_start": text})
     assert build.build_start == moment
     assert build.raw["build_start"] == text
 
@@ -162,16 +162,16 @@ def test_odd_timestamps_are_read_or_left_aside(answer, text, moment):
         ({"value": 42}, None),
     ],
 )
-def test_odd_numbers_are_read_or_left_aside(answer, value, number):
-    build = answer(get_build(7), {"id": 7, "status": "BUILDING", "progress": value})
+def test_odd_numbers_are_parsed_or_ignored(respond, value, number):
+    build = respond(get_build(7), {"id": 7, "status": "BUILDING", "progress": value})
     assert build.progress == number
 
 
 @pytest.mark.parametrize(
     ("value", "numbers"), [([1, "2", 3.0], (1, 2, 3)), ([1, None, "x"], (1,)), (None, ()), ("808", ()), ({"1": 2}, ())]
 )
-def test_odd_lists_of_numbers(answer, value, numbers):
-    assert answer(get_build(7), {"id": 7, "status": "BUILDING", "patterns": value}).patterns == numbers
+def test_odd_lists_of_numbers_are_filtered(respond, value, numbers):
+    assert respond(get_build(7), {"id": 7, "status": "BUILDING", "patterns": value}).patterns == numbers
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_odd_lists_of_numbers(answer, value, numbers):
         (get_build(1), "\ufeff", "not the documented JSON"),
     ],
 )
-def test_an_answer_that_makes_no_sense(metakraftwerk, api, call, body, words):
+def test_invalid_response_is_an_error(metakraftwerk, api, call, body, words):
     if body is None:
         metakraftwerk.fault("status", path="/api/*", status=204, times=None)
     else:
@@ -223,7 +223,7 @@ timestamps = st.one_of(
         },
     )
 )
-def test_any_json_object_is_a_build_or_a_protocol_error(value):
+def test_any_json_is_a_build_or_protocol_error(value):
     try:
         build = Build.from_json(value)
     except ProtocolError:

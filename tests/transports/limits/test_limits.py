@@ -27,7 +27,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 @pytest.fixture
 def peak():
-    """The largest amount of memory that Python objects took in a block, in MiB."""
+    """Measure the most memory that Python objects took in a block, in MiB."""
 
     class Peak:
         def __enter__(self):
@@ -43,7 +43,7 @@ def peak():
 
 @pytest.fixture
 def once(connect):
-    """Send a request once, so that what ends it is the limit under test."""
+    """Send a request once, so that only the tested limit can end it."""
 
     def call(server, request=ONE, **extra):
         api = connect(host=server.url, extra={"token": "t", "outage_tolerance": 0} | extra)
@@ -55,12 +55,12 @@ def once(connect):
 def endless(head):
     """A response whose body never ends."""
 
-    def answer(request):
+    def response(request):
         yield head
         while True:
             yield b" " * 65536
 
-    return answer
+    return response
 
 
 def with_length(body, head=OK):
@@ -75,14 +75,14 @@ def test_limits_of_each_kind_of_response():
     assert (MAX_OBJECT_BODY, MAX_ERROR_BODY, MAX_LIST_BODY) == (MEBIBYTE, 65536, 256 * MEBIBYTE)
 
 
-def test_an_object_may_have_1_mib(once, serve):
+def test_object_may_have_1_mib(once, serve):
     body = b'{"id": 1, "status": "BUILDING"}'.ljust(MEBIBYTE)
     assert once(serve(lambda request: with_length(body))).id == 1
     with pytest.raises(ProtocolError, match="the response to GET /api/v1/builds/1 is larger than 1048576 bytes"):
         once(serve(lambda request: with_length(body + b" ")))
 
 
-def test_a_list_may_be_larger(once, serve):
+def test_list_may_be_larger(once, serve):
     body = b'[{"id": 1, "name": "P"}]'.ljust(2 * MEBIBYTE)
     assert [project.id for project in once(serve(lambda request: with_length(body)), find_projects())] == [1]
 
@@ -103,7 +103,7 @@ def test_endless_chunks_are_left_at_the_limit(metakraftwerk, connect):
 
 @pytest.mark.parametrize("status", [302, 404, 503])
 def test_endless_error_is_cut(once, serve, peak, status):
-    """Also the body of a redirect, which nobody needs."""
+    """Also the body of a redirect, which is not needed."""
     server = serve(endless(b"HTTP/1.1 %d X\r\nLocation: /x\r\n\r\nno way " % status))
     with peak, pytest.raises(ApiError) as caught:
         once(server)
@@ -111,7 +111,7 @@ def test_endless_error_is_cut(once, serve, peak, status):
     assert peak.mebibytes < 8
 
 
-def test_message_behind_the_limit_is_not_read(once, serve):
+def test_message_beyond_the_limit_is_not_read(once, serve):
     body = json.dumps({"padding": "x" * MAX_ERROR_BODY, "message": "far behind"}).encode()
     with pytest.raises(BadRequestError) as caught:
         once(serve(lambda request: with_length(body, b"HTTP/1.1 400 X\r\n")))
@@ -121,7 +121,7 @@ def test_message_behind_the_limit_is_not_read(once, serve):
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_coded_body_is_decoded_up_to_the_limit(once, serve, peak, coding):
-    """Nothing coded was asked for; still it is read, and a few kilobytes cannot swell to gigabytes."""
+    """Compression was not requested, but is accepted, and a few kilobytes cannot expand to gigabytes."""
     head = OK + b"Content-Encoding: %s\r\n" % coding.encode()
     encode = gzip.compress if coding == "gzip" else zlib.compress
     assert once(serve(lambda request: with_length(encode(b'{"id": 1, "status": "BUILDING"}'), head))).id == 1
@@ -131,7 +131,7 @@ def test_coded_body_is_decoded_up_to_the_limit(once, serve, peak, coding):
     assert peak.mebibytes < 32
 
 
-def test_body_that_is_not_coded_as_announced(once, serve):
+def test_wrong_content_encoding_is_an_error(once, serve):
     with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/builds/1 at .* got no response"):
         once(serve(lambda request: with_length(b"{}", OK + b"Content-Encoding: gzip\r\n")))
 
@@ -161,10 +161,10 @@ NONSENSE = {
 }
 
 
-@pytest.mark.parametrize("answer", NONSENSE.values(), ids=NONSENSE)
-def test_what_is_not_http_is_no_response(once, serve, answer):
+@pytest.mark.parametrize("response", NONSENSE.values(), ids=NONSENSE)
+def test_invalid_http_is_no_response(once, serve, response):
     def say(request):
-        yield answer
+        yield response
         raise OSError("and the connection ends")
 
     with pytest.raises(ConnectionFailedError, match=r"GET /api/v1/builds/1 at .* got no response"):
@@ -173,16 +173,16 @@ def test_what_is_not_http_is_no_response(once, serve, answer):
         once(serve(say), BUILD)
 
 
-def test_body_without_a_length_ends_with_its_connection(once, serve):
-    def answer(request):
+def test_body_without_length_ends_with_connection(once, serve):
+    def response(request):
         yield OK + b"\r\n[]"
         raise OSError("the connection ends")
 
-    assert once(serve(answer), find_projects()) == []
+    assert once(serve(response), find_projects()) == []
 
 
-def test_body_that_drips_forever_ends(once, serve):
-    """Each byte comes in time, but a response that is no file must be complete in time."""
+def test_slow_body_times_out(once, serve):
+    """Each byte arrives in time, but a response that is not a file must also be complete in time."""
 
     def drip(request):
         yield OK + b"Content-Length: 100000\r\n\r\n"
@@ -195,7 +195,7 @@ def test_body_that_drips_forever_ends(once, serve):
 
 
 class Sink:
-    """Takes a file and forgets it."""
+    """Receive a file and discard it."""
 
     received = 0
 
@@ -209,7 +209,7 @@ class Sink:
         self.received += len(piece)
 
 
-def test_file_of_which_nothing_comes_fails(connect_over, over_requests, serve):
+def test_stalled_file_times_out(connect_over, over_requests, serve):
     done = threading.Event()
 
     def stall(request):

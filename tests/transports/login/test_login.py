@@ -1,4 +1,4 @@
-"""When a user is logged in, when again, and when not: by the status alone, once each."""
+"""When a login is sent: decided by the status alone, and only once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sent(metakraftwerk):
     return [(request["method"], request["path"], request["status"]) for request in metakraftwerk.requests()]
 
 
-def test_the_login_sends_address_and_password_and_later_calls_the_token(metakraftwerk, api):
+def test_login_sends_email_and_password(metakraftwerk, api):
     api.call(find_projects())
     api.call(find_projects())
     assert sent(metakraftwerk) == [LOGIN, PROJECTS, PROJECTS]
@@ -32,7 +32,7 @@ def test_the_login_sends_address_and_password_and_later_calls_the_token(metakraf
     assert [request["user_id"] for request in others] == [1, 1]
 
 
-def test_the_token_is_masked_before_it_is_used_and_stands_in_no_log(metakraftwerk, api):
+def test_token_is_masked_and_never_logged(metakraftwerk, api):
     metakraftwerk.fault("status", path="/api/*", status=503, times=2)
     api.call(find_projects())
     (token,) = [row["token"] for row in metakraftwerk.tokens()]
@@ -44,8 +44,8 @@ def test_the_token_is_masked_before_it_is_used_and_stands_in_no_log(metakraftwer
 
 
 @pytest.mark.parametrize("message", ["Not authenticated", "jwt expired"])
-def test_a_token_that_has_expired_is_renewed_once_and_the_call_sent_again(metakraftwerk, api, message):
-    """By the status alone: the message for an expired token is not sure."""
+def test_expired_token_is_renewed_once(metakraftwerk, api, message):
+    """The status alone decides, because the message for an expired token is not documented."""
     api.call(find_projects())
     metakraftwerk.set(expired_message=message)
     metakraftwerk.expire_tokens()
@@ -55,14 +55,14 @@ def test_a_token_that_has_expired_is_renewed_once_and_the_call_sent_again(metakr
     assert len(set(api.transport.masked)) == 2
 
 
-def test_a_create_with_an_expired_token_is_sent_again_for_the_server_refused_it(metakraftwerk, api):
+def test_post_with_an_expired_token_is_resent(metakraftwerk, api):
     api.call(find_projects())
     metakraftwerk.expire_tokens()
     created = api.call(create_build(project_id=402, instances=[{"id": 1001}]))
     assert [build["id"] for build in metakraftwerk.builds()] == [created.build.id]
 
 
-def test_a_second_401_ends_it(metakraftwerk, api):
+def test_second_401_is_final(metakraftwerk, api):
     metakraftwerk.fault("expired", path="/api/*", times=None)
     with pytest.raises(NotAuthenticatedError) as caught:
         api.call(find_projects())
@@ -71,7 +71,7 @@ def test_a_second_401_ends_it(metakraftwerk, api):
     assert api.clock.pauses == []
 
 
-def test_a_login_that_is_refused_when_it_is_renewed(metakraftwerk, api):
+def test_refused_second_login_is_final(metakraftwerk, api):
     api.call(find_projects())
     metakraftwerk.expire_tokens()
     metakraftwerk.fault("status", path="/authentication", status=401, body={"message": "Invalid login"})
@@ -81,7 +81,7 @@ def test_a_login_that_is_refused_when_it_is_renewed(metakraftwerk, api):
     assert sent(metakraftwerk) == [LOGIN, PROJECTS, REFUSED, (*LOGIN[:2], 401)]
 
 
-def test_a_bad_password_is_sent_once(metakraftwerk, connect):
+def test_bad_password_is_sent_once(metakraftwerk, connect):
     api = connect(password="wr0ng-secret")
     with pytest.raises(NotAuthenticatedError) as caught:
         api.call(find_projects())
@@ -90,7 +90,7 @@ def test_a_bad_password_is_sent_once(metakraftwerk, connect):
     assert api.log.lines == []
 
 
-def test_a_ready_token_is_used_without_a_login(metakraftwerk, connect):
+def test_given_token_needs_no_login(metakraftwerk, connect):
     connect().call(find_projects())
     (row,) = metakraftwerk.tokens()
     metakraftwerk.clear_requests()
@@ -99,7 +99,7 @@ def test_a_ready_token_is_used_without_a_login(metakraftwerk, connect):
     assert sent(metakraftwerk) == [PROJECTS]
 
 
-def test_a_ready_token_is_not_renewed_even_where_a_password_is_there(metakraftwerk, connect):
+def test_given_token_is_not_renewed(metakraftwerk, connect):
     api = connect(extra={"token": "outlived"})
     with pytest.raises(NotAuthenticatedError) as caught:
         api.call(find_projects())
@@ -107,7 +107,7 @@ def test_a_ready_token_is_not_renewed_even_where_a_password_is_there(metakraftwe
     assert sent(metakraftwerk) == [REFUSED]
 
 
-def test_a_lost_answer_to_a_login_is_met_by_asking_again(metakraftwerk, api):
+def test_login_is_retried_after_a_lost_response(metakraftwerk, api):
     metakraftwerk.fault("close", path="/authentication", work=True)
     assert len(api.call(find_projects())) == 4
     assert sent(metakraftwerk) == [(*LOGIN[:2], None), LOGIN, PROJECTS]
@@ -115,7 +115,7 @@ def test_a_lost_answer_to_a_login_is_met_by_asking_again(metakraftwerk, api):
 
 
 @pytest.mark.parametrize(("age", "logins"), [(0, 1), (1000, 1), (1081, 2), (5000, 2)])
-def test_a_token_is_renewed_ahead_of_its_end(metakraftwerk, api, age, logins):
+def test_token_is_renewed_before_it_expires(metakraftwerk, api, age, logins):
     """A token of 1,200 s is used for 1,080; it is valid on the server all the time, so no 401 is seen."""
     metakraftwerk.set(token_seconds=1200)
     api.call(find_projects())
@@ -125,7 +125,7 @@ def test_a_token_is_renewed_ahead_of_its_end(metakraftwerk, api, age, logins):
     assert REFUSED not in sent(metakraftwerk)
 
 
-def test_a_token_that_is_no_jwt_is_used_until_the_server_refuses_it(metakraftwerk, api):
+def test_opaque_token_is_used_until_refused(metakraftwerk, api):
     body = {"accessToken": "opaque", "user": {"id": 7}}
     metakraftwerk.fault("status", path="/authentication", status=201, body=body)
     metakraftwerk.fault("status", path="/api/v1/projects", status=200, body=[], times=2)
@@ -149,7 +149,7 @@ def test_a_token_that_is_no_jwt_is_used_until_the_server_refuses_it(metakraftwer
         {"accessToken": "s3cret ä"},
     ],
 )
-def test_an_answer_without_a_token_that_can_be_sent_is_not_shown(metakraftwerk, api, body):
+def test_login_without_a_valid_token_is_an_error(metakraftwerk, api, body):
     metakraftwerk.fault("status", path="/authentication", status=201, body=body, times=None)
     with pytest.raises(ProtocolError, match=r"the response to the login \(201, .*\) has no accessToken") as caught:
         api.call(find_projects())
@@ -181,13 +181,13 @@ def jwt(claims):
         ("opaque", None, None, None),
     ],
 )
-def test_what_a_token_tells(value, lifetime, good_for, user_id):
+def test_claims_of_a_token(value, lifetime, good_for, user_id):
     token = Token.of(value)
     assert (token.value, token.lifetime, token.good_for, token.user_id) == (value, lifetime, good_for, user_id)
     assert value not in repr(token)
 
 
-def test_there_is_one_wallet_for_each_user_at_each_server():
+def test_token_cache_is_per_server_and_user():
     def settings(host, user):
         return Settings.from_fields(name="x", host=host, login=user, password="p")
 
@@ -197,13 +197,13 @@ def test_there_is_one_wallet_for_each_user_at_each_server():
     assert a is not token_cache_for(settings("b.example.com", "me"))
 
 
-def test_a_wallet_shows_no_token():
+def test_token_cache_shows_no_token():
     token_cache = TokenCache()
     token_cache.store(Token.of("s3cret"), 0.0)
     assert "s3cret" not in repr(token_cache)
 
 
-def test_the_call_of_a_login_shows_no_password(connect):
+def test_login_request_shows_no_password(connect):
     settings = connect(password="s3cret").settings
     assert "s3cret" not in repr(login(settings)) + str(login(settings)) + repr(settings)
     assert str(find_builds()) == "GET /api/v1/builds"

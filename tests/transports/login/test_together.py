@@ -1,4 +1,4 @@
-"""Many callers at one moment, threads over requests and tasks over aiohttp: one login serves them all."""
+"""Many concurrent callers, threads with requests and tasks with aiohttp, share one login."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def logins(metakraftwerk):
     return len(metakraftwerk.requests("POST", "/authentication"))
 
 
-def test_one_login_for_all(metakraftwerk, api):
+def test_all_callers_share_one_login(metakraftwerk, api):
     metakraftwerk.fault("delay", path="/authentication", delay=0.1)
     outcomes = api.call_all([find_projects() for _ in range(CALLERS)])
     assert [len(projects) for projects in outcomes] == [4] * CALLERS
@@ -22,7 +22,7 @@ def test_one_login_for_all(metakraftwerk, api):
     assert len(metakraftwerk.requests("GET")) == CALLERS
 
 
-def test_one_renewal_for_all_whose_token_was_refused(metakraftwerk, api):
+def test_refused_callers_share_one_login(metakraftwerk, api):
     api.call(find_projects())
     metakraftwerk.expire_tokens()
     metakraftwerk.fault("delay", path="/authentication", delay=0.1)
@@ -31,9 +31,9 @@ def test_one_renewal_for_all_whose_token_was_refused(metakraftwerk, api):
     assert logins(metakraftwerk) == 2
 
 
-def test_one_failure_for_all_who_wait(metakraftwerk, connect):
+def test_waiting_callers_share_a_failed_login(metakraftwerk, connect):
     api = connect(password="wr0ng")
-    # All of them wait by the time that the answer comes.
+    # All of them are waiting when the response arrives.
     metakraftwerk.fault("delay", path="/authentication", delay=0.4)
     outcomes = api.call_all([find_projects() for _ in range(CALLERS)])
     assert [type(outcome) for outcome in outcomes] == [NotAuthenticatedError] * CALLERS
@@ -41,7 +41,7 @@ def test_one_failure_for_all_who_wait(metakraftwerk, connect):
     assert logins(metakraftwerk) == 1
 
 
-def test_outage_of_the_login_counts_for_each_caller(connect, serve):
+def test_login_outage_counts_for_each_caller(connect, serve):
     def silence(request):
         # Long enough for all to queue.
         time.sleep(0.1)
@@ -56,8 +56,8 @@ def test_outage_of_the_login_counts_for_each_caller(connect, serve):
     assert len(server.arrived) < 2 * CALLERS
 
 
-def test_logins_of_different_users_do_not_wait_for_each_other(metakraftwerk, connect):
-    """A turn is kept for each user, so the one whose login hangs holds nobody else up."""
+def test_users_log_in_independently(metakraftwerk, connect):
+    """The lock is per user, so one whose login hangs does not block the others."""
     demo, viewer = connect(), connect("viewer@example.com")
     demo.call(find_projects())
     viewer.call(find_projects())

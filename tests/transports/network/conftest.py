@@ -1,4 +1,4 @@
-"""An emulator that speaks TLS, and proxies in front of it."""
+"""An emulator that uses TLS, and proxies in front of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.kit.servers import Listener, Proxy
 
 
 @pytest.fixture(autouse=True)
-def no_authorities_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_ca_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(variable, raising=False)
 
@@ -31,7 +31,7 @@ def emulator_with_tls(certificates: Certificates) -> Iterator[Emulator]:
 
 @pytest.fixture
 def secure(emulator_with_tls: Emulator) -> Emulator:
-    """An emulator that speaks TLS, back at its seed."""
+    """An emulator that uses TLS, reset to its seed."""
     emulator_with_tls.reset()
     return emulator_with_tls
 
@@ -73,13 +73,13 @@ def start_proxy(metakraftwerk: Emulator, servers: ExitStack) -> Callable[..., Pr
 
 @pytest.fixture
 def proxy(start_proxy: Callable[..., Proxy]) -> Proxy:
-    """The way to the emulator that speaks plain HTTP."""
+    """A proxy in front of the emulator that uses plain HTTP."""
     return start_proxy()
 
 
 @pytest.fixture
 def tunnel(start_proxy: Callable[..., Proxy], secure: Emulator) -> Proxy:
-    """The way to the emulator that speaks TLS."""
+    """A proxy in front of the emulator that uses TLS."""
     return start_proxy(to=secure)
 
 
@@ -98,7 +98,7 @@ def by_proxy(connect: Any, certificates: Certificates) -> Callable[..., Any]:
 
 @pytest.fixture
 def counted(metakraftwerk: Emulator) -> Callable[..., tuple[int, int]]:
-    """How many connections the emulator has accepted since the test began, and how many are open now."""
+    """Count the connections that the emulator has accepted since the test began, and those that are open now."""
     before = metakraftwerk.connections()["accepted"]
 
     def count(*, none_open: bool = False) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Connections are kept and shared; what a server hands out besides its answers is not kept."""
+"""Connections are kept and shared; cookies are not kept, and redirects are not followed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.transports.network.conftest import settings_for
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
 
 
-def test_one_connection_serves_all_calls(api, counted):
+def test_requests_share_one_connection(api, counted):
     for _ in range(10):
         api.call(find_projects())
     assert counted()[0] == 1
@@ -27,7 +27,7 @@ def test_one_connection_serves_all_calls(api, counted):
 
 @pytest.mark.parametrize("status", [404, 503])
 @pytest.mark.parametrize("style", ["feathers5", "html"])
-def test_an_error_does_not_cost_the_connection(metakraftwerk, connect, counted, status, style):
+def test_connection_survives_an_error(metakraftwerk, connect, counted, status, style):
     metakraftwerk.set(error_body=style)
     metakraftwerk.fault("status", path="/api/*", status=status, times=3)
     api = connect(extra={"outage_tolerance": 0})
@@ -47,7 +47,7 @@ def test_tls_connections_are_kept_too(connect, secure, certificates):
     assert secure.connections()["accepted"] - before == 1
 
 
-def test_a_connection_that_the_server_has_closed_is_not_used_again(metakraftwerk, api, counted):
+def test_closed_connection_is_not_reused(metakraftwerk, api, counted):
     api.call(find_projects())
     metakraftwerk.stop()
     metakraftwerk.start()
@@ -55,7 +55,7 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(metakraftwerk
     assert api.clock.pauses == []
 
 
-def test_all_connections_end_with_their_client(metakraftwerk, api, counted):
+def test_closing_the_client_closes_connections(metakraftwerk, api, counted):
     metakraftwerk.fault("delay", path="/api/*", delay=0.05, times=None)
     api.call_all([find_projects() for _ in range(5)])
     assert counted()[1] > 0
@@ -63,7 +63,7 @@ def test_all_connections_end_with_their_client(metakraftwerk, api, counted):
     assert counted(none_open=True)[1] == 0
 
 
-def test_a_client_that_was_closed_opens_new_connections(metakraftwerk, connect_over, over_requests, counted):
+def test_closed_client_opens_new_connections(metakraftwerk, connect_over, over_requests, counted):
     fields = {name: metakraftwerk.connection[name] for name in ("host", "port", "schema", "login", "password")}
     api = connect_over(over_requests, **fields)
     api.call(find_projects())
@@ -72,7 +72,7 @@ def test_a_client_that_was_closed_opens_new_connections(metakraftwerk, connect_o
     assert counted()[0] == 2
 
 
-def test_any_number_of_users_share_at_most_ten_connections(metakraftwerk, connect_over, over_aiohttp, counted):
+def test_callers_share_at_most_ten_connections(metakraftwerk, connect_over, over_aiohttp, counted):
     fields = {name: metakraftwerk.connection[name] for name in ("host", "port", "schema", "login", "password")}
     api = connect_over(over_aiohttp, **fields)
     metakraftwerk.fault("delay", path="/api/*", delay=0.02, times=None)
@@ -86,8 +86,8 @@ async def mask(secret):
     del secret
 
 
-def test_users_of_equal_settings_share_one_client_until_the_last_one_leaves(metakraftwerk, over_aiohttp, counted):
-    async def story():
+def test_equal_settings_share_one_client(metakraftwerk, over_aiohttp, counted):
+    async def scenario():
         first, same = settings_for(metakraftwerk), settings_for(metakraftwerk)
         other = settings_for(metakraftwerk, read_timeout=59)
         async with shared_client(first, "a", mask) as one:
@@ -102,17 +102,17 @@ def test_users_of_equal_settings_share_one_client_until_the_last_one_leaves(meta
             assert four is not one
             assert (await four.send(find_projects())).status == 401
 
-    over_aiohttp.do(story())
+    over_aiohttp.do(scenario())
     assert counted(none_open=True) == (2, 0)
 
 
-def test_a_user_who_is_cancelled_leaves_the_client_to_the_others(metakraftwerk, over_aiohttp, counted):
+def test_canceled_user_leaves_the_client_open(metakraftwerk, over_aiohttp, counted):
     async def wait_forever(settings, entered):
         async with shared_client(settings, "a", mask):
             entered.set()
             await asyncio.sleep(3600)
 
-    async def story():
+    async def scenario():
         settings, entered = settings_for(metakraftwerk), asyncio.Event()
         task = asyncio.create_task(wait_forever(settings, entered))
         await entered.wait()
@@ -121,11 +121,11 @@ def test_a_user_who_is_cancelled_leaves_the_client_to_the_others(metakraftwerk, 
             await asyncio.gather(task, return_exceptions=True)
             assert (await client.send(find_projects())).status == 401
 
-    over_aiohttp.do(story())
+    over_aiohttp.do(scenario())
     assert counted(none_open=True) == (1, 0)
 
 
-def test_a_client_that_cannot_be_made_leaves_nothing_behind(connect, over_aiohttp, certificates, tmp_path):
+def test_failed_client_is_not_cached(connect, over_aiohttp, certificates, tmp_path):
     bundle = tmp_path / "bundle.pem"
     bundle.write_text("not yet")
     settings = Settings.from_fields(
@@ -144,14 +144,14 @@ def test_a_client_that_cannot_be_made_leaves_nothing_behind(connect, over_aiohtt
 
 def test_cookies_are_not_kept(connect, serve):
     server = serve(lambda request: EMPTY.replace(b"OK\r\n", b"OK\r\nSet-Cookie: feathers=abc; Path=/\r\n"))
-    # By name: a jar may leave addresses out.
+    # A host name, because a cookie jar may ignore IP addresses.
     api = connect(host=f"http://localhost:{server.port}", extra={"token": "t"})
     for _ in range(3):
         api.call(find_projects())
     assert [request.header("cookie") for request in server.arrived] == [None] * 3
 
 
-def test_a_netrc_file_does_not_replace_the_token(metakraftwerk, api, monkeypatch, tmp_path):
+def test_netrc_file_does_not_replace_the_token(metakraftwerk, api, monkeypatch, tmp_path):
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\ndefault login any password thing\n")
     netrc.chmod(0o600)
@@ -163,7 +163,7 @@ def test_a_netrc_file_does_not_replace_the_token(metakraftwerk, api, monkeypatch
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("call", [find_projects(), get_build(1)])
-def test_a_redirect_is_an_error_and_nobody_follows_it(metakraftwerk, api, serve, status, call):
+def test_redirect_is_an_error(metakraftwerk, api, serve, status, call):
     other = serve(lambda request: EMPTY)
     metakraftwerk.fault("redirect", path="/api/*", location=f"{other.url}/elsewhere", status=status)
     with pytest.raises(ApiError) as caught:
@@ -174,7 +174,7 @@ def test_a_redirect_is_an_error_and_nobody_follows_it(metakraftwerk, api, serve,
 
 
 @pytest.mark.parametrize("location", ["http://[", "//[::1", "http://*.example.com:x/", "", "ftp://x", "é" * 10])
-def test_a_redirect_to_nowhere_is_the_same_error(connect, serve, location):
+def test_invalid_redirect_is_an_error(connect, serve, location):
     server = serve(
         lambda request: f"HTTP/1.1 302 F\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
     )
@@ -183,7 +183,7 @@ def test_a_redirect_to_nowhere_is_the_same_error(connect, serve, location):
     assert caught.value.status == 302
 
 
-def test_a_login_is_not_sent_on_by_a_redirect(metakraftwerk, api, serve):
+def test_login_is_not_redirected(metakraftwerk, api, serve):
     other = serve(lambda request: EMPTY)
     metakraftwerk.fault("redirect", path="/authentication", location=f"{other.url}/authentication", status=308)
     with pytest.raises(ApiError) as caught:
@@ -192,7 +192,7 @@ def test_a_login_is_not_sent_on_by_a_redirect(metakraftwerk, api, serve):
     assert other.connections == 0
 
 
-def test_idle_connection_is_not_used_again(api, counted, monkeypatch):
+def test_idle_connection_is_not_reused(api, counted, monkeypatch):
     """A firewall that drops idle connections would stall the next request until its read timeout."""
     assert KEEP_ALIVE < 60
     for transport in (sync, aio):

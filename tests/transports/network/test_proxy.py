@@ -1,4 +1,4 @@
-"""By which way a server is reached: the connection's proxy, else the environment's, alike through both transports."""
+"""Which proxy is used: the connection's, else the environment's; the same for both transports."""
 
 from __future__ import annotations
 
@@ -25,51 +25,51 @@ def no_proxies_of_the_environment(monkeypatch):
         monkeypatch.delenv(variable.upper(), raising=False)
 
 
-def asked(proxy):
+def requested(proxy):
     return [(method, target) for method, target, _ in proxy.asked]
 
 
 def secrets_shown(caught, api):
-    """Which secrets are in the log or in the traceback, with all the errors that led to the one caught."""
+    """Return the secrets in the log or in the traceback, including all errors that led to the one caught."""
     shown = "".join(traceback.format_exception(caught.value)) + "".join(api.log.lines)
     return [secret for secret in ("s3cret", "t0ken") if secret in shown]
 
 
 FORWARDED = [("POST", f"http://{FAR}/authentication"), ("GET", f"http://{FAR}/api/v1/projects")]
-TUNNELLED = [("CONNECT", f"{FAR}:443")]
+TUNNELED = [("CONNECT", f"{FAR}:443")]
 
 
 def test_plain_http_is_forwarded(metakraftwerk, by_proxy, proxy):
     assert len(by_proxy("http", proxy=proxy.url).call(find_projects())) == 4
-    assert asked(proxy) == FORWARDED
+    assert requested(proxy) == FORWARDED
     assert [request["headers"]["host"] for request in metakraftwerk.requests()] == [FAR, FAR]
 
 
-def test_https_is_tunnelled_in_one_connection(secure, by_proxy, tunnel):
+def test_https_uses_one_tunnel(secure, by_proxy, tunnel):
     api = by_proxy("https", proxy=tunnel.url)
     assert len(api.call(find_projects())) == 4
     assert len(api.call(find_projects())) == 4
-    assert asked(tunnel) == TUNNELLED
+    assert requested(tunnel) == TUNNELED
     assert [request["path"] for request in secure.requests()] == ["/authentication", *["/api/v1/projects"] * 2]
     (_, _, headers), *_ = tunnel.asked
     assert "authorization" not in headers
 
 
-def test_a_proxy_that_speaks_tls_itself(secure, by_proxy, start_proxy, server_context, request):
+def test_proxy_may_use_tls(secure, by_proxy, start_proxy, server_context, request):
     if sys.version_info < (3, 11) and "over_aiohttp" in request.fixturenames:
         pytest.skip("asyncio speaks TLS within TLS since Python 3.11")
     proxy = start_proxy(server_context(), to=secure)
     assert len(by_proxy("https", proxy=proxy.url).call(find_projects())) == 4
-    assert asked(proxy) == TUNNELLED
+    assert requested(proxy) == TUNNELED
 
 
-def test_a_proxy_without_a_scheme_speaks_plain_http(by_proxy, proxy):
+def test_proxy_without_a_scheme_is_http(by_proxy, proxy):
     assert len(by_proxy("http", proxy=f"127.0.0.1:{proxy.port}").call(find_projects())) == 4
-    assert asked(proxy) == FORWARDED
+    assert requested(proxy) == FORWARDED
 
 
 @pytest.mark.parametrize("schema", ["http", "https"])
-def test_the_login_of_a_proxy_is_for_the_proxy_alone(metakraftwerk, secure, by_proxy, proxy, tunnel, schema):
+def test_proxy_login_is_only_sent_to_the_proxy(metakraftwerk, secure, by_proxy, proxy, tunnel, schema):
     way, server = (proxy, metakraftwerk) if schema == "http" else (tunnel, secure)
     url = way.url.replace("//", "//us%40er:pa%3Ass%2Fword@")
     assert len(by_proxy(schema, proxy=url).call(find_projects())) == 4
@@ -90,30 +90,30 @@ def test_the_login_of_a_proxy_is_for_the_proxy_alone(metakraftwerk, secure, by_p
         ("https", "all_proxy"),
     ],
 )
-def test_the_environment_names_a_proxy(by_proxy, proxy, tunnel, monkeypatch, schema, variable):
-    way, expected = (proxy, FORWARDED) if schema == "http" else (tunnel, TUNNELLED)
+def test_proxy_of_the_environment_is_used(by_proxy, proxy, tunnel, monkeypatch, schema, variable):
+    way, expected = (proxy, FORWARDED) if schema == "http" else (tunnel, TUNNELED)
     monkeypatch.setenv(variable, way.url)
     assert len(by_proxy(schema).call(find_projects())) == 4
-    assert asked(way) == expected
+    assert requested(way) == expected
 
 
-def test_the_environment_names_a_proxy_without_a_scheme(by_proxy, proxy, monkeypatch):
+def test_environment_proxy_without_scheme_is_http(by_proxy, proxy, monkeypatch):
     monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.port}")
     assert len(by_proxy("http").call(find_projects())) == 4
-    assert asked(proxy) == FORWARDED
+    assert requested(proxy) == FORWARDED
 
 
-def test_a_variable_is_for_its_own_scheme(metakraftwerk, connect, proxy, monkeypatch):
+def test_variable_applies_to_its_scheme(metakraftwerk, connect, proxy, monkeypatch):
     monkeypatch.setenv("https_proxy", proxy.url)
     assert len(connect().call(find_projects())) == 4
     assert proxy.asked == []
 
 
-def test_the_proxy_of_the_connection_comes_first(by_proxy, proxy, monkeypatch):
+def test_proxy_of_the_connection_comes_first(by_proxy, proxy, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "*")
     assert len(by_proxy("http", proxy=proxy.url).call(find_projects())) == 4
-    assert asked(proxy) == FORWARDED
+    assert requested(proxy) == FORWARDED
 
 
 @pytest.mark.parametrize(
@@ -136,15 +136,15 @@ def test_no_proxy_by_name_is_reached_directly(by_proxy, tunnel, monkeypatch, exc
 
 
 @pytest.mark.parametrize("excepted", ["other.invalid", "kraftwerk.invalid", f"{FAR}:8443", "10.0.0.0/8", ""])
-def test_no_proxy_of_others(by_proxy, proxy, monkeypatch, excepted):
+def test_other_no_proxy_entries_do_not_matter(by_proxy, proxy, monkeypatch, excepted):
     monkeypatch.setenv("http_proxy", proxy.url)
     monkeypatch.setenv("no_proxy", excepted)
     assert len(by_proxy("http").call(find_projects())) == 4
-    assert asked(proxy) == FORWARDED
+    assert requested(proxy) == FORWARDED
 
 
 @pytest.mark.parametrize("url", ["socks5://user:s3cret@127.0.0.1:1080", "http://", "http://proxy:s3cret", "ftp://x"])
-def test_a_proxy_of_the_environment_that_cannot_be_used(by_proxy, monkeypatch, url):
+def test_invalid_environment_proxy_is_an_error(by_proxy, monkeypatch, url):
     monkeypatch.setenv("ALL_PROXY", url)
     with pytest.raises(ConfigurationError, match="proxy of the environment") as caught:
         by_proxy("https").call(find_projects())
@@ -152,8 +152,8 @@ def test_a_proxy_of_the_environment_that_cannot_be_used(by_proxy, monkeypatch, u
 
 
 @pytest.mark.parametrize("refusal", [403, 407, 502, 503, "close", "silent"])
-def test_a_tunnel_that_is_refused_means_that_nothing_arrived(secure, by_proxy, tunnel, refusal):
-    """So a create is sent again, too."""
+def test_post_is_retried_after_a_refused_tunnel(secure, by_proxy, tunnel, refusal):
+    """Nothing has arrived, so even a POST is resent."""
     tunnel.refuses = refusal
     url = tunnel.url.replace("//", "//user:s3cret@")
     api = by_proxy("https", proxy=url, token="t0ken", connect_timeout=0.5, read_timeout=0.5)
@@ -161,12 +161,12 @@ def test_a_tunnel_that_is_refused_means_that_nothing_arrived(secure, by_proxy, t
         api.call(BUILD)
     assert "5 attempts in 2 s" in str(caught.value)
     assert secrets_shown(caught, api) == []
-    assert asked(tunnel) == TUNNELLED * 5
+    assert requested(tunnel) == TUNNELED * 5
     assert secure.requests() == []
 
 
 @pytest.mark.parametrize("schema", ["http", "https"])
-def test_a_proxy_that_is_down_means_that_nothing_arrived(by_proxy, proxy, schema):
+def test_post_is_retried_if_the_proxy_is_down(by_proxy, proxy, schema):
     proxy.close()
     api = by_proxy(schema, proxy=proxy.url.replace("//", "//user:s3cret@"), token="t0ken")
     with pytest.raises(
@@ -178,7 +178,7 @@ def test_a_proxy_that_is_down_means_that_nothing_arrived(by_proxy, proxy, schema
 
 
 @pytest.mark.parametrize("schema", ["http", "https"])
-def test_a_proxy_that_comes_back(metakraftwerk, secure, by_proxy, start_proxy, schema):
+def test_proxy_that_comes_back_is_used(metakraftwerk, secure, by_proxy, start_proxy, schema):
     server = metakraftwerk if schema == "http" else secure
     way = start_proxy(to=server)
     way.refuses = "close" if schema == "https" else 503
@@ -189,8 +189,8 @@ def test_a_proxy_that_comes_back(metakraftwerk, secure, by_proxy, start_proxy, s
 
 
 @pytest.mark.parametrize("schema", ["http", "https"])
-def test_an_answer_that_a_proxy_loses_is_lost(metakraftwerk, secure, by_proxy, start_proxy, schema):
-    """The build is still running: a second one would do real damage."""
+def test_response_lost_by_the_proxy_is_not_resent(metakraftwerk, secure, by_proxy, start_proxy, schema):
+    """The build is running: a second one would do real damage."""
     server = metakraftwerk if schema == "http" else secure
     way = start_proxy(to=server)
     api = by_proxy(schema, proxy=way.url)
@@ -203,8 +203,8 @@ def test_an_answer_that_a_proxy_loses_is_lost(metakraftwerk, secure, by_proxy, s
     assert api.clock.pauses == []
 
 
-def test_a_gateway_that_answers_for_the_server(by_proxy, proxy):
-    """Over plain HTTP nobody can tell a proxy's answer from the server's."""
+def test_proxy_errors_count_as_server_errors(by_proxy, proxy):
+    """With plain HTTP a proxy's response cannot be told from the server's."""
     api = by_proxy("http", proxy=proxy.url, token="t")
     proxy.refuses = 429
     with pytest.raises(RateLimitedError):

@@ -61,7 +61,7 @@ def test_stop_takes_no_lock(metakraftwerk):
         stop.sleep(3600)
 
 
-def test_each_kind_of_step_is_done_by_both_transports(metakraftwerk, transport):
+def test_both_transports_run_every_step(metakraftwerk, transport):
     def inner():
         yield Sleep(0)
         return "inner"
@@ -101,8 +101,8 @@ def test_wait_for_another_flow_is_bounded(metakraftwerk, transport):
     transport.run(settings_for(metakraftwerk), holder())
 
 
-def test_forked_child_has_its_own_locks_and_connections(metakraftwerk, counted):
-    """Another thread of the parent logs in at that moment, and keeps its lock."""
+def test_forked_child_has_own_locks(metakraftwerk, counted):
+    """Another thread of the parent is logging in when it forks, and holds the lock."""
     client = Client(settings_for(metakraftwerk), "a", lambda secret: None)
     logging_in, forked = threading.Event(), threading.Event()
 
@@ -123,7 +123,7 @@ def test_forked_child_has_its_own_locks_and_connections(metakraftwerk, counted):
     logging_in.wait(60)
     child = os.fork()
     if child == 0:
-        # Nothing of pytest must run in here.
+        # No code of pytest may run here.
         with contextlib.suppress(BaseException):
             client.run(exclusive(read(), timeout=30.0))
             os._exit(0)
@@ -135,7 +135,7 @@ def test_forked_child_has_its_own_locks_and_connections(metakraftwerk, counted):
     assert counted()[0] == 2
 
 
-def test_no_secret_of_a_redirects_address_is_shown(metakraftwerk, transport):
+def test_redirect_address_reveals_no_secret(metakraftwerk, transport):
     """Scheme, host and path are shown; login and query may be secrets."""
 
     def read():
@@ -157,5 +157,5 @@ def test_no_secret_of_a_redirects_address_is_shown(metakraftwerk, transport):
         ("Really? Yes.", "Really? Yes."),
     ],
 )
-def test_errors_are_described_without_login_and_query(text, shown):
+def test_errors_show_neither_login_nor_query(text, shown):
     assert describe(ValueError(text)) == f"ValueError: {shown}"

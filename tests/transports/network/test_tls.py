@@ -1,4 +1,4 @@
-"""Whose certificate is trusted, and which one is shown: the same for both transports."""
+"""Which certificates are trusted, and which one is sent: the same for both transports."""
 
 from __future__ import annotations
 
@@ -47,31 +47,31 @@ def works(api, secure):
     assert [request["path"] for request in secure.requests()] == ["/authentication", "/api/v1/projects"]
 
 
-def test_an_unknown_authority_is_refused(at, secure):
+def test_unknown_ca_is_refused(at, secure):
     refused(at(), secure)
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_an_authority_of_the_environment_is_trusted(at, secure, certificates, monkeypatch, variable):
+def test_ca_of_the_environment_is_trusted(at, secure, certificates, monkeypatch, variable):
     monkeypatch.setenv(variable, certificates.ca)
     works(at(verify=True), secure)
 
 
-def test_an_authority_of_the_connection_is_trusted(at, secure, certificates):
+def test_ca_of_the_connection_is_trusted(at, secure, certificates):
     works(at(verify=certificates.ca), secure)
 
 
-def test_only_the_authority_of_the_connection_is_trusted(at, secure, certificates, monkeypatch):
+def test_only_the_ca_of_the_connection_is_trusted(at, secure, certificates, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificates.ca)
     refused(at(verify=certificates.other_ca), secure)
 
 
 @pytest.mark.parametrize("word", [False, "false", "no", 0])
-def test_no_authority_is_asked_where_verify_is_false(at, secure, word):
+def test_verify_false_trusts_any_certificate(at, secure, word):
     works(at(verify=word), secure)
 
 
-def test_a_certificate_of_another_name_is_refused(connect, serve, server_context, certificates):
+def test_certificate_of_another_name_is_refused(connect, serve, server_context, certificates):
     server = serve(lambda request: EMPTY, server_context(certificates.server_of_another_name))
     strict = connect(host=server.url, extra={"token": "t", "verify": certificates.ca})
     with pytest.raises(ConnectionFailedError, match=r"(?i)certificate"):
@@ -82,7 +82,7 @@ def test_a_certificate_of_another_name_is_refused(connect, serve, server_context
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_server_that_demands_a_certificate(connect, serve, server_context, certificates, newest):
+def test_client_certificate_is_sent(connect, serve, server_context, certificates, newest):
     server = serve(lambda request: EMPTY, server_context(demanding=True, newest=newest))
     extra = {"token": "t", "verify": certificates.ca}
     with pytest.raises(ConnectionFailedError, match="5 attempts"):
@@ -112,8 +112,8 @@ def speak_plain_http(client):
 
 @pytest.mark.parametrize("behavior", [hang, close, reset, speak_plain_http])
 @pytest.mark.parametrize("call", [find_projects(), BUILD], ids=["read", "create"])
-def test_a_handshake_that_fails_is_retried_for_a_create_too(connect, listen, call, behavior):
-    """Nothing of the request has left the machine."""
+def test_failed_handshake_is_retried(connect, listen, call, behavior):
+    """No byte of the request has been sent, so even a POST is retried."""
     server = listen(behavior)
     api = connect(host="127.0.0.1", port=server.port, extra={"token": "t", "connect_timeout": 0.5})
     with pytest.raises(ConnectionFailedError, match=f"{call} at https://127.0.0.1:{server.port} .*5 attempts"):
@@ -121,14 +121,14 @@ def test_a_handshake_that_fails_is_retried_for_a_create_too(connect, listen, cal
     assert server.connections == 5
 
 
-def test_a_certificate_that_is_refused_is_met_by_a_create_with_another_try(at, secure):
+def test_post_is_retried_if_certificate_is_refused(at, secure):
     api = at(token="t")
     with pytest.raises(ConnectionFailedError, match=r"POST /api/v1/builds at .*5 attempts"):
         api.call(BUILD)
     assert secure.requests() == []
 
 
-def test_a_create_arrives_once_when_the_certificate_is_right(connect, serve, server_context, certificates):
+def test_post_arrives_once_certificate_is_right(connect, serve, server_context, certificates):
     context = server_context(certificates.server_of_another_name)
     body = b'{"build": {"id": 1, "status": "BUILDING"}}'
     created = b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
@@ -140,8 +140,8 @@ def test_a_create_arrives_once_when_the_certificate_is_right(connect, serve, ser
     assert api.clock.pauses == [0.5, 0.5]
 
 
-def test_a_create_that_the_server_refuses_after_the_handshake_is_lost(connect, serve, server_context, certificates):
-    """With TLS 1.3 a client hears that its certificate is missing only after it has sent the request."""
+def test_post_without_client_cert_is_not_resent(connect, serve, server_context, certificates):
+    """With TLS 1.3 a client learns that its certificate is missing only after it has sent the request."""
     server = serve(lambda request: EMPTY, server_context(demanding=True))
     with pytest.raises(OutcomeUnknownError):
         connect(host=server.url, extra={"token": "t", "verify": certificates.ca}).call(BUILD)
@@ -149,22 +149,22 @@ def test_a_create_that_the_server_refuses_after_the_handshake_is_lost(connect, s
 
 
 def unreadable(certificates, folder):
-    """What cannot be used, as extra fields."""
+    """Return extra fields with files that cannot be used."""
     text = folder / "text.pem"
     text.write_text("no certificate")
     return {
         "a bundle of text": {"verify": str(text)},
         "a certificate of text": {"client_cert": str(text)},
         "a certificate without its key": {"client_cert": certificates.ca},
-        "a key behind a pass phrase": {"client_cert": certificates.client_with_encrypted_key},
+        "an encrypted key": {"client_cert": certificates.client_with_encrypted_key},
     }
 
 
 @pytest.mark.parametrize(
-    "what", ["a bundle of text", "a certificate of text", "a certificate without its key", "a key behind a pass phrase"]
+    "what", ["a bundle of text", "a certificate of text", "a certificate without its key", "an encrypted key"]
 )
-def test_files_that_cannot_be_read_are_an_error_of_the_connection(at, secure, certificates, tmp_path, what):
-    """It fails immediately: no prompt for a pass phrase, no retry."""
+def test_unreadable_files_are_an_error(at, secure, certificates, tmp_path, what):
+    """It fails immediately: no prompt for a passphrase, no retry."""
     api = at(**unreadable(certificates, tmp_path)[what])
     with pytest.raises(ConfigurationError, match=r"the CA bundle or client certificate .* cannot be read"):
         api.call(find_projects())
@@ -196,7 +196,7 @@ def test_running_wait_reads_replaced_files(connect, serve, server_context, certi
 
 
 def hash_of(certificate):
-    """The file name that OpenSSL expects for an authority in a folder."""
+    """The file name that OpenSSL expects for a CA in a folder."""
     command = ["openssl", "x509", "-hash", "-noout", "-in", certificate]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

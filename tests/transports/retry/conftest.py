@@ -1,4 +1,4 @@
-"""What a read does until it has its answer: how often it was sent, and what became of it."""
+"""How often a read is sent, and responses that fail."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ PROJECTS = "/api/v1/projects"
 
 @pytest.fixture
 def sent(metakraftwerk):
-    """How many requests for the projects arrived."""
+    """Return how many requests for the projects arrived."""
     return lambda: len(metakraftwerk.requests(path=PROJECTS))
 
 
 @pytest.fixture
 def fault(metakraftwerk):
-    """Let requests for the projects be answered wrongly; the login is left alone."""
+    """Let requests for the projects fail; the login works."""
 
     def set_fault(action, times=2, **arguments):
         metakraftwerk.fault(action, path=PROJECTS, times=times, **arguments)

@@ -1,4 +1,4 @@
-"""A create must not be carried out twice: sent again is what surely did nothing; of the rest nobody knows."""
+"""A POST must not take effect twice: it is resent only if it certainly did nothing, else its outcome is unknown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEPLOYMENT = create_build_deployment(build_id=5139, pattern_id=808, deployment_i
 
 @pytest.fixture(params=[BUILDS, DEPLOYMENTS])
 def create(request, metakraftwerk, api):
-    """Each of the two creates, made on a connection that is open already, as it usually is."""
+    """Each of the two POSTs, on a connection that is already open, as it usually is."""
     metakraftwerk.set(build_seconds=0)
     metakraftwerk.start_build()
     api.run(api.session.token())
@@ -24,7 +24,7 @@ def create(request, metakraftwerk, api):
 
 
 def made(metakraftwerk, create):
-    """How many requests arrived, and how often the work was done."""
+    """Return how many requests arrived, and how often they took effect."""
     work = metakraftwerk.builds()[1:] if create is BUILD else metakraftwerk.build_deployments()
     return len(metakraftwerk.requests("POST", create.path)), len(work)
 
@@ -38,25 +38,25 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("arguments", REFUSED.values(), ids=REFUSED)
-def test_what_the_server_refused_is_sent_again(metakraftwerk, api, create, arguments):
+def test_refused_post_is_resent(metakraftwerk, api, create, arguments):
     metakraftwerk.fault("status", method="POST", path=create.path, times=2, **arguments)
     api.call(create)
     assert made(metakraftwerk, create) == (3, 1)
 
 
 @pytest.mark.parametrize("arguments", REFUSED.values(), ids=REFUSED)
-def test_what_the_server_refuses_for_too_long_is_an_error(metakraftwerk, api, create, arguments):
+def test_post_refused_for_too_long_is_an_error(metakraftwerk, api, create, arguments):
     metakraftwerk.fault("status", method="POST", path=create.path, times=None, **arguments)
     kind = {429: RateLimitedError, 503: ServerError}.get(arguments["status"], ApiError)
     with pytest.raises(kind) as caught:
         api.call(create)
-    tries, work = made(metakraftwerk, create)
+    attempts, work = made(metakraftwerk, create)
     assert work == 0
     assert f"POST {create.path} returned {arguments['status']}: " in str(caught.value)
-    assert f"{tries} attempts in 2 s" in str(caught.value)
+    assert f"{attempts} attempts in 2 s" in str(caught.value)
 
 
-def test_what_was_not_even_accepted_is_sent_again(metakraftwerk, api, create):
+def test_refused_connection_is_retried(metakraftwerk, api, create):
     metakraftwerk.stop()
     api.clock.meanwhile = [lambda: None, metakraftwerk.start]
     api.call(create)
@@ -64,7 +64,7 @@ def test_what_was_not_even_accepted_is_sent_again(metakraftwerk, api, create):
     assert api.clock.pauses == [0.5, 0.5]
 
 
-def test_a_server_that_stays_down(metakraftwerk, api, create):
+def test_unreachable_server_is_an_error(metakraftwerk, api, create):
     metakraftwerk.stop()
     with pytest.raises(ConnectionFailedError) as caught:
         api.call(create)
@@ -72,7 +72,7 @@ def test_a_server_that_stays_down(metakraftwerk, api, create):
     assert "5 attempts in 2 s" in str(caught.value)
 
 
-def test_a_name_that_nobody_knows_is_asked_for_again(connect):
+def test_unknown_host_is_retried(connect):
     api = connect(host="metakraftwerk.invalid", extra={"token": "t"})
     with pytest.raises(ConnectionFailedError):
         api.call(BUILD)
@@ -85,7 +85,7 @@ LOST = {
     "closed before the work": ("close", {}, 0),
     "closed after the work": ("close", {"work": True}, 1),
     "truncated": ("truncate", {}, 1),
-    "nothing but the head": ("truncate", {"fraction": 0}, 1),
+    "only the headers": ("truncate", {"fraction": 0}, 1),
     "408": ("status", {"status": 408}, 0),
     "502": ("status", {"status": 502}, 0),
     "502 after the work": ("status", {"status": 502, "work": True}, 1),
@@ -100,7 +100,7 @@ LOST = {
 
 
 @pytest.mark.parametrize(("action", "arguments", "work"), LOST.values(), ids=LOST)
-def test_what_may_have_been_done_is_not_sent_again(metakraftwerk, api, create, action, arguments, work):
+def test_post_with_unknown_outcome_is_not_resent(metakraftwerk, api, create, action, arguments, work):
     metakraftwerk.fault(action, method="POST", path=create.path, times=None, **arguments)
     with pytest.raises(OutcomeUnknownError, match=f"^POST {create.path}"):
         api.call(create)
@@ -108,7 +108,7 @@ def test_what_may_have_been_done_is_not_sent_again(metakraftwerk, api, create, a
     assert api.clock.pauses == []
 
 
-def test_what_is_not_answered_in_time_is_not_sent_again(metakraftwerk, connect):
+def test_post_that_times_out_is_not_resent(metakraftwerk, connect):
     metakraftwerk.fault("delay", method="POST", path=BUILDS, delay=3, times=None)
     api = connect(extra={"read_timeout": 1.0})
     with pytest.raises(OutcomeUnknownError, match=r"(?i)time"):
@@ -117,8 +117,8 @@ def test_what_is_not_answered_in_time_is_not_sent_again(metakraftwerk, connect):
 
 
 @pytest.mark.parametrize("status", [501, 505])
-def test_an_error_of_the_server_itself_is_an_answer(metakraftwerk, api, create, status):
-    """Not a gateway, but the application says that it failed; asking again could do the work twice."""
+def test_error_of_the_application_is_final(metakraftwerk, api, create, status):
+    """Not a gateway, but the application reports the error; a retry could do the work twice."""
     metakraftwerk.fault("status", method="POST", path=create.path, status=status, times=None)
     with pytest.raises(ServerError) as caught:
         api.call(create)
@@ -127,7 +127,7 @@ def test_an_error_of_the_server_itself_is_an_answer(metakraftwerk, api, create, 
     assert api.clock.pauses == []
 
 
-def test_a_redirect_is_not_followed(metakraftwerk, api, create):
+def test_redirect_is_not_followed(metakraftwerk, api, create):
     metakraftwerk.fault("redirect", method="POST", path=create.path, location="/api/v1/builds", status=307)
     with pytest.raises(ApiError) as caught:
         api.call(create)
@@ -135,7 +135,7 @@ def test_a_redirect_is_not_followed(metakraftwerk, api, create):
     assert made(metakraftwerk, create) == (1, 0)
 
 
-def test_an_error_that_the_caller_handles_meanwhile_says_nothing_about_this_one(metakraftwerk, connect, api):
+def test_earlier_error_does_not_decide(metakraftwerk, connect, api):
     """An earlier refused connection is the context of the next error, but not its cause."""
     with pytest.raises(ConnectionFailedError) as before:
         connect(host="http://127.0.0.1:9", extra={"token": "t"}).call(BUILD)

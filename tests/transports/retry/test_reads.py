@@ -1,4 +1,4 @@
-"""A read is repeated until it has its answer or ``outage_tolerance`` is over; each failure one by one."""
+"""A read is retried until it succeeds or ``outage_tolerance`` has passed: each kind of failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAILURES = {
     "closed before the work": (("close", {}), ConnectionFailedError),
     "closed after the work": (("close", {"work": True}), ConnectionFailedError),
     "truncated": (("truncate", {}), ConnectionFailedError),
-    "nothing but the head": (("truncate", {"fraction": 0}), ConnectionFailedError),
+    "only the headers": (("truncate", {"fraction": 0}), ConnectionFailedError),
     "HTML 200": (("status", HTML), ProtocolError),
     "not JSON": (("status", {"status": 200, "body": '[{"id": 402'}), ProtocolError),
     "not the documented JSON": (("status", {"status": 200, "body": {"data": []}}), ProtocolError),
@@ -47,7 +47,7 @@ SECRETS = ("demo-password", "Bearer", "eyJ")
 
 
 @each_failure
-def test_within_the_tolerance_it_is_waited_out(metakraftwerk, api, fault, sent, fault_set, kind):
+def test_failure_within_the_tolerance_is_retried(metakraftwerk, api, fault, sent, fault_set, kind):
     action, arguments = fault_set
     each = requests_of_an_attempt(api, action)
     fault(action, times=2 * each, **arguments)
@@ -58,7 +58,7 @@ def test_within_the_tolerance_it_is_waited_out(metakraftwerk, api, fault, sent, 
 
 
 @each_failure
-def test_beyond_the_tolerance_it_is_an_error(metakraftwerk, api, fault, sent, fault_set, kind):
+def test_failure_beyond_the_tolerance_is_an_error(metakraftwerk, api, fault, sent, fault_set, kind):
     action, arguments = fault_set
     fault(action, times=None, **arguments)
     with pytest.raises(kind) as caught:
@@ -78,7 +78,7 @@ def test_beyond_the_tolerance_it_is_an_error(metakraftwerk, api, fault, sent, fa
     assert [secret for secret in SECRETS if secret in text + "".join(api.log.lines)] == []
 
 
-def test_a_tolerance_of_nothing_is_one_try(connect, fault, sent):
+def test_zero_tolerance_allows_one_attempt(connect, fault, sent):
     fault("status", status=503)
     with pytest.raises(ServerError) as caught:
         connect(extra={"outage_tolerance": 0}).call(find_projects())
@@ -86,7 +86,7 @@ def test_a_tolerance_of_nothing_is_one_try(connect, fault, sent):
     assert sent() == 1
 
 
-def test_the_tolerance_counts_from_the_first_failure_and_one_good_answer_resets_it(api, fault, sent):
+def test_success_resets_the_tolerance(api, fault, sent):
     fault("status", times=3, status=503)
     api.call(find_projects())
     fault("status", times=3, status=503)
@@ -95,7 +95,7 @@ def test_the_tolerance_counts_from_the_first_failure_and_one_good_answer_resets_
     assert api.clock.pauses == [0.5] * 6
 
 
-def test_the_tolerance_is_time_not_a_number_of_tries(connect, fault, sent):
+def test_tolerance_does_not_limit_attempts(connect, fault, sent):
     fault("status", times=20, status=503)
     api = connect(extra={"outage_tolerance": 60})
     api.call(find_projects())
@@ -111,7 +111,7 @@ def test_different_failures_are_one_outage(metakraftwerk, api, fault, sent):
     assert sent() == 5
 
 
-def test_a_silent_server_is_given_up_after_the_read_timeout(connect, fault, sent):
+def test_silent_server_times_out(connect, fault, sent):
     fault("delay", times=None, delay=3)
     api = connect(extra={"read_timeout": 1.0, "outage_tolerance": 1})
     with pytest.raises(
@@ -122,13 +122,13 @@ def test_a_silent_server_is_given_up_after_the_read_timeout(connect, fault, sent
     assert sent() == 3
 
 
-def test_a_server_that_was_silent_for_a_while(connect, fault, sent):
+def test_server_that_is_silent_for_a_while(connect, fault, sent):
     fault("delay", times=2, delay=3)
     assert len(connect(extra={"read_timeout": 1.0}).call(find_projects())) == 4
     assert sent() == 3
 
 
-def test_a_server_that_is_down_and_comes_back(metakraftwerk, api, sent):
+def test_server_that_comes_back(metakraftwerk, api, sent):
     api.call(find_projects())
     metakraftwerk.stop()
     api.clock.meanwhile = [lambda: None, metakraftwerk.start]
@@ -137,7 +137,7 @@ def test_a_server_that_is_down_and_comes_back(metakraftwerk, api, sent):
     assert api.clock.pauses == [0.5, 0.5]
 
 
-def test_a_server_that_stays_down(metakraftwerk, api):
+def test_unreachable_server_is_an_error(metakraftwerk, api):
     metakraftwerk.stop()
     with pytest.raises(ConnectionFailedError) as caught:
         api.call(find_projects())
@@ -146,7 +146,7 @@ def test_a_server_that_stays_down(metakraftwerk, api):
     assert "5 attempts in 2 s; the state on the server is unknown" in text
 
 
-def test_a_name_that_nobody_knows(connect):
+def test_unknown_host_is_an_error(connect):
     api = connect(host="metakraftwerk.invalid", extra={"token": "s3cret-t0ken"})
     with pytest.raises(ConnectionFailedError) as caught:
         api.call(find_projects())
@@ -156,7 +156,7 @@ def test_a_name_that_nobody_knows(connect):
     assert "s3cret-t0ken" not in text + "".join(api.log.lines)
 
 
-def test_a_log_says_each_outage_but_not_each_try(metakraftwerk, connect, fault):
+def test_first_failed_attempt_is_logged(metakraftwerk, connect, fault):
     fault("status", times=10, status=503)
     api = connect(extra={"outage_tolerance": 60})
     api.call(find_projects())
@@ -167,7 +167,7 @@ def test_a_log_says_each_outage_but_not_each_try(metakraftwerk, connect, fault):
     )
 
 
-def test_no_try_starts_after_a_deadline_of_the_caller(api, fault, sent):
+def test_no_attempt_starts_after_the_deadline(api, fault, sent):
     fault("status", times=None, status=503)
     with pytest.raises(ServerError):
         api.run(api.session.request(find_projects(), until=api.clock.wall() + 1))
@@ -175,6 +175,6 @@ def test_no_try_starts_after_a_deadline_of_the_caller(api, fault, sent):
 
 
 @pytest.mark.parametrize("host", ["xn--a.invalid", "a_b.invalid", "1.2.3.invalid", "metakraftwerk.invalid."])
-def test_odd_names_that_nobody_knows(connect, host):
+def test_odd_unknown_hosts_are_an_error(connect, host):
     with pytest.raises(ConnectionFailedError, match="5 attempts in 2 s"):
         connect(host=host, extra={"token": "t"}).call(find_projects())

@@ -41,7 +41,7 @@ def test_build_links_default_to_the_server():
     assert settings().build_url(5139, 402) == "https://app.metakraftwerk.com"
     linked = settings(extra={"build_link": "https://x/#/{project_id}/{build_id}"})
     assert linked.build_url(5139, 402) == "https://x/#/402/5139"
-    # Without the project's id the address would lead nowhere.
+    # Without the project's id the link would be broken.
     assert linked.build_url(5139, None) == "https://app.metakraftwerk.com"
 
 

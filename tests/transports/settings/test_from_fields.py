@@ -31,7 +31,7 @@ def faults(**fields):
     return text.removeprefix(start).split("; ")
 
 
-def test_the_defaults():
+def test_defaults():
     assert settings() == Settings(
         base_url="https://app.metakraftwerk.com",
         login="me@example.com",
@@ -48,7 +48,7 @@ def test_the_defaults():
 
 
 @pytest.mark.parametrize("as_text", [False, True])
-def test_every_extra_field(tmp_path, as_text):
+def test_every_extra_field_is_read(tmp_path, as_text):
     pem = tmp_path / "x.pem"
     pem.touch()
     extra = {
@@ -118,7 +118,7 @@ def test_empty_extra_fields_are_none(empty):
         ({"host": "mkw.example.com", "schema": "http", "extra": {"allow_http": "Yes"}}, "http://mkw.example.com"),
     ],
 )
-def test_the_address_of_the_server(fields, base_url):
+def test_base_url_of_the_server(fields, base_url):
     assert settings(**fields).base_url == base_url
 
 
@@ -228,11 +228,11 @@ NO_PORT = "port must be a number from 1 to 65535"
         ),
     ],
 )
-def test_each_fault(fields, fault):
+def test_each_fault_is_reported(fields, fault):
     assert faults(**fields) == [fault]
 
 
-def test_all_faults_are_reported_at_once():
+def test_all_faults_are_reported_together():
     found = faults(
         host="http://me:s3cret@mkw.example.com?x=1",
         port=70000,
@@ -244,7 +244,7 @@ def test_all_faults_are_reported_at_once():
     assert len(found) == 12
 
 
-def test_a_token_makes_login_and_password_needless():
+def test_token_replaces_login_and_password():
     made = Settings.from_fields(name="dwh", extra={"token": "t0ken"})
     assert (made.token, made.login, made.password) == ("t0ken", None, None)
 
@@ -259,7 +259,7 @@ def test_equal_settings_can_be_shared():
 
 
 @pytest.mark.parametrize("value", [0.001, 60, "31536000"])
-def test_a_time_that_is_accepted_is_one_that_a_socket_takes(value):
+def test_accepted_timeouts_work_for_sockets(value):
     with socket.socket() as end:
         end.settimeout(settings(extra={"read_timeout": value}).read_timeout)
         assert end.gettimeout() == float(value)
@@ -285,7 +285,8 @@ hosts = st.one_of(
 @example(host="1.2.3", port=None, schema=None, allow_http=False)
 @example(host="fe80::1%eth0", port=None, schema=None, allow_http=False)
 @example(host="xn--a.com", port=None, schema=None, allow_http=False)
-def test_what_is_accepted_both_libraries_take_as_it_is(host, port, schema, allow_http):
+def test_accepted_urls_are_not_changed(host, port, schema, allow_http):
+    """Both HTTP libraries send the base URL as it is."""
     try:
         base_url = settings(host=host, port=port, schema=schema, extra={"allow_http": allow_http}).base_url
     except ConfigurationError:
@@ -304,7 +305,7 @@ def test_what_is_accepted_both_libraries_take_as_it_is(host, port, schema, allow
         st.sampled_from(sorted(Settings.__annotations__)), st.text() | st.integers() | st.floats() | st.none()
     )
 )
-def test_any_extra_is_settings_or_a_configuration_error(extra):
+def test_any_extra_works_or_is_a_clear_error(extra):
     try:
         made = settings(extra=extra)
     except ConfigurationError:

@@ -25,7 +25,7 @@ def test_projects(metakraftwerk, api, name, query, found):
     assert (request["path"], request["query"]) == ("/api/v1/projects", query)
 
 
-def test_projects_are_those_that_the_user_may_view(connect):
+def test_only_visible_projects_are_listed(connect):
     viewer, outsider = connect("viewer@example.com"), connect("outsider@example.com")
     assert [project.id for project in viewer.call(find_projects())] == [402]
     assert outsider.call(find_projects()) == []
@@ -39,7 +39,7 @@ def test_patterns(metakraftwerk, api, name, ids):
     assert (request["path"], request["query"]) == ("/api/v1/patterns", [["name", name]] if name else [])
 
 
-def test_a_pattern_has_the_documented_fields(api):
+def test_pattern_has_the_documented_fields(api):
     (pattern,) = api.call(find_patterns(name="CORE_DV_HLS"))
     assert (pattern.id, pattern.name, pattern.type, pattern.vers_no) == (808, "CORE_DV_HLS", "IICS", "1.4.0")
     assert (pattern.release_group_id, pattern.deleted) == (5, False)

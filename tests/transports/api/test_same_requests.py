@@ -1,4 +1,4 @@
-"""What arrives does not tell which transport sent it: line, headers and body are compared field by field."""
+"""Both transports send the same request line, headers and body."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ODD = "a:b (x)@c/d?e&f=g+h%41#i;j,k'l\"m~n ä€😀\\|^`{}[]<>*!$"
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
-def as_it_came(reply):
+def as_received(reply):
     return reply.body
 
 
 def make(method, path, pairs=(), body=None):
-    return Request(method, path, as_it_came, tuple(pairs), body)
+    return Request(method, path, as_received, tuple(pairs), body)
 
 
 CALLS = {
@@ -44,7 +44,7 @@ CALLS = {
     "find_projects": find_projects(name=ODD),
     "find_patterns": find_patterns(name="ä"),
     "odd path": make("GET", api_path("things", ODD, "..x", "a b")),
-    "quoted more than it must be": make("GET", "/api/v1/%7Ea%2D%41"),
+    "needlessly quoted path": make("GET", "/api/v1/%7Ea%2D%41"),
     "odd query": make("GET", api_path("builds"), query(empty="", yes=True, number=5, text=ODD, object={"a": ODD})),
     "twice the same name": make("GET", api_path("builds"), (("a", "1"), ("a", "2"))),
     "empty body": make("POST", api_path("builds"), body={}),
@@ -58,7 +58,7 @@ def test_both_transports_send_the_same(connect_over, over_requests, over_aiohttp
     server = serve(lambda request: JSON)
     for transport in (over_requests, over_aiohttp):
         api = connect_over(transport, host=server.url, extra={"token": "t0ken"})
-        api.call(Request(call.method, call.path, as_it_came, call.query, call.body))
+        api.call(Request(call.method, call.path, as_received, call.query, call.body))
     one, other = server.arrived
     assert one.line == other.line == f"{call.method} {call.target} HTTP/1.1"
     assert sorted((name.lower(), value) for name, value in one.headers) == sorted(
@@ -67,12 +67,12 @@ def test_both_transports_send_the_same(connect_over, over_requests, over_aiohttp
     assert one.body == other.body == (call.content or b"")
 
 
-def test_the_login_is_the_same_and_carries_no_token(connect_over, over_requests, over_aiohttp, serve):
+def test_login_is_the_same_and_has_no_token(connect_over, over_requests, over_aiohttp, serve):
     server = serve(lambda request: JSON)
     for transport in (over_requests, over_aiohttp):
         api = connect_over(transport, host=server.url, login="ä@example.com", password='pässword \\"')
         call = login(api.settings)
-        api.call(Request(call.method, call.path, as_it_came, body=call.body, authenticated=False))
+        api.call(Request(call.method, call.path, as_received, body=call.body, authenticated=False))
     one, other = server.arrived
     assert one.line == other.line == "POST /authentication HTTP/1.1"
     assert sorted(map(str.lower, dict(one.headers))) == sorted(map(str.lower, dict(other.headers)))
@@ -81,7 +81,7 @@ def test_the_login_is_the_same_and_carries_no_token(connect_over, over_requests,
     assert json.loads(one.body) == {"strategy": "local", "email": "ä@example.com", "password": 'pässword \\"'}
 
 
-def test_the_headers_of_a_read_and_of_a_create(connect, serve):
+def test_headers_of_a_get_and_of_a_post(connect, serve):
     server = serve(lambda request: JSON)
     api = connect(host=server.url, extra={"token": "t0ken"})
     api.call(make("GET", api_path("builds")))
@@ -98,7 +98,7 @@ def test_the_headers_of_a_read_and_of_a_create(connect, serve):
     assert create == always | {"content-type": "application/json", "content-length": "7"}
 
 
-def test_what_the_emulator_reads_out_of_an_odd_path_and_query(metakraftwerk, api):
+def test_emulator_decodes_odd_paths_and_queries(metakraftwerk, api):
     metakraftwerk.fault("status", path="*/things/*", status=200, body={})
     api.call(make("GET", api_path("things", ODD), query(text=ODD)))
     request = metakraftwerk.requests("GET")[-1]
@@ -110,12 +110,12 @@ def test_what_the_emulator_reads_out_of_an_odd_path_and_query(metakraftwerk, api
 
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])
-def test_a_segment_that_would_change_the_path_is_refused(segment):
+def test_path_traversal_is_refused(segment):
     with pytest.raises(ConfigurationError, match="is no resource of the API"):
         api_path("builds", segment)
 
 
-def test_a_path_before_the_api_belongs_to_the_server(connect, serve):
+def test_base_path_of_the_server_is_kept(connect, serve):
     server = serve(lambda request: JSON)
     api = connect(host=f"{server.url}/mkw/", extra={"token": "t"})
     api.call(make("GET", api_path("builds"), query(a=1)))
