@@ -66,7 +66,7 @@ class Task:
 
     @property
     def row(self) -> Any:
-        """Its row: some of Airflow's code closes the session, so it is asked for each time."""
+        """Return its row, which is read each time because some of Airflow's code closes the session."""
         from airflow.models.taskinstance import TaskInstance
 
         row = self.session.scalars(select(TaskInstance).filter_by(dag_id="nightly", run_id=RUN, task_id="start")).one()
@@ -74,13 +74,13 @@ class Task:
         return row
 
     def schedule(self) -> None:
-        """The scheduler takes it up: a try begins."""
+        """The scheduler queues it: an attempt begins."""
         row = self.row
         row.dag_run.schedule_tis([row], session=self.session)
         self.session.refresh(row)
 
     def runs(self) -> None:
-        """A worker has begun the try."""
+        """A worker has begun the attempt."""
         self.row.queued_by_job_id = SCHEDULER
         self.becomes("running")
 
@@ -89,7 +89,7 @@ class Task:
         self.session.flush()
 
     def clear(self) -> None:
-        """A person clears it."""
+        """A user clears it."""
         from airflow.models.taskinstance import clear_task_instances
 
         clear_task_instances([self.row], self.session)
@@ -113,13 +113,13 @@ class Task:
 
     @property
     def attempt(self) -> Attempt:
-        """What the product makes of it."""
+        """What the product reads of it."""
         attempt = Attempt.of({"ti": self.row, "dag_run": self.row.dag_run})
         assert attempt is not None
         return attempt
 
     def was_cleared(self, before: Attempt, state: State) -> bool:
-        """Whether the product takes it for cleared since an attempt that had got so far."""
+        """Whether the product considers it cleared since an attempt that reached this state."""
         record = BuildRecord(
             state=state, marker="", max_tries=before.max_tries, clear_number=before.clear_number, digest=""
         )
@@ -128,7 +128,7 @@ class Task:
 
 @pytest.fixture
 def task(_database: None) -> Iterator[Task]:
-    """The task in its first try, on a worker."""
+    """The task in its first attempt, on a worker."""
     from airflow import settings
     from airflow.models.dagbag import DBDagBag
     from airflow.models.dagrun import DagRun

@@ -214,7 +214,7 @@ class TestInterruption:
 
 
 class TestFailedDeferral:
-    def test_says_why_and_for_which_build(self, make: Any) -> None:
+    def test_names_the_reason_and_the_build(self, make: Any) -> None:
         context = _deferred(make)
         with pytest.raises(WaitInterruptedError, match=r"\(Trigger failure: KeyError: 'x'\)"):
             _failed("trigger raised")(make(), context)
@@ -284,7 +284,7 @@ class TestTimeoutOfAirflow:
 
     @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
     @pytest.mark.parametrize("status", [None, "FAILED"])
-    def test_sensor_skips_if_told_to(self, emulator: Emulator, option: str, status: str | None) -> None:
+    def test_sensor_skips_with_the_option(self, emulator: Emulator, option: str, status: str | None) -> None:
         emulator.start_build()
         if status:
             emulator.end_build(BUILD, status)

@@ -176,7 +176,7 @@ class TestErrors:
 
         play(test)
 
-    def test_project_that_is_made_later_is_watched(self, server: Server, log: Log) -> None:
+    def test_project_created_later_is_watched(self, server: Server, log: Log) -> None:
         async def test() -> None:
             async with Watchers() as watchers:
                 watching = watchers.start(watcher(project="LATER"), AssetStore())

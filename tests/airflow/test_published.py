@@ -52,13 +52,13 @@ def finished(emulator: Emulator, connect: Connect) -> int:
     return number
 
 
-def test_start_tells_build_and_status(emulator: Emulator, connect: Connect) -> None:
+def test_start_publishes_build_and_status(emulator: Emulator, connect: Connect) -> None:
     task = start()
     build_id = task.run()
     assert task.extra == {"build_id": build_id, "status": "BUILDING"}
 
 
-def test_start_that_waits_tells_the_end(emulator: Emulator, connect: Connect) -> None:
+def test_start_that_waits_publishes_the_end(emulator: Emulator, connect: Connect) -> None:
     task = start(wait_for_completion=True)
     build_id = task.run()
     assert task.extra == {"build_id": build_id, "status": "FINISHED"}
@@ -74,14 +74,14 @@ def test_start_that_waits_tells_the_end(emulator: Emulator, connect: Connect) ->
         ),
     ],
 )
-def test_sensor_tells_build_and_end(finished: int, mode: str) -> None:
+def test_sensor_publishes_build_and_end(finished: int, mode: str) -> None:
     task = Task(BuildSensor(task_id="task", build_id=finished, mode=mode, outlets=[ASSET]))
     task.run()
     assert task.extra == {"build_id": finished, "status": "FINISHED"}
 
 
 @pytest.mark.parametrize("kind", ["start", "sensor"])
-def test_deferred_wait_tells_at_its_end_only(emulator: Emulator, connect: Connect, no_delays: None, kind: str) -> None:
+def test_deferred_wait_publishes_at_its_end(emulator: Emulator, connect: Connect, no_delays: None, kind: str) -> None:
     emulator.set(build_seconds=600)
     build_id = emulator.start_build()["id"]
 
@@ -101,14 +101,14 @@ def test_deferred_wait_tells_at_its_end_only(emulator: Emulator, connect: Connec
     assert after.extra == {"build_id": build_id, "status": "FINISHED"}
 
 
-def test_download_tells_its_files(finished: int, tmp_path: Path) -> None:
+def test_download_publishes_its_files(finished: int, tmp_path: Path) -> None:
     task = Task(DownloadBuildOperator(task_id="task", build_id=finished, destination=str(tmp_path), outlets=[ASSET]))
     manifest = task.run()
     assert task.extra["files"] == manifest["files"]
     assert (task.extra["build_id"], task.extra["content"]) == (finished, manifest["content"])
 
 
-def test_deployment_tells_files_of_its_pattern(finished: int) -> None:
+def test_deployment_publishes_its_files(finished: int) -> None:
     mine = {"pattern": "CORE_DV_HLS", "name": "a.zip", "content": "1"}
     manifest = {"build_id": finished, "files": [mine, {"pattern": "OTHER", "name": "b.zip", "content": "2"}]}
     target = {"pattern": "CORE_DV_HLS", "deployment": "DEPLOY_TO_DEV"}
@@ -119,7 +119,7 @@ def test_deployment_tells_files_of_its_pattern(finished: int) -> None:
     assert task.extra == {"build_id": finished, "build_deployment_id": number, "files": [mine], **target}
 
 
-def test_failed_wait_tells_nothing(emulator: Emulator, connect: Connect) -> None:
+def test_failed_wait_publishes_nothing(emulator: Emulator, connect: Connect) -> None:
     build_id = emulator.start_build()["id"]
     emulator.end_build(build_id, "FAILED")
     task = Task(BuildSensor(task_id="task", build_id=build_id, outlets=[ASSET]))
@@ -128,7 +128,7 @@ def test_failed_wait_tells_nothing(emulator: Emulator, connect: Connect) -> None
     assert task.extra == {}
 
 
-def test_other_outlets_are_left_alone(finished: int) -> None:
+def test_other_outlets_are_unchanged(finished: int) -> None:
     operator = BuildSensor(task_id="task", build_id=finished)
     operator.outlets = [object(), ASSET]
     task = Task(operator)

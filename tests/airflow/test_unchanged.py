@@ -1,4 +1,4 @@
-"""A deployment is skipped only if its files are those that this task deployed last, and nobody has deployed since."""
+"""A deployment is skipped only if this task deployed the same files last, without another deployment since."""
 
 from __future__ import annotations
 

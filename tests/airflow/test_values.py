@@ -31,13 +31,13 @@ class FixedEvent(BuildTrigger):
 
     def __init__(self, response: Any) -> None:
         super().__init__(metakraftwerk_conn_id="any", build_id=1, poll_interval=2.0)
-        self._answer = response
+        self._response = response
 
     async def _wait(self) -> dict[str, Any]:
-        if isinstance(self._answer, BaseException):
-            raise self._answer
+        if isinstance(self._response, BaseException):
+            raise self._response
         try:
-            return {"outcome": "ended", "build": Build.from_json(self._answer).to_dict()}
+            return {"outcome": "ended", "build": Build.from_json(self._response).to_dict()}
         except MetaKraftwerkError as error:
             return {"outcome": "error", "error": error.to_dict()}
 

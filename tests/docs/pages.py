@@ -68,7 +68,7 @@ class Page:
         return next(rows for under, rows in self.tables() if under == heading)
 
     def tables(self) -> Iterator[tuple[str, list[list[Token]]]]:
-        """Each table with the heading that it stands under."""
+        """Each table with its heading."""
         heading, rows, in_body = "", [], False
         for token, after in zip(self._tokens, [*self._tokens[1:], self._tokens[-1]], strict=True):
             if token.type == "heading_open":

@@ -1,4 +1,4 @@
-"""The short form of chaos, and tests that its checks notice the damage that they look for."""
+"""The short form of chaos, and tests that its checks notice each kind of damage."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class TestChain:
         assert client.xcom(DAG_ID, run_id, "wait_for_build")["id"] == build_id
         assert manifest["build_id"] == build_id
 
-    def test_log_sums_the_wait_up(self, airflow: AirflowStack, good: Night) -> None:
+    def test_log_summarizes_the_wait(self, airflow: AirflowStack, good: Night) -> None:
         shown = airflow.client.log(DAG_ID, good.run.run_id, "wait_for_build")
         assert f"Build {good.build['id']}: polled" in shown
         assert f"Build {good.build['id']} ended FINISHED after" in shown

@@ -109,7 +109,7 @@ class TestAccess:
             "/docs",
         ],
     )
-    def test_what_does_not_exist_is_404(self, ask: Ask, route: str) -> None:
+    def test_unknown_route_or_task_is_404(self, ask: Ask, route: str) -> None:
         assert ask("admin", route).status_code == 404
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -164,11 +164,11 @@ def test_many_browsers_cost_few_requests(ask: Ask, metakraftwerk_program: Emulat
     control.clear_requests()
     began = time.monotonic()
 
-    def look() -> None:
+    def show() -> None:
         for route in (*OF_TASK, *OF_CONNECTION[1:]):
             assert ask("admin", route).status_code == 200
 
-    browsers = [threading.Thread(target=look) for _ in range(8)]
+    browsers = [threading.Thread(target=show) for _ in range(8)]
     for browser in browsers:
         browser.start()
     for browser in browsers:

@@ -180,7 +180,7 @@ def test_user_ends_a_build(emulator, demo, status, message):
         emulator.end_build(5139)
 
 
-def test_deleted_build_takes_its_rows_along(emulator, demo, finished):
+def test_deleting_a_build_deletes_its_rows(emulator, demo, finished):
     demo.post("/build_deployments", {"build_id": 5139, "pattern_id": 808, "deployment_id": 1})
     emulator.delete_build(5139)
     assert demo.get("/builds/5139").status == 404

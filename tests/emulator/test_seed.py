@@ -70,7 +70,7 @@ def test_a_seed_file_replaces_the_default_seed(start, client):
     assert (hub["labels"], hub["release_id"], sat["id"], sat["invalid"], sat["errors"]) == (["nightly"], 2, 5, True, 2)
 
 
-def test_reset_returns_to_the_own_seed(start):
+def test_reset_restores_the_given_seed(start):
     emulator = start(json.dumps(SEED))
     emulator.add_project("MORE")
     emulator.reset()

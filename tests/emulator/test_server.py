@@ -164,7 +164,7 @@ def test_accepted_connections_have_tcp_nodelay(client):
     assert options == {1}
 
 
-def test_tls_with_an_own_certificate(certificate, client):
+def test_tls_with_a_custom_certificate(certificate, client):
     cert, key, authority = certificate
     with Emulator(tls_cert=cert, tls_key=key) as emulator:
         assert emulator.connection["schema"] == "https"

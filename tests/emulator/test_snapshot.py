@@ -68,7 +68,7 @@ def test_a_failed_snapshot_is_one_sentence(emulator, tmp_path, capsys, arguments
     assert reason in error
 
 
-def test_duplicates_and_gaps_are_left_out():
+def test_duplicates_and_gaps_are_omitted():
     found = {
         "projects": [{"id": 1, "name": "P"}],
         "patterns": [{"id": 2, "name": "HUB", "deleted": 1}, {"id": 3, "name": "HUB"}, {"id": 4, "name": None}],

@@ -60,7 +60,7 @@ def test_flags_are_integers_or_booleans(emulator, demo, finished, flags, build, 
     assert (deleted, type(deleted)) == (project, type(project))
 
 
-def test_nulls_are_sent_or_left_out(emulator, demo, finished):
+def test_nulls_are_sent_or_omitted(emulator, demo, finished):
     assert demo.get("/builds/5139").json["name"] is None
     emulator.set(nulls="missing")
     build = demo.get("/builds/5139").json

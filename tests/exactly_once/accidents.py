@@ -18,13 +18,13 @@ from mkw_airflow_provider.emulator import Control
 
 
 class KilledError(BaseException):
-    """The worker process is no more. As SIGKILL, no handler of errors can stop it."""
+    """The worker process is dead. As with SIGKILL, no error handler can stop it."""
 
 
 class Reaper:
     """Kills a worker at a point of its work: before or after a request, or while it stores something.
 
-    A killed worker does nothing more: whatever it tries then, such as cleaning up, fails in the same way.
+    A killed worker does nothing more: whatever it does then, such as cleaning up, fails in the same way.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Reaper:
             self._left -= 1
 
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Make points of all that a worker does to the world outside; each is done as ever."""
+        """Make a point of everything that a worker does outside its process; each is still done."""
         for owner, name in (
             (sync.Client, "send"),
             (folder.Folder, "create"),
@@ -100,7 +100,7 @@ class Fault:
 class Accident:
     """What happens to one attempt.
 
-    :param killed_after: how many points of its work the worker passes; None: it lives.
+    :param killed_after: how many points of its work the worker passes; None: it survives.
     :param faults: the wrong responses of the server.
     """
 
@@ -113,7 +113,7 @@ SLOW = 0.4
 
 
 def _undone(path: str) -> list[Fault]:
-    """Return the ways in which a POST gets lost before anything is done about it."""
+    """Return the ways in which a POST gets lost before it takes effect."""
     return [
         Fault("reset", "POST", path),
         Fault("close", "POST", path),
@@ -135,7 +135,7 @@ def _done(path: str) -> list[Fault]:
 
 
 def _refused(path: str) -> list[Fault]:
-    """Return the ways in which a server says that it does nothing about a POST."""
+    """Return the ways in which a server refuses a POST without any effect."""
     return [
         Fault("status", "POST", path, arguments={"status": 503, "headers": {"Retry-After": "0"}}),
         Fault("status", "POST", path, arguments={"status": 429}),

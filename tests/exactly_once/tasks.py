@@ -9,7 +9,7 @@ from tests.exactly_once.accidents import Accident, KilledError, Reaper
 from tests.kit.outcomes import FINISHED
 from tests.kit.tasks import DagRun, StateStore, Task, TaskInstance
 
-#: More attempts than one run of the machine can use up.
+#: More attempts than one run of the state machine can use.
 RETRIES = 1000
 KILLED, CLEARED = "killed", "cleared"
 
@@ -75,7 +75,7 @@ class TaskUnderTest(Task):
 
     @property
     def group(self) -> AttemptGroup:
-        """What tells the present group of attempts from all others."""
+        """What distinguishes the current group of attempts from all others."""
         return self.instance.task_id, self.instance.map_index, self.first_try
 
     @property
@@ -106,7 +106,7 @@ class TaskUnderTest(Task):
         self._in_a_worker(self.start, accident.killed_after)
 
     def go_on(self, accident: Accident) -> None:
-        """Run an attempt on in a worker after its trigger's event."""
+        """Resume an attempt in a worker after its trigger's event."""
         self._in_a_worker(self.resume, accident.killed_after)
 
     def _in_a_worker(self, work: Callable[[], None], killed_after: int | None) -> None:

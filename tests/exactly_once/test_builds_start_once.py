@@ -171,7 +171,7 @@ class BuildsStartOnce(RuleBasedStateMachine):
 
     @invariant()
     def each_series_has_one_build(self) -> None:
-        """Look for a build too many, or one that is nobody's."""
+        """Check for duplicate builds and for builds that no attempt started."""
         self.world.check_builds()
 
     @invariant()

@@ -21,17 +21,17 @@ from tests.kit.pauses import forget_tokens
 from tests.kit.tasks import first_event
 
 BROKEN = ("FAILED", "CANCELED")
-#: Builds end when a rule says so, never by the clock: what a rule meets must not hang on the machine's speed.
+#: Builds end when a rule says so, never by the clock: the outcome of a rule must not depend on the machine's speed.
 SWITCHES = {"build_seconds": 1_000_000.0}
 
 
-#: What a person builds: two patterns, so that there are two files.
+#: What a user builds: two patterns, so that there are two files.
 PERSONS_INSTANCES: list[str | int] = ["AIRPLANE", "STG_AIRPLANE"]
 PERSON: AttemptGroup = ("", -1, 0)
 
 
 class World:
-    """What the attempts of all tasks do to one server.
+    """The attempts of all tasks on one server.
 
     :param emulator: the server.
     :param folder: below which downloads go.
@@ -50,7 +50,7 @@ class World:
         forget_tokens()
 
     def restart(self) -> None:
-        """Restart the server; its database stays."""
+        """Restart the server; its database is kept."""
         self.emulator.close()
         self.emulator.start()
         self.emulator.set(**SWITCHES)
@@ -66,7 +66,7 @@ class World:
         finally:
             self.emulator.clear_faults()
             if accident.killed_after is not None:
-                # The next worker is a new process, and knows no token.
+                # The next worker is a new process without a cached token.
                 forget_tokens()
 
     def builds_of(self, task: TaskUnderTest) -> dict[int, str]:
@@ -87,7 +87,7 @@ class World:
                 self.emulator.end_build(build_id, status)
 
     def finished_build(self) -> int:
-        """Return the newest build that has finished; if there is none, a person starts one."""
+        """Return the newest build that has finished; or one that a user starts if there is no such build."""
         finished = [build["id"] for build in self.emulator.builds() if build["status"] == "FINISHED"]
         if not finished:
             build = self.emulator.start_build(instances=PERSONS_INSTANCES)
@@ -112,7 +112,7 @@ class World:
         return {build["id"] for build in self.emulator.builds()}
 
     def _let_requests_end(self) -> None:
-        """Return when the server has ended what dead or impatient clients left it with."""
+        """Return when the server has finished the requests of dead or timed-out clients."""
         while any(request["seconds"] is None for request in self.emulator.requests()):
             time.sleep(0.01)
 
@@ -146,7 +146,7 @@ class World:
             assert builds[claimed] == "FINISHED", f"a task finished with build {claimed}, which is {builds[claimed]}"
 
     def finish(self, task: TaskUnderTest) -> None:
-        """Let a task end in peace, and check that nothing was built behind its back."""
+        """Let a task end without faults, and check that nothing else was built."""
         for _ in range(4):
             if task.is_due:
                 self.start(task, Accident())
@@ -159,7 +159,7 @@ class World:
             for build_id, status in self.builds_of(task).items()
             if build_id not in self.claimed and status not in BROKEN
         }
-        assert not unknown, f"builds that nobody knows of: {unknown}"
+        assert not unknown, f"builds that no attempt knows: {unknown}"
 
     def check_builds(self) -> None:
         """Check that an attempt started each build, and each group of attempts has one build that is not broken."""
@@ -189,12 +189,12 @@ class World:
         intact = self._intact(folder)
         with self.struck_by(accident):
             task.attempt(accident)
-        asked = {
+        requested = {
             int(request["path"].rpartition("/")[2])
             for request in self.emulator.requests("GET", "/api/v1/downloads/*")
             if request["headers"]["user-agent"].startswith("mkw-airflow-provider")
         }
-        assert not asked & intact, f"downloads {asked & intact} stood there whole, and were asked for again"
+        assert not requested & intact, f"downloads {requested & intact} were complete, and were requested again"
         if task.endings[-1] == FINISHED:
             self.damaged -= set(folder.iterdir())
             whole = {file["download_id"] for file in json.loads((folder / MANIFEST).read_text())["files"]}
@@ -207,7 +207,7 @@ class World:
             self.damaged.add(file)
 
     def check_files(self) -> None:
-        """Check that whatever stands under its final name is whole."""
+        """Check that each file under its final name is complete."""
         for folder in self.folder.iterdir():
             names = {name: download_id for download_id, name in self._names(folder).items()}
             for file in folder.iterdir():
@@ -231,7 +231,7 @@ class World:
         }
 
     def _content(self, download_id: int) -> str:
-        """Return the SHA-256 of a file as the server sends it to anybody else."""
+        """Return the SHA-256 of a file as the server sends it to other clients."""
         if download_id not in self._contents:
             url, fields = self.emulator.url, self.emulator.connection
             body = {"strategy": "local", "email": fields["login"], "password": fields["password"]}

@@ -55,7 +55,7 @@ def main() -> None:
                 break
         sys.stdout.write(json.dumps({"tasks": _states(), "triggerer runs": triggerer.poll() is None}) + "\n")
     finally:
-        # A triggerer that is asked to end takes ten seconds; its children are in its session.
+        # A triggerer takes ten seconds to stop on SIGTERM; its children are in its session.
         with suppress(ProcessLookupError):
             os.killpg(triggerer.pid, signal.SIGKILL)
         triggerer.wait()

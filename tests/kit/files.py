@@ -1,4 +1,4 @@
-"""A server of files, and folders to put them into."""
+"""A server of files, and folders to store them in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.kit.simulation import Body, World, body, http_error, lost, ok
 
 
 def in_memory(filesystem: type[MemoryFileSystem] = MemoryFileSystem) -> Folder:
-    """Return a folder of its own on fsspec's file system in memory, which knows no folders and moves by copying."""
+    """Return a folder of its own on fsspec's file system in memory, which has no folders and moves by copying."""
     root = f"/{uuid.uuid4().hex}"
     return Folder(filesystem(), root, f"memory:/{root}")
 
@@ -61,7 +61,7 @@ def zip_of(**members: str) -> bytes:
 
 
 class Files:
-    """Serves ``GET /downloads/:id`` as a good server does: with length, entity tag and ranges.
+    """Serves ``GET /downloads/:id`` as a correct server does: with length, entity tag and ranges.
 
     :param files: content by id.
     """
@@ -74,7 +74,7 @@ class Files:
         #: For each id: the response to send instead.
         self.instead: dict[int, Callable[[Request[Any]], Any]] = {}
         #: Path and Range of every request.
-        self.asked: list[tuple[int, str | None]] = []
+        self.requested: list[tuple[int, str | None]] = []
         self.others: dict[str, Any] = {}
         world.server = self
 
@@ -83,7 +83,7 @@ class Files:
             return ok(self.others[call.path])
         number = int(re.fullmatch(r"/api/v1/downloads/(\d+)", call.path)[1])  # type: ignore[index]
         headers = call.request_headers("test")
-        self.asked.append((number, headers.get("Range")))
+        self.requested.append((number, headers.get("Range")))
         if number in self.instead:
             return self.instead[number](call)
         if number not in self.files:

@@ -126,11 +126,11 @@ class Proxy(Listener):
 
     def __init__(self, names: dict[str, int], context: ssl.SSLContext | None = None) -> None:
         #: Method, target and headers of each request to the proxy itself.
-        self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.requested: list[tuple[str, str, dict[str, str]]] = []
         #: ``None``: does its work. ``"silent"``, ``"close"`` or a status: what it does instead.
         self.refuses: str | int | None = None
         #: Whether it closes the connection as soon as the server has responded.
-        self.loses_answers = False
+        self.loses_responses = False
         self._names = names
         super().__init__(self._work, context, expected=(OSError, ValueError))
 
@@ -147,7 +147,7 @@ class Proxy(Listener):
         headers = {name.lower(): value for name, _, value in (text.partition(": ") for text in lines)}
         while len(body) < int(headers.get("content-length", 0)):
             body += end.recv(65536)
-        self.asked.append((method, target, headers))
+        self.requested.append((method, target, headers))
         if self.refuses is not None:
             self._refuse(end)
             return
@@ -165,7 +165,7 @@ class Proxy(Listener):
             )
             server.sendall(body)
         with server:
-            self._pass_on(end, server, count_answers=method == "CONNECT")
+            self._pass_on(end, server, count_responses=method == "CONNECT")
 
     def _refuse(self, end: socket.socket) -> None:
         if self.refuses == "silent":
@@ -176,16 +176,16 @@ class Proxy(Listener):
     def _connect(self, host: str, port: int) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self._names.get(host, port)), timeout=10)
 
-    def _pass_on(self, client: socket.socket, server: socket.socket, *, count_answers: bool) -> None:
+    def _pass_on(self, client: socket.socket, server: socket.socket, *, count_responses: bool) -> None:
         while True:
             ready, _, _ = select.select([client, server], [], [], 10)
             for end in ready:
                 piece = end.recv(65536)
-                if not piece or (end is server and self.loses_answers and self._is_answer(piece, count_answers)):
+                if not piece or (end is server and self.loses_responses and self._is_response(piece, count_responses)):
                     return
                 (server if end is client else client).sendall(piece)
 
     @staticmethod
-    def _is_answer(piece: bytes, encrypted: bool) -> bool:
+    def _is_response(piece: bytes, encrypted: bool) -> bool:
         # Handshake records of a TLS 1.2 server have another type than data, 23.
         return piece[0] == 23 if encrypted and piece[0] in (20, 21, 22, 23) else True

@@ -41,7 +41,7 @@ __all__ = [
     "unreachable",
 ]
 
-#: For property tests: the same examples in every run, so that what one run finds another finds again.
+#: For property tests: the same examples in every run, so that failures are reproducible.
 PROPERTY = hypothesis_settings(deadline=None, derandomize=True)
 
 #: The user whose builds these are, and the token that the world begins with.
@@ -60,7 +60,7 @@ def http_error(status: int, message: str = "Not today", **headers: str) -> Respo
 
 
 def html(status: int = 200) -> Response:
-    """The page of a gateway that knows no JSON."""
+    """Return the HTML page of a gateway."""
     return Response(status, {"content-type": "text/html"}, b"<html><body>Back soon</body></html>")
 
 
@@ -74,7 +74,7 @@ def lost(text: str = "connection reset") -> TransportError:
 
 
 def unreachable(text: str = "connection refused") -> TransportError:
-    """The request surely never arrived."""
+    """The request certainly never arrived."""
     return TransportError(text, sent=False)
 
 
@@ -105,7 +105,7 @@ def body(*pieces: bytes, status: int = 200, breaks: Exception | None = None, **h
 
 @dataclass(frozen=True)
 class Sent:
-    """A call, when it was sent, in seconds since the world began, and with which headers."""
+    """A request, when it was sent, in seconds since the world began, and its headers."""
 
     at: float
     call: Request[Any]
@@ -124,7 +124,7 @@ Server = Callable[[Request[Any]], Any]
 
 
 class World:
-    """Runs flows as a transport does, against a server that is a function, in time that passes by pauses only.
+    """Runs flows as a transport does, against a server that is a function, in simulated time.
 
     :param settings: what differs from those of the standard connection.
     """
@@ -202,7 +202,7 @@ class World:
         return [text for level, text in self.lines if (level in levels if levels else level != "DEBUG")]
 
     @property
-    def asked(self) -> list[str]:
+    def requested(self) -> list[str]:
         """Method, path and query of every request, without the login."""
         return [sent.line for sent in self.sent if sent.call.authenticated]
 
@@ -251,8 +251,8 @@ class Course:
 
     :param seconds: how long it takes.
     :param ending: its status from then on.
-    :param progress: the per cent that it shows after a share of its time; None: it shows none.
-    :param begins: how long after the world's beginning it starts.
+    :param progress: the percentage that it shows after a share of its time; None: it shows none.
+    :param begins: how many seconds after the start of the world it starts.
     """
 
     seconds: float

@@ -135,7 +135,7 @@ _DAG_RUNS: dict[tuple[str, str], DagRun] = {}
 def context_of(
     operator: Any, store: StateStore | None = None, *, dag_run: DagRun | None = None, **values: Any
 ) -> dict[str, Any]:
-    """A context for the first try of an operator's task, or for the one that the values name.
+    """Return a context for the first attempt of an operator's task, or for the one that the values name.
 
     :param dag_run: its DAG run; None: one that starts now with a first attempt, else that of the first attempt.
     """
@@ -155,7 +155,7 @@ def context_of(
 class Attempts:
     """The attempts of one task instance in one DAG run, counted as Airflow counts them.
 
-    :param make: makes the operator again for each attempt, as each worker process does.
+    :param make: creates the operator for each attempt, as each worker process does.
     :param store: the task's state store; None before Airflow 3.3.
     :param identity: what else the task instance is, such as ``map_index``.
     """
@@ -189,7 +189,7 @@ class Attempts:
         self._dag_run.clear_number += 1
 
     def recreate(self) -> None:
-        """Delete the DAG run and create it again: nothing that Airflow kept of it is left."""
+        """Delete the DAG run and create it again: nothing that Airflow stored about it is left."""
         self._dag_run, self._try_number, self._max_tries = DagRun(), 0, None
         self.store = None if self.store is None else StateStore()
 

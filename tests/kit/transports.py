@@ -104,7 +104,7 @@ class Api:
 
     def __post_init__(self) -> None:
         self.log = Log()
-        # Chance 0: the pauses between tries are half a second each, unless the server asks for more.
+        # Chance 0: each pause between attempts is half a second, unless the server requests more.
         self.session = ApiSession(
             self.settings,
             TokenCache(),

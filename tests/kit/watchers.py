@@ -82,6 +82,6 @@ async def _collect(watcher: Watcher, events: Any) -> None:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    """Return when a condition is true; it is asked in a thread."""
+    """Return when a condition is true; it is checked in a thread."""
     while not await asyncio.to_thread(condition):
         await asyncio.sleep(0.02)

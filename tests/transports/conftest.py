@@ -14,7 +14,7 @@ import pytest
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.emulator import Emulator
 from tests.kit.clock import Clock
-from tests.kit.servers import Respond, RawServer
+from tests.kit.servers import RawServer, Respond
 from tests.kit.transports import Api, OverAiohttp, OverRequests
 
 

@@ -76,7 +76,7 @@ def test_what_counts_as_cleared(state, max_tries, clear_number, cleared):
 
 def test_first_attempt_only_posts(task):
     assert task.run() == 5139
-    assert task.world.asked == [POSTED]
+    assert task.world.requested == [POSTED]
 
 
 @pytest.mark.parametrize("status", ["BUILDING", "FINISHED"])
@@ -84,7 +84,7 @@ def test_retry_adopts(task, status):
     first = task.run()
     task.server.end(status)
     assert [task.run(), task.run()] == [first, first]
-    assert POSTED not in task.world.asked
+    assert POSTED not in task.world.requested
     assert task.world.logged() == [
         f"Build {first}, started by an earlier attempt of this task, is {status}; adopting it."
     ]
@@ -232,7 +232,7 @@ def test_deleted_build_is_built_again(stored):
     stored.run()
     stored.server.builds.clear()
     stored.run()
-    assert POSTED in stored.world.asked
+    assert POSTED in stored.world.requested
 
 
 def test_refused_post_leaves_no_record(stored):
@@ -241,7 +241,7 @@ def test_refused_post_leaves_no_record(stored):
         stored.run()
     assert stored.store.content == {}
     stored.run()
-    assert stored.world.asked == [POSTED]
+    assert stored.world.requested == [POSTED]
 
 
 def test_record_is_saved_before_and_after_the_post(stored):
@@ -269,7 +269,7 @@ def test_with_a_store_no_list_is_read(stored):
     stored.clear()
     stored.run()
     assert stored.server.ids == [first]
-    assert stored.world.asked == [f"GET /builds/{first}"]
+    assert stored.world.requested == [f"GET /builds/{first}"]
 
 
 @pytest.mark.parametrize("faults", [[], [KILLED]], ids=["started", "sending"])
@@ -291,14 +291,14 @@ def test_search_that_decides_fails_the_attempt(unstored):
     unstored.world.server = lambda _: http_error(500)
     with pytest.raises(ServerError):
         unstored.run()
-    assert POSTED not in unstored.world.asked
+    assert POSTED not in unstored.world.requested
 
 
 def test_another_users_build_is_adopted(unstored):
     unstored.server.user_id = 8
     first = unstored.run()
     assert unstored.run() == first
-    assert unstored.world.asked == LISTED
+    assert unstored.world.requested == LISTED
 
 
 @pytest.mark.parametrize("skew", [-3600.0, -180.0, 0.0, 180.0, 3600.0])
@@ -316,7 +316,7 @@ def test_skewed_clocks_do_not_matter(unstored, skew):
 
 
 @pytest.mark.parametrize("other", [{"map_index": 0}, {"run_id": "other"}, {"task_id": "other"}, {"dag_id": "other"}])
-def test_builds_of_other_tasks_are_left_alone(unstored, other):
+def test_builds_of_other_tasks_are_ignored(unstored, other):
     first = unstored.run()
     unstored.attempt = replace(unstored.attempt, **other)
     assert unstored.run() != first
@@ -333,7 +333,7 @@ def test_build_with_an_id_beyond_64_bits(stored):
     first = stored.succeed()
     assert first == 2**70 + 1
     assert stored.run() == first
-    assert stored.world.asked == [f"GET /builds/{first}"]
+    assert stored.world.requested == [f"GET /builds/{first}"]
 
 
 @pytest.mark.parametrize("status", ["BUILDING", "FINISHED"])

@@ -71,7 +71,7 @@ def test_deployment_is_matched_to_its_executor(target, agent_id, group_id, match
 def test_request_is_sent_as_documented(world):
     DeploymentsServer(world)
     assert run(world, agent_group="DEV_AGENTS").id == 19
-    assert world.asked == [POSTED]
+    assert world.requested == [POSTED]
     assert world.sent[0].call.body == {
         "build_id": 5139,
         "pattern": "CORE_DV_HLS",
@@ -96,7 +96,7 @@ def test_request_is_sent_as_documented(world):
 def test_lost_response_is_found_in_the_list(world, fault, executor, lookups):
     DeploymentsServer(world, faults=[(fault, True)])
     assert run(world, **executor).id == 19
-    assert world.asked == [POSTED, LISTED, *lookups]
+    assert world.requested == [POSTED, LISTED, *lookups]
 
 
 def test_lost_response_ignores_older_deployments(world):
@@ -104,7 +104,7 @@ def test_lost_response_ignores_older_deployments(world):
     older = server.add()["id"]
     server.listed_after = 30.0
     assert run(world, known=[older]).id == older + 1
-    assert world.asked.count(POSTED) == 1
+    assert world.requested.count(POSTED) == 1
 
 
 @pytest.mark.parametrize("executor", [{}, {"agent": "dev_agent"}, {"agent_group": "DEV_AGENTS"}, {"agent_id": 1}])
@@ -117,7 +117,7 @@ def test_lost_response_ignores_other_agents(executor, other):
     server.add(**other)
     with pytest.raises(DeploymentUncertainError) as caught:
         run(world, **executor)
-    assert world.asked.count(POSTED) == 1
+    assert world.requested.count(POSTED) == 1
     assert "may be running on the server. The next attempt of this task checks first" in str(caught.value)
 
 
@@ -136,7 +136,7 @@ def test_search_after_a_500_takes_read_timeout(world):
     with pytest.raises(ServerError):
         run(world)
     assert world.now == pytest.approx(world.settings.read_timeout)
-    assert world.asked.count(POSTED) == 1
+    assert world.requested.count(POSTED) == 1
 
 
 def test_uncertain_if_the_search_fails():
@@ -151,14 +151,14 @@ def test_error_response_is_final(world):
     world.script(http_error(404, "Build not found"))
     with pytest.raises(NotFoundError, match="Build not found"):
         run(world)
-    assert world.asked == [POSTED]
+    assert world.requested == [POSTED]
 
 
 def test_lost_response_without_a_list_is_an_error(world):
     DeploymentsServer(world, faults=[LOST_AFTER_THE_WORK])
     with pytest.raises(DeploymentUncertainError, match="List the build's deployments before you deploy again"):
         world.run(create(world.session, **vars(DEPLOYMENT_REQUEST)))
-    assert (world.asked, world.pauses) == ([POSTED], [])
+    assert (world.requested, world.pauses) == ([POSTED], [])
 
 
 @pytest.mark.parametrize(

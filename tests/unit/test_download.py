@@ -48,7 +48,7 @@ def test_broken_transfer_is_resumed(world, folder):
     files = Files(world, {1: DATA})
     files.breaks[1] = [3_000, 4_000]
     assert fetch(world, folder).sha256 == sha256(DATA)
-    assert files.asked == [(1, None), (1, "bytes=3000-"), (1, "bytes=7000-")]
+    assert files.requested == [(1, None), (1, "bytes=3000-"), (1, "bytes=7000-")]
 
 
 @pytest.mark.parametrize("version", [{"etag": '"v1"'}, {"last_modified": "Thu, 02 Apr 2026 08:14:58 GMT"}])
@@ -63,7 +63,7 @@ def test_rest_is_requested_of_the_same_version(world, folder, version):
 
 
 @pytest.mark.parametrize("headers", [{}, {"etag": 'W/"v1"'}], ids=["none", "weak"])
-def test_without_a_version_it_starts_over(world, folder, headers):
+def test_download_without_a_version_starts_over(world, folder, headers):
     world.script(body(b"one", breaks=lost(), **headers), body(b"onetwo", **headers))
     assert fetch(world, folder).sha256 == sha256(b"onetwo")
     assert ["Range" in sent.headers for sent in world.sent] == [False, False]
@@ -110,7 +110,7 @@ def test_range_beyond_the_end_starts_over(world, folder):
 
     files.instead[1] = without_length
     assert fetch(world, folder).sha256 == sha256(DATA)
-    assert files.asked == [(1, None), (1, f"bytes={len(DATA)}-"), (1, None)]
+    assert files.requested == [(1, None), (1, f"bytes={len(DATA)}-"), (1, None)]
 
 
 def test_416_without_a_range_is_an_error(world, folder):

@@ -41,7 +41,7 @@ def records(folder) -> list[str]:
 def test_downloads_come_with_the_build(world):
     found = read(world, FINISHED | {"downloads": DOWNLOADS[::-1]})
     assert [download.id for download in found.downloads] == [5442, 5443, 5444, 5445]
-    assert world.asked == ["GET /builds/5139"]
+    assert world.requested == ["GET /builds/5139"]
 
 
 def test_build_without_downloads_lists_them(world):
@@ -49,7 +49,7 @@ def test_build_without_downloads_lists_them(world):
     patterns = {"/api/v1/downloads": listed, "/api/v1/patterns": [{"id": 808, "name": "CORE_DV_HLS"}]}
     found = read(world, build(5139, "FINISHED"), **patterns)
     assert [download.pattern for download in found.downloads] == ["CORE_DV_HLS", None]
-    assert world.asked == ["GET /builds/5139", "GET /downloads?build_id=5139", "GET /patterns"]
+    assert world.requested == ["GET /builds/5139", "GET /downloads?build_id=5139", "GET /patterns"]
 
 
 @pytest.mark.parametrize("entry", [None, 5446, "x.zip", [], {}, {"id": None, "name": "x.zip"}, {"id": "x"}])
@@ -145,20 +145,20 @@ def test_pattern_without_files_is_an_error(world, folder, patterns, words):
     files = Files(world, FILES)
     with pytest.raises(NoFilesError, match=words):
         download(world, folder, patterns=patterns)
-    assert (files.asked, names(folder)) == ([], [])
+    assert (files.requested, names(folder)) == ([], [])
 
 
 @pytest.mark.parametrize("change", ["nothing", "longer", "other", "deleted"])
 def test_only_a_changed_file_is_downloaded_again(world, folder, change):
     files = Files(world, FILES)
     first = download(world, folder)
-    files.asked.clear()
+    files.requested.clear()
     if change == "deleted":
         folder.remove("STAGE.zip")
     elif change != "nothing":
         put(folder, "STAGE.zip", STAGE + b"!" if change == "longer" else bytes(len(STAGE)))
     assert download(world, folder) == first
-    assert files.asked == ([] if change == "nothing" else [(5443, None)])
+    assert files.requested == ([] if change == "nothing" else [(5443, None)])
     assert content(folder, "STAGE.zip") == STAGE
     assert names(folder) == ALL
 
@@ -177,10 +177,10 @@ def test_next_attempt_downloads_the_rest(world, folder, failure):
         download(world, folder, max_parallel=1)
     assert names(folder) == [*records(folder), "CORE.zip", "STAGE.zip"]
     assert len(records(folder)) == 1
-    files.asked.clear()
+    files.requested.clear()
     files.instead.clear()
     assert len(download(world, folder)["files"]) == 4
-    assert sorted(number for number, _ in files.asked) == [5444, 5445]
+    assert sorted(number for number, _ in files.requested) == [5444, 5445]
     assert names(folder) == ALL
 
 
@@ -219,12 +219,12 @@ def test_foreign_manifest_is_verified(world, folder, entry):
     """An entry counts only if its id and name are the build's, and its file has its size and hash."""
     files = Files(world, FILES)
     true = download(world, folder)
-    files.asked.clear()
+    files.requested.clear()
     forged = json.dumps(true | {"files": [true["files"][0] | entry, *true["files"][1:]], "x": 1}).encode()
     put(folder, MANIFEST, forged)
     assert download(world, folder) == true == json.loads(content(folder, MANIFEST))
     is_believed = bool(entry.keys() & {"content", "path"})
-    assert files.asked == ([] if is_believed else [(5442, None)])
+    assert files.requested == ([] if is_believed else [(5442, None)])
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_unreadable_manifest_is_replaced(world, folder, manifest):
     files = Files(world, FILES)
     put(folder, MANIFEST, manifest.encode())
     download(world, folder)
-    assert len(files.asked) == 4
+    assert len(files.requested) == 4
     assert names(folder) == ALL
 
 
@@ -254,18 +254,18 @@ def test_damaged_zip_is_downloaded_again(world, folder):
     put(folder, "CORE.zip", b"not a ZIP")
     manifest["files"][0] |= {"size": 9, "sha256": sha256(b"not a ZIP")}
     put(folder, MANIFEST, json.dumps(manifest).encode())
-    files.asked.clear()
+    files.requested.clear()
     download(world, folder)
-    assert files.asked == [(5442, None)]
+    assert files.requested == [(5442, None)]
 
 
 def test_moved_folder_is_not_downloaded_again(world, tmp_path):
     files = Files(world, FILES)
     download(world, on_disk(tmp_path / "a"))
     (tmp_path / "a").rename(tmp_path / "b")
-    files.asked.clear()
+    files.requested.clear()
     assert download(world, on_disk(tmp_path / "b"))["files"][0]["path"] == f"{tmp_path}/b/CORE.zip"
-    assert files.asked == []
+    assert files.requested == []
 
 
 def test_other_files_stay(world, folder):
@@ -306,7 +306,7 @@ def test_failed_file_stops_the_other_files(world, folder):
     files.instead = {5442: lambda call: body_of(endless()), 5443: fail}
     with pytest.raises(NotFoundError, match="5443"):
         download(world, folder, max_parallel=2)
-    assert sorted(number for number, _ in files.asked) == [5442, 5443]
+    assert sorted(number for number, _ in files.requested) == [5442, 5443]
     assert names(folder) == records(folder)
     files.instead.clear()
     assert len(download(world, folder)["files"]) == 4
@@ -325,7 +325,7 @@ def test_killed_task_stops(world, folder):
     files.instead[5443] = lambda call: stop.set() or body(STAGE)
     with pytest.raises(StoppedError):
         download(world, folder, max_parallel=1, stop=stop)
-    assert len(files.asked) == 2
+    assert len(files.requested) == 2
     assert MANIFEST not in names(folder)
 
 

@@ -206,7 +206,7 @@ def test_each_status_has_its_class(status, kind):
         (BuildTimeoutError(5139, "the complete message"), "the complete message"),
     ],
 )
-def test_words(error, words):
+def test_messages(error, words):
     assert str(error) == words
 
 

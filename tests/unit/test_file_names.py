@@ -55,7 +55,7 @@ ids = st.integers(0, 10**10)
         ("\ud800", "download-7"),
     ],
 )
-def test_name_is_kept_as_far_as_it_is_safe(name, safe):
+def test_safe_part_of_a_name_is_kept(name, safe):
     assert safe_name(name, 7) == safe
 
 

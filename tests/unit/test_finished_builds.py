@@ -50,7 +50,7 @@ def stored(watermark: Watermark) -> Watermark:
 
 
 class TestWatermark:
-    def test_builds_from_before_are_not_new(self) -> None:
+    def test_older_builds_are_not_new(self) -> None:
         builds = listed(b1="FINISHED", b2="FAILED", b3="CANCELED")
         assert ids(Watermark.begin(builds), builds) == []
 
@@ -193,7 +193,7 @@ class TestReading:
     def test_one_request_lists_the_builds(self, world: World) -> None:
         world.script(ok([build(7, "FINISHED", name="x"), build(5)]))
         builds = world.run(list_builds(world.session, project="DEMO", project_id=None, user="me"))
-        assert world.asked == ["GET /builds?project=DEMO&user=me"]
+        assert world.requested == ["GET /builds?project=DEMO&user=me"]
         assert builds.ids == [5, 7]
         assert builds.heads[7].build == Build.from_json(build(7, "FINISHED", name="x"))
 

@@ -100,7 +100,7 @@ def test_full_store_error_names_the_file(fails_at):
     assert names(folder) == []
 
 
-def test_files_move_in_folders_with_special_names(tmp_path):
+def test_files_move_in_folders_with_odd_names(tmp_path):
     """fsspec takes some of these signs for patterns."""
     for root in ("a[1]", "a*b", "{x}"):
         folder = Folder(MemoryFileSystem(), f"/{tmp_path.name}/{root}", "memory:/")

@@ -37,10 +37,10 @@ def test_tasks_keep_each_others_entries(world, folder):
     scripts, zips = download(world, folder, patterns=SCRIPTS), download(world, folder, patterns=ZIPS)
     assert (ids(scripts), ids(zips)) == ([5444, 5445], [5442, 5443])
     assert manifest_in(folder)["files"] == zips["files"] + scripts["files"]
-    files.asked.clear()
+    files.requested.clear()
     assert download(world, folder, patterns=SCRIPTS) == scripts
     assert download(world, folder) == manifest_in(folder)
-    assert files.asked == []
+    assert files.requested == []
     assert names(folder) == ALL
 
 
@@ -131,9 +131,9 @@ def test_failed_task_keeps_the_entries_of_others(world, folder):
         download(world, folder, patterns=ZIPS, max_parallel=1)
     assert manifest_in(folder) == scripts
     files.instead.clear()
-    files.asked.clear()
+    files.requested.clear()
     download(world, folder, patterns=ZIPS)
-    assert [number for number, _ in files.asked] == [5443]
+    assert [number for number, _ in files.requested] == [5443]
     assert ids(manifest_in(folder)) == [5442, 5443, 5444, 5445]
 
 
@@ -174,7 +174,7 @@ def test_manifest_of_another_build_is_ignored(world, folder):
     files = Files(world, FILES)
     download(world, folder)
     download(world, folder, FINISHED | {"id": 5140})
-    assert len(files.asked) == 8
+    assert len(files.requested) == 8
 
 
 ODD = {"id": 2**70, "pattern": "P\ud83d", "pattern_id": 2**80, "name": "a\ud83d\0.sql"}
@@ -187,11 +187,11 @@ def test_manifest_on_disk_is_safe_for_airflow(world, folder):
     manifest = download(world, folder, odd)
     assert manifest == safe_value(manifest) == manifest_in(folder)
     assert (manifest["project_id"], manifest["files"][1]["name"]) == (str(2**71), "a\ufffd\ufffd.sql")
-    files.asked.clear()
+    files.requested.clear()
     assert download(world, folder, odd) == manifest
     assert download(world, folder, odd, patterns=["Q"])["files"] == manifest["files"][:1]
     assert manifest_in(folder) == manifest
-    assert files.asked == []
+    assert files.requested == []
 
 
 @pytest.mark.parametrize("number", [10**120, 10**300])
@@ -211,6 +211,6 @@ def test_secret_in_a_name_is_replaced(world, folder):
     value, files = build(5140, "FINISHED", downloads=listed), Files(world, {5501: b"select 1"})
     manifest = download(world, folder, value)
     assert "only-i-know" not in json.dumps(manifest) + content(folder, MANIFEST).decode()
-    files.asked.clear()
+    files.requested.clear()
     assert download(world, folder, value) == manifest
-    assert files.asked == []
+    assert files.requested == []

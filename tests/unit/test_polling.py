@@ -102,7 +102,7 @@ def in_leaps(_: random.Random) -> Progress:
 
 
 def stuck(dice: random.Random) -> Progress:
-    """At 99 per cent for up to a tenth of the time."""
+    """At 99 percent for up to a tenth of the time."""
     reached = dice.uniform(0.9, 1.0)
     return lambda share: min(99, int(99 * share / reached))
 

@@ -23,7 +23,7 @@ def folder() -> Folder:
 
 
 def followed(world: World, folder: Folder, *locations: str, status: int = 302) -> list[tuple[str, str | None]]:
-    """Answer with redirects and then with the file; return addresses and tokens of what was sent."""
+    """Respond with redirects and then with the file; return addresses and tokens of what was sent."""
     world.script(*(redirect(location, status) for location in locations), body(DATA))
     assert fetch(world, folder).size == len(DATA)
     return [(sent.call.url(world.settings.base_url), sent.call.token) for sent in world.sent]
@@ -144,7 +144,7 @@ def test_outage_of_the_other_host_is_not_restarted(folder):
     world.script(redirect(STORE), forever=http_error(503))
     with pytest.raises(ServerError):
         fetch(world, folder)
-    assert world.asked.count("GET /downloads/1") == 1
+    assert world.requested.count("GET /downloads/1") == 1
 
 
 def test_redirect_address_reveals_no_secret(world, folder):

@@ -97,7 +97,7 @@ def test_only_redirects_of_files_are_followed(world, call, status):
 def test_post_that_did_nothing_is_resent(world, response):
     world.script(response, CREATED)
     assert world.run(world.session.request(START)).build.id == 5139
-    assert world.asked == ["POST /builds"] * 2
+    assert world.requested == ["POST /builds"] * 2
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_post_with_unknown_outcome_is_not_resent(world, response):
     world.script(response)
     with pytest.raises(OutcomeUnknownError):
         world.run(world.session.request(START))
-    assert (world.asked, world.pauses) == (["POST /builds"], [])
+    assert (world.requested, world.pauses) == (["POST /builds"], [])
 
 
 @pytest.mark.parametrize(

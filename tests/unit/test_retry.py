@@ -47,7 +47,7 @@ class Collected:
 def test_success_needs_one_request_and_no_pause(world):
     world.script(ok(build(status="FINISHED")))
     assert world.run(world.session.request(READ)).status == "FINISHED"
-    assert (world.asked, world.pauses, world.logged()) == (["GET /builds/5139"], [], [])
+    assert (world.requested, world.pauses, world.logged()) == (["GET /builds/5139"], [], [])
 
 
 def test_pauses_double_up_to_thirty_seconds(world):

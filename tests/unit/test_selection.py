@@ -189,7 +189,7 @@ def test_missing_instances_are_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["AIRPLANE ", "\u00a0AIRPLANE", "AIRPLANE\n"])
-def test_blank_in_a_name_makes_it_another(name: str) -> None:
+def test_blank_in_a_name_is_significant(name: str) -> None:
     world = warehouse()
     wanted = [{"pattern": "CORE_DV_HLS", "folder": "/BUSINESS_VAULT", "name": name}]
     (text,) = world.run(find_missing(world.session, wanted, project="P"))

@@ -31,7 +31,7 @@ def test_request_is_sent_as_documented(world):
     BuildsServer(world)
     created = run(world)
     assert (created.build.id, created.warnings) == (5139, ["no release"])
-    assert world.asked == [POSTED]
+    assert world.requested == [POSTED]
     assert world.sent[0].call.body == {
         "project": "DEMO_PROJECT",
         "instances": [{"id": 1001}],
@@ -55,19 +55,19 @@ def test_request_is_sent_as_documented(world):
 def test_lost_response_is_found_by_marker(world, fault):
     BuildsServer(world, faults=[(fault, True)])
     assert run(world).build.id == 5139
-    assert world.asked == [POSTED, LISTED]
+    assert world.requested == [POSTED, LISTED]
     assert len(world.logged("WARNING")) == 1
     assert world.logged("INFO") == ["Started build 5139 in project DEMO_PROJECT (1 instance)."]
 
 
-def test_older_build_of_the_same_task_is_not_it():
+def test_older_build_of_the_same_task_is_ignored():
     """A recreated run, or a second Airflow with the same account: all but the nonce is equal."""
     world = World(outage_tolerance=120.0)
     server = BuildsServer(world, faults=[LOST_BEFORE_THE_WORK])
     server.add(description=BuildMarker.new(MARKER.task, MARKER.max_tries).describe("nightly build", ORIGIN))
     with pytest.raises(BuildStartUncertainError):
         run(world)
-    assert world.asked.count(POSTED) == 1
+    assert world.requested.count(POSTED) == 1
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "CANCELED", None])
@@ -81,7 +81,7 @@ def test_search_continues_until_the_build_appears(world):
     server = BuildsServer(world, faults=[LOST_AFTER_THE_WORK])
     server.listed_after = 200.0
     assert run(world).build.id == 5139
-    assert world.asked.count(POSTED) == 1
+    assert world.requested.count(POSTED) == 1
     assert 200 <= world.now <= 215
 
 
@@ -89,7 +89,7 @@ def test_search_outlives_an_outage(world):
     server = BuildsServer(world, faults=[LOST_AFTER_THE_WORK])
     world.server = lambda call: unreachable() if call.method == "GET" and world.now < 300 else server(call)
     assert run(world).build.id == 5139
-    assert world.asked.count(POSTED) == 1
+    assert world.requested.count(POSTED) == 1
 
 
 def test_rows_that_cannot_be_read_do_not_matter(world):
@@ -103,7 +103,7 @@ def test_another_user_of_the_account_counts(world):
     server = BuildsServer(world, faults=[LOST_AFTER_THE_WORK])
     server.user_id = 8
     assert run(world).build.id == 5139
-    assert world.asked == [POSTED, LISTED, LISTED_ALL]
+    assert world.requested == [POSTED, LISTED, LISTED_ALL]
 
 
 @pytest.mark.parametrize(
@@ -118,14 +118,14 @@ def test_another_user_of_the_account_counts(world):
 def test_search_is_narrowed_by_a_shared_pattern(world, instances, query):
     BuildsServer(world, faults=[LOST_AFTER_THE_WORK])
     run(world, BuildRequest("DEMO_PROJECT", None, instances))
-    assert world.asked == [POSTED, f"GET /builds?project=DEMO_PROJECT{query}"]
+    assert world.requested == [POSTED, f"GET /builds?project=DEMO_PROJECT{query}"]
 
 
-def test_search_does_without_the_user_if_unknown():
+def test_search_omits_an_unknown_user():
     world = World(token="ready")
     BuildsServer(world, faults=[LOST_AFTER_THE_WORK])
     run(world, BuildRequest(None, 402, [{"id": 1001}]))
-    assert world.asked == [POSTED, "GET /builds?project_id=402"]
+    assert world.requested == [POSTED, "GET /builds?project_id=402"]
 
 
 def test_uncertain_if_nothing_appears():
@@ -133,7 +133,7 @@ def test_uncertain_if_nothing_appears():
     BuildsServer(world, faults=[LOST_BEFORE_THE_WORK])
     with pytest.raises(BuildStartUncertainError) as caught:
         run(world)
-    assert world.asked.count(POSTED) == 1
+    assert world.requested.count(POSTED) == 1
     assert world.now == pytest.approx(120.0)
     assert f"A build with {MARKER} in its description may be running on the server. " in str(caught.value)
     assert may_have_taken_effect(caught.value)
@@ -145,14 +145,14 @@ def test_uncertain_if_the_search_fails():
     world.server = lambda call: unreachable("connection refused") if call.method == "GET" else server(call)
     with pytest.raises(BuildStartUncertainError, match="connection refused"):
         run(world)
-    assert world.asked.count(POSTED) == 1
+    assert world.requested.count(POSTED) == 1
 
 
 def test_search_after_a_500_takes_read_timeout(world):
     BuildsServer(world, faults=[(http_error(500, "Oops"), False)])
     with pytest.raises(ServerError) as caught:
         run(world)
-    assert world.asked.count(POSTED) == 1
+    assert world.requested.count(POSTED) == 1
     assert world.now == pytest.approx(world.settings.read_timeout)
     assert f"a build with {MARKER} may be running on the server" in str(caught.value)
     assert may_have_taken_effect(caught.value)
@@ -162,7 +162,7 @@ def test_search_after_a_500_takes_read_timeout(world):
 def test_post_that_did_nothing_is_resent(world, response):
     BuildsServer(world, faults=[(response, False), (response, False)])
     assert run(world).build.id == 5139
-    assert world.asked == [POSTED] * 3
+    assert world.requested == [POSTED] * 3
 
 
 @pytest.mark.parametrize("response", [unreachable(), http_error(429), http_error(503, retry_after="5")])
@@ -171,7 +171,7 @@ def test_refused_posts_had_no_effect(response):
     world.script(forever=response)
     with pytest.raises(MetaKraftwerkError) as caught:
         run(world)
-    assert set(world.asked) == {POSTED}
+    assert set(world.requested) == {POSTED}
     assert not may_have_taken_effect(caught.value)
 
 
@@ -181,7 +181,7 @@ def test_login_that_fails_starts_nothing():
     world.script(forever=http_error(500))
     with pytest.raises(ServerError) as caught:
         run(world)
-    assert world.asked == []
+    assert world.requested == []
     assert not may_have_taken_effect(caught.value)
 
 
@@ -189,7 +189,7 @@ def test_error_response_is_final(world):
     world.script(http_error(404, "Instance not found"))
     with pytest.raises(NotFoundError, match="Instance not found") as caught:
         run(world)
-    assert world.asked == [POSTED]
+    assert world.requested == [POSTED]
     assert not may_have_taken_effect(caught.value)
 
 
@@ -203,4 +203,4 @@ def test_lost_response_without_marker_is_an_error(world):
     BuildsServer(world, faults=[LOST_AFTER_THE_WORK])
     with pytest.raises(BuildStartUncertainError, match="Its description has no marker to find it by"):
         world.run(create(world.session, ORDER))
-    assert (world.asked, world.pauses) == ([POSTED], [])
+    assert (world.requested, world.pauses) == ([POSTED], [])

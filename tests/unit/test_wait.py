@@ -51,7 +51,7 @@ def test_unreadable_downloads_do_not_matter(world, downloads):
 def test_read_build_reads_it_once(world):
     world.script(ok(build(progress=40)))
     assert world.run(read_build(world.session, 5139)).progress == 40
-    assert world.asked == ["GET /builds/5139"]
+    assert world.requested == ["GET /builds/5139"]
 
 
 @pytest.mark.parametrize(("status", "read"), [("BUILDING", {"id", "status", "progress"}), ("FINISHED", None)])

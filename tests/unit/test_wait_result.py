@@ -111,7 +111,7 @@ def test_history_keeps_the_first_and_last_change(polls):
         (7_620, "2 h 7 min"),
     ],
 )
-def test_durations_are_for_people(seconds, words):
+def test_durations_are_readable(seconds, words):
     assert duration(seconds) == words
 
 

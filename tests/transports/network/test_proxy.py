@@ -26,7 +26,7 @@ def no_proxies_of_the_environment(monkeypatch):
 
 
 def requested(proxy):
-    return [(method, target) for method, target, _ in proxy.asked]
+    return [(method, target) for method, target, _ in proxy.requested]
 
 
 def secrets_shown(caught, api):
@@ -51,7 +51,7 @@ def test_https_uses_one_tunnel(secure, by_proxy, tunnel):
     assert len(api.call(find_projects())) == 4
     assert requested(tunnel) == TUNNELED
     assert [request["path"] for request in secure.requests()] == ["/authentication", *["/api/v1/projects"] * 2]
-    (_, _, headers), *_ = tunnel.asked
+    (_, _, headers), *_ = tunnel.requested
     assert "authorization" not in headers
 
 
@@ -74,7 +74,7 @@ def test_proxy_login_is_only_sent_to_the_proxy(metakraftwerk, secure, by_proxy, 
     url = way.url.replace("//", "//us%40er:pa%3Ass%2Fword@")
     assert len(by_proxy(schema, proxy=url).call(find_projects())) == 4
     expected = "Basic " + base64.b64encode(b"us@er:pa:ss/word").decode()
-    assert {headers.get("proxy-authorization") for _, _, headers in way.asked} == {expected}
+    assert {headers.get("proxy-authorization") for _, _, headers in way.requested} == {expected}
     assert all("proxy-authorization" not in request["headers"] for request in server.requests())
     assert [request["user_id"] for request in server.requests("GET")] == [1]
 
@@ -106,7 +106,7 @@ def test_environment_proxy_without_scheme_is_http(by_proxy, proxy, monkeypatch):
 def test_variable_applies_to_its_scheme(metakraftwerk, connect, proxy, monkeypatch):
     monkeypatch.setenv("https_proxy", proxy.url)
     assert len(connect().call(find_projects())) == 4
-    assert proxy.asked == []
+    assert proxy.requested == []
 
 
 def test_proxy_of_the_connection_comes_first(by_proxy, proxy, monkeypatch):
@@ -123,7 +123,7 @@ def test_no_proxy_is_reached_directly(metakraftwerk, connect, proxy, monkeypatch
     monkeypatch.setenv("http_proxy", proxy.url)
     monkeypatch.setenv("NO_PROXY", excepted.format(port=metakraftwerk.port))
     assert len(connect().call(find_projects())) == 4
-    assert proxy.asked == []
+    assert proxy.requested == []
 
 
 @pytest.mark.parametrize("excepted", ["invalid", ".invalid", "METAKRAFTWERK.invalid", f"{FAR}:443"])
@@ -132,7 +132,7 @@ def test_no_proxy_by_name_is_reached_directly(by_proxy, tunnel, monkeypatch, exc
     monkeypatch.setenv("no_proxy", excepted)
     with pytest.raises(ConnectionFailedError):
         by_proxy("https").call(find_projects())
-    assert tunnel.asked == []
+    assert tunnel.requested == []
 
 
 @pytest.mark.parametrize("excepted", ["other.invalid", "kraftwerk.invalid", f"{FAR}:8443", "10.0.0.0/8", ""])
@@ -195,7 +195,7 @@ def test_response_lost_by_the_proxy_is_not_resent(metakraftwerk, secure, by_prox
     way = start_proxy(to=server)
     api = by_proxy(schema, proxy=way.url)
     api.run(api.session.token())
-    way.loses_answers = True
+    way.loses_responses = True
     with pytest.raises(OutcomeUnknownError):
         api.call(BUILD)
     assert len(server.builds()) == 1
