@@ -190,8 +190,10 @@ class TestHold:
 
 class TestMany:
     @pytest.fixture(autouse=True)
-    def _no_other_connections(self, emulator: Emulator) -> None:
+    def _no_other_connections(self, emulator: Emulator, connect: Connect) -> None:
         """Connections of earlier tests close when their tasks are garbage-collected, which some Pythons delay."""
+        # A busy machine takes seconds for a login of many.
+        connect(connect_timeout=30, read_timeout=60, outage_tolerance=60)
         gc.collect()
         ends = time.monotonic() + 10
         while emulator.connections()["open"]:
