@@ -58,13 +58,14 @@ class AsyncClient:
         self._proxy, login = _without_login(proxy_for(settings, settings.base_url))
         # A tunnel is requested with its own headers; a request that a proxy forwards carries the proxy's login itself.
         self._tunnel_headers, self._forward_headers = (login, {}) if is_secure else ({}, login)
-        # A complete response may take this long, with the wait for a connection of the pool.
+        # A complete response may take this long; so may the wait for a connection of the pool, or for a silent proxy.
         longest = settings.connect_timeout + SLOWEST_RESPONSE * settings.read_timeout
         self._session = aiohttp.ClientSession(
             connector=_Connector(limit=POOL, keepalive_timeout=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
-                total=longest,
+                total=2 * longest,
+                connect=longest,
                 sock_connect=settings.connect_timeout,
                 sock_read=settings.read_timeout,
             ),
