@@ -56,7 +56,7 @@ def run_all(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     started.sort(key=lambda chaos_run: chaos_run.plan.number)
-    # One that has hit nothing would hit the requests that collect the evidence.
+    # A fault that has not hit anything yet would hit the requests that collect the evidence.
     environment.emulator.control.clear_faults()
     found = evidence.collect(environment, [(each.dag_id, each.plan.run_id, each.clears) for each in started])
     violations = invariants.find_violations(found)

@@ -28,11 +28,11 @@ class Restarts:
         self._thread = threading.Thread(target=self._run, name="restart-ended", daemon=True)
 
     def start(self) -> None:
-        """Begin to check."""
+        """Start checking."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Check no more, so that components can be stopped."""
+        """Stop checking, so that components can be stopped."""
         self._stopped.set()
         if self._thread.is_alive():
             # Somebody who replaces a component may hold the lock for long.

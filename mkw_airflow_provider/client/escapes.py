@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 #: How often a text may be escaped: JSON in an HTML page in JSON is three.
@@ -40,17 +41,16 @@ def unescaped_copies(text: str) -> Iterator[Copy]:
         return
     seen = {text}
     for _ in range(ROUNDS):
-        copies = [after for copy in copies for after in _unescape(copy) if after.text not in seen]
-        for copy in copies:
+        before, copies = copies, []
+        for copy in chain.from_iterable(map(_unescape, before)):
             if copy.text not in seen:
                 seen.add(copy.text)
-                yield copy
+                copies.append(copy)
+        yield from copies
 
 
 def _unescape(copy: Copy) -> Iterator[Copy]:
     for pattern, unescape in _ESCAPES:
-        if not re.search(pattern, copy.text):
-            continue
         characters: list[str] = []
         begins: list[int] = []
         ends: list[int] = []
@@ -63,6 +63,8 @@ def _unescape(copy: Copy) -> Iterator[Copy]:
             begins += (*copy.begins[at : found.start()], copy.begins[found.start()])
             ends += (*copy.ends[at : found.start()], copy.ends[found.end() - 1])
             at = found.end()
+        if not characters:
+            continue
         characters.append(copy.text[at:])
         begins += copy.begins[at:]
         ends += copy.ends[at:]

@@ -113,6 +113,9 @@ class ApiSession:
     def __post_init__(self) -> None:
         #: Seconds by which the server's clock is ahead of this one; None before the first response with a ``Date``.
         self.clock_offset: float | None = None
+        self._remember_credentials()
+
+    def _remember_credentials(self) -> None:
         remember_secrets(*self.settings.secrets, login=self.settings.login)
 
     def server_time(self) -> float:
@@ -175,7 +178,7 @@ class ApiSession:
             return False
         self.settings = replace(old, login=new.login, password=new.password, token=new.token)
         self.token_cache = token_cache_for(self.settings)
-        remember_secrets(*self.settings.secrets, login=new.login)
+        self._remember_credentials()
         for secret in self.settings.secrets:
             yield MaskSecret(secret)
         self.log.info("The credentials of the connection have changed; using the new ones.")
@@ -190,6 +193,8 @@ class ApiSession:
         outcome: Token | Failure | None = self._known_token()
         if isinstance(outcome, Token):
             return outcome
+        # The many tokens of a long process must not displace the password that is still in use.
+        self._remember_credentials()
         request = login(self.settings)
         backoff = self._backoff(until)
         while True:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mkw_airflow_provider.client.flows import Flow
     from mkw_airflow_provider.client.flows.start import BuildRequest
     from mkw_airflow_provider.client.flows.wait_result import WaitResult
+    from mkw_airflow_provider.operators.attempt import Attempt
     from mkw_airflow_provider.operators.lineage import Datasets
 
 __all__ = ["DownloadBuildOperator", "StartBuildOperator"]
@@ -170,7 +171,7 @@ class StartBuildOperator(BuildWaitOperator):
 
     def inspect(self, context: Any, build: Build) -> None:
         """Warn if the build's description does not tell whose build it is."""
-        attempt = runtime.attempt.Attempt.of(context) if self.reattach else None
+        attempt = self._attempt(context)
         if attempt is not None:
             runtime.build_record.warn_if_marker_is_lost(self.log, build, attempt)
 
@@ -178,9 +179,13 @@ class StartBuildOperator(BuildWaitOperator):
         """Return the results of the build's patterns as outputs."""
         return [], datasets.of_patterns()
 
+    def _attempt(self, context: Any) -> Attempt | None:
+        """Return the attempt whose build may be that of an earlier one; None if each attempt is to build."""
+        return runtime.attempt.Attempt.of(context) if self.reattach else None
+
     def _start(self, context: Any) -> CreatedBuild:
         order, hook = self._request(), self.hook
-        attempt = runtime.attempt.Attempt.of(context) if self.reattach else None
+        attempt = self._attempt(context)
 
         def prepare(request: BuildRequest) -> Flow[BuildRequest]:
             return resolve(
@@ -219,7 +224,7 @@ class StartBuildOperator(BuildWaitOperator):
 
     def _done(self, context: Any, build_id: int) -> int:
         """Remember that the task has done its work, and return its result."""
-        attempt = runtime.attempt.Attempt.of(context) if self.reattach else None
+        attempt = self._attempt(context)
         if attempt is not None:
             runtime.build_record.mark_done(TaskStateStore.of(context), attempt)
         return build_id

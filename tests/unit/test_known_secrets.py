@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mkw_airflow_provider.client import known_secrets
-from mkw_airflow_provider.client.api.authentication import login
 from mkw_airflow_provider.client.api.builds import Build
+from mkw_airflow_provider.client.flows import ApiSession
 from mkw_airflow_provider.client.known_secrets import HIDDEN, remember_secrets, remove_secrets
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.storage.file_names import safe_name
 from mkw_airflow_provider.client.text import foreign_text, quote_value
+from mkw_airflow_provider.client.token_cache import TokenCache
 from mkw_airflow_provider.client.validation import instance_list
 from mkw_airflow_provider.exceptions import ConfigurationError
 from tests.kit.simulation import PROPERTY
@@ -167,8 +168,9 @@ def test_number_of_secrets_is_bounded():
 
 
 def test_secret_in_use_is_not_forgotten():
+    session = ApiSession(Settings("https://mkw.example.com", "me@example.com", "only-i-know"), TokenCache())
     for number in range(known_secrets.MOST_SECRETS + 5):
-        login(Settings("https://mkw.example.com", "me@example.com", "only-i-know"))
+        next(session.token())
         remember_secrets(f"token-{number}")
     assert remove_secrets("only-i-know") == HIDDEN
 

@@ -73,8 +73,6 @@ def _epoch(value: Any) -> float | None:
 def login(settings: Settings) -> Request[Token]:
     """Log in (documented: local strategy, e-mail and password; 201 with ``accessToken`` and ``user``)."""
     body = {"strategy": "local", "email": settings.login, "password": settings.password}
-    # Tokens of months must not displace the password that is still in use.
-    remember_secrets(*settings.secrets, login=settings.login)
     # Another login does no harm, so a login without a response is sent again.
     return Request(
         "POST", "/authentication", _read_token, body=body, retryable=True, authenticated=False, is_confidential=True

@@ -165,18 +165,18 @@ def _without_login(proxy: str | None) -> tuple[yarl.URL | None, dict[str, str]]:
 
 
 async def _receive(request: Request[Any], received: aiohttp.ClientResponse) -> Response:
-    limit = request.body_limit(received.status)
+    response = Response(received.status, {name.lower(): value for name, value in received.headers.items()})
+    limit = request.body_limit(response.status)
     body = bytearray()
     async for piece in received.content.iter_any():
         body += piece
         if len(body) > limit:
             # The rest stays unread, so the connection cannot be used again.
             received.close()
-            if 200 <= received.status < 300:
+            if response.ok:
                 raise ProtocolError(f"the response to {request} is larger than {limit} bytes")
             break
-    headers = {name.lower(): value for name, value in received.headers.items()}
-    return Response(received.status, headers, bytes(body[:limit]))
+    return Response(response.status, response.headers, bytes(body[:limit]))
 
 
 class _Shared:
