@@ -11,7 +11,7 @@ KEEP :=
 SHORT :=
 # Not empty: `make cluster` measures one machine with the LocalExecutor instead.
 LOCAL :=
-# Not empty: `make cluster` runs the short form on this older version of Airflow, 2.11 or 3.1.
+# Not empty: `make cluster` runs few chains on this older version of Airflow, 2.11 or 3.1; all faults without SHORT.
 AIRFLOW :=
 QUICK :=
 # `make bench`: names of the benchmarks to run; all without it.
@@ -69,7 +69,7 @@ chaos: .venv/.airflow ## Inject faults while the chain runs; SHORT=1, RUNS=60, S
 	@exec $(BIN)/python -m dev.chaos $(if $(call is_on,$(SHORT)),--short) $(RUNS:%=--runs %) $(SEED:%=--seed %) $(MINUTES:%=--minutes %)
 
 cluster: $(if $(AIRFLOW),.versions/$(AIRFLOW),.venv)/.cluster ## Run many chains and faults on Celery, PostgreSQL and Redis; SHORT=1, AIRFLOW=2.11
-	@exec $(<D)/bin/python -m dev.cluster $(if $(AIRFLOW),--short,$(if $(call is_on,$(SHORT)),--short) $(if $(call is_on,$(LOCAL)),--local))
+	@exec $(<D)/bin/python -m dev.cluster $(if $(call is_on,$(SHORT)),--short,$(if $(AIRFLOW),--short --all-faults)) $(if $(call is_on,$(LOCAL)),$(if $(AIRFLOW),,--local))
 
 bench: .venv/.python ## Compare this package with other providers; QUICK=1 takes minutes, not 45
 	@exec $(BIN)/python -m dev.benchmarks $(if $(call is_on,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
