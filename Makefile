@@ -11,6 +11,8 @@ KEEP :=
 SHORT :=
 # Not empty: `make cluster` measures one machine with the LocalExecutor instead.
 LOCAL :=
+# Not empty: `make cluster` runs few chains on this older version of Airflow, 2.11 or 3.1; all faults without SHORT.
+AIRFLOW :=
 QUICK :=
 # `make bench`: names of the benchmarks to run; all without it.
 ONLY :=
@@ -66,8 +68,8 @@ docs: .venv/.dev ## Build the documentation into docs/_build/html
 chaos: .venv/.airflow ## Inject faults while the chain runs; SHORT=1, RUNS=60, SEED=7, MINUTES=30
 	@exec $(BIN)/python -m dev.chaos $(if $(call is_on,$(SHORT)),--short) $(RUNS:%=--runs %) $(SEED:%=--seed %) $(MINUTES:%=--minutes %)
 
-cluster: .venv/.cluster ## Run many chains and faults on Celery, PostgreSQL and Redis; SHORT=1 takes minutes, not 30
-	@exec $(BIN)/python -m dev.cluster $(if $(call is_on,$(SHORT)),--short) $(if $(call is_on,$(LOCAL)),--local)
+cluster: $(if $(AIRFLOW),.versions/$(AIRFLOW),.venv)/.cluster ## Run many chains and faults on Celery, PostgreSQL and Redis; SHORT=1, AIRFLOW=2.11
+	@exec $(<D)/bin/python -m dev.cluster $(if $(call is_on,$(SHORT)),--short,$(if $(AIRFLOW),--short --all-faults)) $(if $(call is_on,$(LOCAL)),$(if $(AIRFLOW),,--local))
 
 bench: .venv/.python ## Compare this package with other providers; QUICK=1 takes minutes, not 45
 	@exec $(BIN)/python -m dev.benchmarks $(if $(call is_on,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
@@ -102,6 +104,9 @@ clean: ## Remove everything that make has made, .venv too
 
 .venv/.ui: .venv/.dev
 	@.ci/install .venv constraints/airflow-3.3.txt . --group dev --group ui && touch $@
+
+.versions/%/.cluster: .versions/%/.test
+	@.ci/install $(@D) constraints/airflow-$*.txt '.[emulator]' --group celery && touch $@
 
 .versions/%/.test: constraints/airflow-%.txt .venv/.python pyproject.toml constraints/build.txt
 	@.ci/install-version $* && touch $@

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-#: All columns that the report needs; mapped tasks have an index from 0, others -1.
+#: All columns, because not every version of Airflow has each; mapped tasks have an index from 0, others -1.
 _TASKS = """
-    SELECT run_id, task_id, map_index, state, try_number, pid, scheduled_dttm, queued_dttm, start_date, end_date
-    FROM task_instance WHERE dag_id = :dag_id AND run_id = ANY(:run_ids) ORDER BY run_id, map_index, start_date
+    SELECT * FROM task_instance
+    WHERE dag_id = :dag_id AND run_id = ANY(:run_ids) ORDER BY run_id, map_index, start_date
 """
 _EVENTS = """
     SELECT run_id, task_id, map_index, event, dttm FROM log
@@ -47,7 +48,8 @@ class Database:
 
     def results(self, dag_id: str, run_ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return what the tasks of runs have returned."""
-        return self._rows(_RESULTS, dag_id=dag_id, run_ids=list(run_ids))
+        rows = self._rows(_RESULTS, dag_id=dag_id, run_ids=list(run_ids))
+        return [{**row, "value": _json(row["value"])} for row in rows]
 
     def run_states(self, dag_id: str, run_ids: Sequence[str]) -> dict[str, str]:
         """Return the states of runs."""
@@ -70,3 +72,8 @@ class Database:
     def _rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(text(query), parameters).mappings()]
+
+
+def _json(value: Any) -> Any:
+    """Return a value; Airflow 2 stores its JSON as bytes."""
+    return json.loads(bytes(value)) if isinstance(value, memoryview) else value

@@ -20,13 +20,14 @@ from typing import final
 import psutil
 
 from dev.stack import component, processes, settings
+from dev.stack.generation import INSTALLED
 from dev.stack.processes import Program
 from dev.stack.rest import AirflowClient
 
-# Components by their names, and the commands that run them. The log servers are left out, because they listen on every
-# interface; everything is in one folder, where the API server reads the log files itself.
+# Components by their names in Airflow 3, and the commands that run them. The log servers are left out, because they
+# listen on every interface; everything is in one folder, where the API server reads the log files itself.
 COMPONENTS = {
-    "api-server": ["api-server"],
+    "api-server": INSTALLED.server,
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
@@ -187,32 +188,34 @@ class AirflowStack:
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({self.user: self.password}))
         self._copy_database()
+        if INSTALLED.create_user is not None:
+            self._run("create-user", INSTALLED.create_user(self.user, self.password))
 
     def _copy_database(self) -> None:
         if self._cache is None:
-            self._migrate()
+            self._run("db-migrate", ["db", "migrate"])
             return
         cached = self._cache / f"airflow-{version('apache-airflow')}.db"
         database = self.home / "airflow.db"
         if cached.exists():
             shutil.copyfile(cached, database)
             return
-        self._migrate()
+        self._run("db-migrate", ["db", "migrate"])
         self._cache.mkdir(parents=True, exist_ok=True)
         # The next start must not find an incomplete copy.
         partial = cached.with_suffix(f".{os.getpid()}")
         shutil.copyfile(database, partial)
         partial.replace(cached)
 
-    def _migrate(self) -> None:
-        migration = Program("db-migrate", [*_AIRFLOW, "db", "migrate"], folder=self.home, environment=self._environment)
-        self._programs[migration.name] = migration
-        migration.start()
-        while (code := migration.exit_code) is None:
+    def _run(self, name: str, command: Sequence[str]) -> None:
+        program = Program(name, [*_AIRFLOW, *command], folder=self.home, environment=self._environment)
+        self._programs[name] = program
+        program.start()
+        while (code := program.exit_code) is None:
             time.sleep(0.1)
-        del self._programs[migration.name]
+        del self._programs[name]
         if code:
-            raise StackError(f"`airflow db migrate` ended with {code}; its log ends with:\n{migration.tail()}")
+            raise StackError(f"{name} ended with {code}; its log ends with:\n{program.tail()}")
 
     def _wait_until_healthy(self, timeout: float, *, fresh: Collection[str], since: datetime) -> None:
         """Wait for all components, and for a heartbeat after `since` of those in `fresh`."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import requests
 
+from dev.stack.generation import INSTALLED
+
 FINAL_RUN_STATES = frozenset({"success", "failed"})
 
 
@@ -41,18 +43,22 @@ class AirflowClient:
     def health(self) -> dict[str, dict[str, str | None]]:
         """Return the status and the last heartbeat of each component; empty while the API server does not respond."""
         try:
-            response = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=10)
+            response = self._session.get(f"{self.url}{INSTALLED.health}", timeout=10)
             return {name: part for name, part in response.json().items() if part}
         except (requests.RequestException, ValueError):
             return {}
 
     def warm_up(self) -> None:
         """Let the API server load what workers need, which takes seconds for the first request."""
-        self._send("GET", "/execution/health")
+        if INSTALLED.warm_up is not None:
+            self._request("GET", INSTALLED.warm_up)
 
     def login(self) -> None:
-        """Get a token and use it from now on."""
-        token = self._send("POST", "/auth/token", json=self._login)["access_token"]
+        """Get a token and use it from now on; Airflow 2 has none and gets name and password with each request."""
+        if INSTALLED.token is None:
+            self._session.auth = (self._login["username"], self._login["password"])
+            return
+        token = self._request("POST", INSTALLED.token, json=self._login)["access_token"]
         self._session.headers["Authorization"] = f"Bearer {token}"
 
     def dag_ids(self) -> set[str]:
@@ -84,12 +90,12 @@ class AirflowClient:
         body: dict[str, Any] = {"logical_date": datetime.now(timezone.utc).isoformat(), "conf": conf or {}}
         if run_id is not None:
             body["dag_run_id"] = run_id
-        run: dict[str, str] = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        run: dict[str, str] = self._send("POST", f"/dags/{dag_id}/dagRuns", json=body)
         return run["dag_run_id"]
 
     def delete_run(self, dag_id: str, run_id: str) -> None:
         """Delete a DAG run with everything that Airflow stores of it."""
-        self._send("DELETE", f"/api/v2{_run(dag_id, run_id)}")
+        self._send("DELETE", _run(dag_id, run_id))
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Return a DAG run."""
@@ -158,16 +164,16 @@ class AirflowClient:
             "only_failed": False,
             "reset_dag_runs": True,
         }
-        self._send("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body)
+        self._send("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
 
     def set_state(self, dag_id: str, run_id: str, task_id: str, state: str, *, map_index: int = -1) -> None:
         """Mark a task instance as `success`, `failed` or `skipped`, as the web page does."""
-        self._send("PATCH", f"/api/v2{_task(dag_id, run_id, task_id, map_index)}", json={"new_state": state})
+        self._send("PATCH", _task(dag_id, run_id, task_id, map_index), json={"new_state": state})
 
     def respond(self, dag_id: str, run_id: str, task_id: str, option: str, *, map_index: int = -1) -> None:
         """Answer a task that waits for a person, as the web page does."""
         body = {"chosen_options": [option], "params_input": {}}
-        path = f"/api/v2{_run(dag_id, run_id)}/taskInstances/{task_id}/{map_index}/hitlDetails"
+        path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/{map_index}/hitlDetails"
         self._send("PATCH", path, json=body)
 
     def question(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> str:
@@ -184,23 +190,26 @@ class AirflowClient:
 
     def make_pool(self, name: str, slots: int) -> None:
         """Create a pool with a number of slots."""
-        self._send("POST", "/api/v2/pools", json={"name": name, "slots": slots})
+        self._send("POST", "/pools", json={"name": name, "slots": slots})
 
     def write_connection(self, connection_id: str, connection: Mapping[str, Any]) -> None:
         """Create a connection, or replace the one of this id."""
         body = {"connection_id": connection_id, **connection}
         try:
-            self._send("POST", "/api/v2/connections", json=body)
+            self._send("POST", "/connections", json=body)
         except AirflowApiError as error:
             if error.status != 409:
                 raise
-            self._send("PATCH", f"/api/v2/connections/{connection_id}", json=body)
+            self._send("PATCH", f"/connections/{connection_id}", json=body)
 
     def _get(self, path: str, **query: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self._send("GET", f"/api/v2{path}", params=query)
+        found: dict[str, Any] = self._send("GET", path, params=query)
         return found
 
     def _send(self, method: str, path: str, **arguments: Any) -> Any:
+        return self._request(method, f"{INSTALLED.api}{path}", **arguments)
+
+    def _request(self, method: str, path: str, **arguments: Any) -> Any:
         try:
             response = self._session.request(method, f"{self.url}{path}", timeout=60, **arguments)
         except requests.RequestException as error:

@@ -11,6 +11,8 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from dev.stack.generation import INSTALLED
+
 HOST = "127.0.0.1"
 USER = "admin"
 
@@ -36,7 +38,6 @@ def configuration(home: Path, *, dags: Path, port: int) -> configparser.ConfigPa
     :param dags: the folder with the DAG files.
     :param port: where the API server listens.
     """
-    url = f"http://{HOST}:{port}"
     # Paths may contain a percent sign.
     settings = configparser.ConfigParser(interpolation=None)
     settings.read_dict(
@@ -48,7 +49,6 @@ def configuration(home: Path, *, dags: Path, port: int) -> configparser.ConfigPa
                 "executor": "LocalExecutor",
                 # Each of these is a process.
                 "parallelism": 4,
-                "execution_api_server_url": f"{url}/execution/",
                 "simple_auth_manager_users": f"{USER}:admin",
                 "simple_auth_manager_passwords_file": password_file(home),
                 # The default queries a name server, which can take seconds.
@@ -56,20 +56,13 @@ def configuration(home: Path, *, dags: Path, port: int) -> configparser.ConfigPa
                 "test_connection": "Enabled",
             },
             "database": {"sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}"},
-            "api": {"host": HOST, "port": port, "base_url": url, "workers": 1},
-            "workers": {
-                # With the default of 5 s, Airflow 3.3 sometimes fails a task that resumes soon after it deferred
-                # (apache/airflow issue 67287).
-                "min_heartbeat_interval": 1,
-                "execution_api_timeout": 30,
-            },
-            "dag_processor": {"refresh_interval": 5, "parsing_processes": 1},
             # DAGs only run when they are triggered: otherwise their schedule adds a run for last night.
             "scheduler": {"use_job_schedule": False},
             "logging": {"base_log_folder": home / "logs"},
             "usage_data_collection": {"enabled": False},
         }
     )
+    settings.read_dict(INSTALLED.configuration(HOST, port))
     return settings
 
 
@@ -77,12 +70,11 @@ def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of Airflow's processes: this one's without its Airflow settings, with new secrets.
 
     :param home: Airflow's folder.
-    :param extra: variables to add, for example connections.
+    :param extra: variables to add, for example connections; settings have the names of Airflow 3.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("AIRFLOW")}
     no_proxy = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), HOST, "localhost"]))
-    return {
-        **inherited,
+    ours = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
@@ -92,6 +84,7 @@ def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         **extra,
     }
+    return {**inherited, **{INSTALLED.variables.get(name, name): value for name, value in ours.items()}}
 
 
 def password_file(home: Path) -> Path:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG, Param
-from airflow.sdk import task, task_group
+from airflow.providers.common.compat.sdk import DAG, Param, task, task_group
 
 from mkw_airflow_provider.operators.build import DownloadBuildOperator, StartBuildOperator
 from mkw_airflow_provider.operators.deployment import BuildDeploymentOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
+from mkw_airflow_provider.version_compat import AIRFLOW_V_3_3_PLUS
 
 RESULTS = Path(os.environ.get("METAKRAFTWERK_RESULTS", ""))
 SETTINGS: dict[str, Any] = {
@@ -80,8 +80,9 @@ def mapped(dag_id: str, **options: Any) -> DAG:
 with DAG("cluster_chain", **SETTINGS) as cluster_chain:
     chain("{{ run_id }}")
 
-with DAG("cluster_chain_in_triggerer", **SETTINGS) as cluster_chain_in_triggerer:
-    chain("{{ run_id }}", in_triggerer=True)
+if AIRFLOW_V_3_3_PLUS:
+    with DAG("cluster_chain_in_triggerer", **SETTINGS) as cluster_chain_in_triggerer:
+        chain("{{ run_id }}", in_triggerer=True)
 
 cluster_mapped = mapped("cluster_mapped")
 # Polls often, so that a report can say when waits continue after a fault.

@@ -6,11 +6,11 @@ import os
 from typing import Any
 
 import pendulum
-from airflow.providers.common.compat.sdk import DAG
-from airflow.sdk import task
+from airflow.providers.common.compat.sdk import DAG, task
 
 from mkw_airflow_provider.operators.build import StartBuildOperator
 from mkw_airflow_provider.sensors.build import BuildSensor
+from mkw_airflow_provider.version_compat import AIRFLOW_V_3_3_PLUS
 
 #: Of all DAGs here, in seconds.
 INTERVAL = float(os.environ.get("NIGHT_INTERVAL", "30"))
@@ -38,18 +38,19 @@ with DAG("night_one_task", **SETTINGS):
     )
     wait >> next_task()
 
-with DAG("night_in_triggerer", **SETTINGS):
-    start = StartBuildOperator(task_id="start", **BUILD)
-    sensor = BuildSensor(
-        task_id="wait",
-        build_id=start.output,
-        deferrable=True,
-        start_from_trigger=True,
-        end_from_trigger=True,
-        poke_interval=INTERVAL,
-        metakraftwerk_conn_id=CONNECTION,
-    )
-    sensor >> next_task()
+if AIRFLOW_V_3_3_PLUS:
+    with DAG("night_in_triggerer", **SETTINGS):
+        start = StartBuildOperator(task_id="start", **BUILD)
+        sensor = BuildSensor(
+            task_id="wait",
+            build_id=start.output,
+            deferrable=True,
+            start_from_trigger=True,
+            end_from_trigger=True,
+            poke_interval=INTERVAL,
+            metakraftwerk_conn_id=CONNECTION,
+        )
+        sensor >> next_task()
 
 try:
     from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator  # type: ignore[import-not-found,unused-ignore]
