@@ -1,4 +1,4 @@
-# The front door: everything that people do with this project. It needs Python 3.10 to 3.13; the rest is installed.
+# The front door: everything that people do with this project. It needs Python 3.10 to 3.14; the rest is installed.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -33,7 +33,7 @@ help: ## Show this list
 	@echo 'Targets:'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
 	@echo 'Variables:'
-	@echo '  PYTHON=python3.12  the Python to make .venv with, 3.10 to 3.13'
+	@echo '  PYTHON=python3.12  the Python to make .venv with, 3.10 to 3.14'
 
 demo: .venv/.airflow ## Run the nightly chain on a real Airflow; KEEP=1 leaves it running
 	@exec $(BIN)/python -m dev.demo $(if $(call is_on,$(KEEP)),--keep)

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -135,6 +135,8 @@ class Response:
         return max(0.0, moment - (self.date or now))
 
 
+# Thousands of waits receive the same date within a second.
+@lru_cache(maxsize=16)
 def _epoch(http_date: str) -> float | None:
     if not http_date:
         return None
@@ -216,7 +218,10 @@ class Request(Generic[R]):
 
     def with_token(self, token: str | None) -> Request[R]:
         """Return the same call with a token."""
-        return replace(self, token=token)
+        # Each poll needs one, and `replace` takes ten times as long.
+        authorized: Request[R] = object.__new__(type(self))
+        authorized.__dict__.update(self.__dict__, token=token)
+        return authorized
 
     def body_limit(self, status: int) -> int:
         """Return how many bytes of a response's body may be read."""

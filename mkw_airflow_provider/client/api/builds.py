@@ -220,9 +220,8 @@ def get_build(build_id: int, *, running: Collection[str] | None = None) -> Reque
     number = whole_number("build_id", build_id)
 
     def read(value: Any) -> Build:
-        if running is not None and isinstance(value, Mapping) and value.get("status") == BuildStatus.BUILDING:
-            value = {name: value[name] for name in running if name in value}
-        build = Build.from_json(value)
+        is_running = isinstance(value, Mapping) and value.get("status") == BuildStatus.BUILDING
+        build = Build.from_json(value, running if is_running else None)
         if build.id != number:
             raise ProtocolError(f"build {number} was asked for, build {build.id} came")
         return build

@@ -29,8 +29,8 @@ from mkw_airflow_provider.exceptions import (
     is_final,
 )
 
-#: What a wait reads of a build that is still running, and of its start, once.
-PROGRESS_FIELDS = ("id", "status", "progress", "message")
+#: What each poll reads of a build that is still running, and of its start, once. What is logged is read in full.
+PROGRESS_FIELDS = ("id", "status", "progress")
 START_FIELDS = ("build_start", "created_at")
 #: A line is logged when the progress enters another of these steps, in per cent.
 PROGRESS_STEP = 10
@@ -211,7 +211,7 @@ def _wait(
             request, knows_start = poll_request(build_id, PROGRESS_FIELDS), True
         elapsed = age(start, session.wall() if poll.date is None else poll.date, now - began) or now - began
         if history.add(build, now - began):
-            session.log.info("%s", describe_progress(build, elapsed))
+            session.log.info("%s", describe_progress(Build.from_json(build.raw), elapsed))
         if build.has_ended:
             return Ended(build)
         unknown_since = _check_status(session, build, unknown_since)

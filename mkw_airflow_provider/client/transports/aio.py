@@ -165,18 +165,18 @@ def _without_login(proxy: str | None) -> tuple[yarl.URL | None, dict[str, str]]:
 
 
 async def _receive(request: Request[Any], received: aiohttp.ClientResponse) -> Response:
-    response = Response(received.status, {name.lower(): value for name, value in received.headers.items()})
-    limit = request.body_limit(response.status)
+    limit = request.body_limit(received.status)
     body = bytearray()
     async for piece in received.content.iter_any():
         body += piece
         if len(body) > limit:
             # The rest stays unread, so the connection cannot be used again.
             received.close()
-            if response.ok:
+            if Response(received.status, {}).ok:
                 raise ProtocolError(f"the response to {request} is larger than {limit} bytes")
             break
-    return Response(response.status, response.headers, bytes(body[:limit]))
+    headers = {name.lower(): value for name, value in received.headers.items()}
+    return Response(received.status, headers, bytes(body[:limit]))
 
 
 class _Shared:

@@ -42,7 +42,9 @@ class Store:
         if not database.strip():
             raise ValueError("The name of the database file is empty.")
         try:
-            self._connection = sqlite3.connect(database, LOCK_SECONDS, check_same_thread=False, isolation_level=None)
+            self._connection = sqlite3.connect(
+                database, timeout=LOCK_SECONDS, check_same_thread=False, isolation_level=None
+            )
             weakref.finalize(self, self._connection.close)
             self._connection.row_factory = sqlite3.Row
             self._open(database)
