@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from dev.benchmarks.clients import triggers
+from dev.benchmarks.clients.floor import AS_TRIGGER
 from dev.benchmarks.harness import Figures, Plan, Rounds, Table, Target, interleaved, progress, run_client
 from dev.benchmarks.servers.certificates import Authority
 from dev.benchmarks.servers.process import serving
@@ -124,7 +125,7 @@ def _cpu(scheme: str, authority: Authority | None, plan: Plan) -> Table:
 def many(plan: Plan, authority: Authority) -> list[Table]:
     """Measure many waiters alongside a bare loop, and return the table."""
     count, window = plan.size(1000, 50), plan.size(10, 4)
-    kinds = (OURS, BARE_AIOHTTP)
+    kinds = (OURS, BARE_AIOHTTP, AS_TRIGGER)
     subjects = _subjects(kinds, lambda kind: steady(kind, authority, count, window, heartbeat=True))
     rounds = interleaved(f"{count} waiters", plan, subjects)
     return [
@@ -132,7 +133,8 @@ def many(plan: Plan, authority: Authority) -> list[Table]:
             name="waiters",
             title=f"{count} waiters over HTTPS",
             note=f"{count} waiters in one event loop, {STEADY_INTERVAL:g} s between two polls; none starts or ends. "
-            "Bare aiohttp: a loop of a few lines that decodes the JSON, without retry, log and Airflow.",
+            "Bare aiohttp: a loop of a few lines that decodes the JSON, without retry, log and Airflow; as a trigger: "
+            "the same loop as Airflow runs it. Ratio: CPU of this package divided by that of the row.",
             columns=("waiter", "CPU per poll, ms", "ratio", "lag p99, ms", "lag max, ms", "failures"),
             rows=[
                 [

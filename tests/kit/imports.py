@@ -20,5 +20,5 @@ def loaded(modules: Iterable[str], *, after: str) -> set[str]:
         f"for module in {list(modules)!r}: __import__(module)\n"
         "print(json.dumps(sorted(set(sys.modules) - before)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=240)
     return set(json.loads(done.stdout.splitlines()[-1]))

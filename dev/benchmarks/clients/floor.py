@@ -75,8 +75,10 @@ class AiohttpPool:
             await self._session.close()
 
 
+#: The same as a trigger of Airflow: what any trigger pays for Airflow's modules in memory and the portal around it.
+AS_TRIGGER = "bare aiohttp as a trigger"
 #: What waits for builds without a provider.
-POOLS: dict[str, Callable[[str], Any]] = {"floor": Pool, "bare aiohttp": AiohttpPool}
+POOLS: dict[str, Callable[[str], Any]] = {"floor": Pool, "bare aiohttp": AiohttpPool, AS_TRIGGER: AiohttpPool}
 
 
 async def wait(pool: Any, number: int, interval: float) -> bool:

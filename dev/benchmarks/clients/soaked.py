@@ -30,7 +30,7 @@ class Triggerer:
 
     def wait_for(self, build_id: int) -> None:
         """Start a trigger."""
-        task = asyncio.create_task(waiters.run_trigger("metakraftwerk", build_id, self._interval))
+        task = asyncio.create_task(waiters.in_portal(waiters.run_trigger("metakraftwerk", build_id, self._interval)))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 
-from dev.benchmarks.clients import floor, probes, waiters
+from dev.benchmarks.clients import probes, waiters
 from dev.benchmarks.servers.process import ServerProcess
 
 #: Seconds between two checks whether all have started.
@@ -53,8 +53,7 @@ async def measure(
 def main() -> None:
     """Run the job on standard input."""
     job = json.load(sys.stdin)
-    if job["kind"] not in floor.POOLS:
-        waiters.prepare(job["kind"], job["url"])
+    waiters.prepare(job["kind"], job["url"])
     figures = asyncio.run(measure(**job))
     sys.stdout.write("\n" + json.dumps(figures))
 

@@ -18,7 +18,10 @@ WARM_UP = 900_000
 
 def prepare(kind: str, url: str) -> None:
     """Log as a triggerer does (INFO lines as JSON), but to /dev/null; and let dbt Cloud's hook use HTTP."""
+    if kind in floor.POOLS and kind != floor.AS_TRIGGER:
+        return
     # Imported here, because the floor runs without Airflow.
+    import airflow.triggers.base  # noqa: F401  # every trigger loads it
     from airflow.sdk.log import configure_logging
 
     configure_logging(json_output=True, output=open(os.devnull, "wb"))  # noqa: SIM115  # open until the process ends
@@ -28,16 +31,21 @@ def prepare(kind: str, url: str) -> None:
 
 async def run_trigger(kind: str, number: int, interval: float) -> bool:
     """Run a trigger as Airflow's own runner does, and return whether its event reports success."""
-    # Imported here, because the floor runs without Airflow.
-    import greenback
-
-    await greenback.ensure_portal()
     async for event in triggers.make(kind, number, interval).run():
         if not triggers.succeeded(kind, event.payload):
             sys.stderr.write(f"{kind} {number}: {event.payload}\n")
             return False
         return True
     return False
+
+
+async def in_portal(waiter: Coroutine[Any, Any, bool]) -> bool:
+    """Run a waiter in the portal that Airflow's runner gives each trigger."""
+    # Imported here, because the floor runs without Airflow.
+    import greenback
+
+    await greenback.ensure_portal()
+    return await waiter
 
 
 async def later(delay: float, waiter: Coroutine[Any, Any, bool]) -> bool:
@@ -49,9 +57,10 @@ async def later(delay: float, waiter: Coroutine[Any, Any, bool]) -> bool:
 def waiters(kind: str, url: str, numbers: range, interval: float) -> tuple[list[Coroutine[Any, Any, bool]], Any]:
     """Return coroutines that wait for builds, and the pool to close afterward."""
     if kind not in floor.POOLS:
-        return [run_trigger(kind, number, interval) for number in numbers], None
+        return [in_portal(run_trigger(kind, number, interval)) for number in numbers], None
     pool = floor.POOLS[kind](url)
-    return [floor.wait(pool, number, interval) for number in numbers], pool
+    bare = [floor.wait(pool, number, interval) for number in numbers]
+    return [in_portal(waiter) for waiter in bare] if kind == floor.AS_TRIGGER else bare, pool
 
 
 def started(coroutines: Sequence[Coroutine[Any, Any, bool]], spread: float) -> list[asyncio.Task[bool]]:
@@ -98,8 +107,7 @@ async def measure(
 def main() -> None:
     """Run the job on standard input."""
     job = json.load(sys.stdin)
-    if job["kind"] not in floor.POOLS:
-        prepare(job["kind"], job["url"])
+    prepare(job["kind"], job["url"])
     figures = asyncio.run(measure(**job))
     sys.stdout.write(json.dumps(figures))
 
