@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dev.benchmarks.clients import triggers
+from dev.benchmarks.clients.floor import AS_TRIGGER
 from dev.benchmarks.harness import Plan, Table, Target, progress, run_client
 from dev.benchmarks.servers.certificates import Authority
 from dev.benchmarks.servers.process import serving
+
+OURS = triggers.KINDS[0]
 
 
 def run(plan: Plan, authority: Authority) -> list[Table]:
@@ -14,12 +17,14 @@ def run(plan: Plan, authority: Authority) -> list[Table]:
     # One round: nothing is compared, and memory does not depend on the load of the machine.
     progress(f"{count} builds ...")
     # A build takes this long from its first poll, so that all are being waited for when the memory is read.
-    with serving("polls", authority, seconds=seconds) as server:
-        name, value = triggers.connection("metakraftwerk", server.url)
-        job = {"url": server.url, "count": count, "interval": 30.0, "settled": settled}
-        figures = run_client("triggerer", job, {name: value, **authority.environment})
-        figures |= server.counts()
+    measured = {}
+    for kind in (OURS, AS_TRIGGER):
+        with serving("polls", authority, seconds=seconds) as server:
+            name, value = triggers.connection(OURS, server.url)
+            job = {"kind": kind, "url": server.url, "count": count, "interval": 30.0, "settled": settled}
+            measured[kind] = run_client("triggerer", job, {name: value, **authority.environment}) | server.counts()
     progress("")
+    figures, bare = measured[OURS], measured[AS_TRIGGER]
     return [
         Table(
             name="waiting",
@@ -34,6 +39,7 @@ def run(plan: Plan, authority: Authority) -> list[Table]:
                 ["connections opened", figures["connections"]],
                 ["memory per trigger, kB", figures["memory"] / 1000],
                 ["peak memory per trigger, kB", figures["peak_memory"] / 1000],
+                ["memory of a bare loop on aiohttp as a trigger, kB", bare["memory"] / 1000],
                 ["event loop lag, p99, ms", 1000 * figures["lag_p99"]],
             ],
             targets=[

@@ -54,11 +54,16 @@ async def later(delay: float, waiter: Coroutine[Any, Any, bool]) -> bool:
     return await waiter
 
 
-def waiters(kind: str, url: str, numbers: range, interval: float) -> tuple[list[Coroutine[Any, Any, bool]], Any]:
-    """Return coroutines that wait for builds, and the pool to close afterward."""
+def waiters(
+    kind: str, url: str, numbers: range, interval: float, pool: Any = None
+) -> tuple[list[Coroutine[Any, Any, bool]], Any]:
+    """Return coroutines that wait for builds, and the pool to close afterward.
+
+    :param pool: what an earlier call returned, to share its connections.
+    """
     if kind not in floor.POOLS:
         return [in_portal(run_trigger(kind, number, interval)) for number in numbers], None
-    pool = floor.POOLS[kind](url)
+    pool = floor.POOLS[kind](url) if pool is None else pool
     bare = [floor.wait(pool, number, interval) for number in numbers]
     return [in_portal(waiter) for waiter in bare] if kind == floor.AS_TRIGGER else bare, pool
 
