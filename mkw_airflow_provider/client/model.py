@@ -53,7 +53,7 @@ class Record:
         missing = [name for name in _required(cls) if values.get(name) is None]  # type: ignore[arg-type]
         if missing:
             raise ProtocolError(f"a {cls.noun} came without {' and '.join(missing)}: {quote_value(dict(value))}")
-        # The constructor of a frozen dataclass takes ten times as long. A default is an attribute of the class.
+        # The constructor of a frozen dataclass takes several times as long. A default is an attribute of the class.
         record = object.__new__(cls)
         record.__dict__.update(values, raw=dict(value))
         return record

@@ -218,7 +218,7 @@ class Request(Generic[R]):
 
     def with_token(self, token: str | None) -> Request[R]:
         """Return the same call with a token."""
-        # Each poll needs one, and `replace` takes ten times as long.
+        # Each poll needs one, and `replace` takes five times as long.
         authorized: Request[R] = object.__new__(type(self))
         authorized.__dict__.update(self.__dict__, token=token)
         return authorized
