@@ -306,7 +306,7 @@ def test_tree_of_exceptions(name: str, parent: str) -> None:
     assert f"── {name} " in str(exceptions.__doc__)
 
 
-def test_package_ships_types_and_version(repository: Path) -> None:
+def test_package_ships_types_and_version() -> None:
     package = importlib.import_module("mkw_airflow_provider")
-    assert (repository / "mkw_airflow_provider" / "py.typed").is_file()
+    assert (Path(str(package.__file__)).parent / "py.typed").is_file()
     assert importlib.import_module("importlib.metadata").version("mkw-airflow-provider") == package.__version__
