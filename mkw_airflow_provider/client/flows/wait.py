@@ -29,8 +29,9 @@ from mkw_airflow_provider.exceptions import (
     is_final,
 )
 
-#: What each poll reads of a build that is still running, and of its start, once. What is logged is read in full.
+#: What each poll reads of a running build. For a line of the log, the whole build is read.
 PROGRESS_FIELDS = ("id", "status", "progress")
+#: What the polls read in addition until the start is known.
 START_FIELDS = ("build_start", "created_at")
 #: A line is logged when the progress enters another of these steps, in per cent.
 PROGRESS_STEP = 10
