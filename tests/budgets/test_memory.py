@@ -21,7 +21,7 @@ def test_trigger_takes_less_than_50_kb() -> None:
     """Beyond the first hundred triggers. About 20 kB are Python's objects; the rest is a margin for its allocator."""
     with serving("polls", seconds=10) as server:
         name, value = triggers.connection("metakraftwerk", server.url)
-        job = {"url": server.url, "count": 500, "interval": 2.0, "settled": 4.0}
+        job = {"kind": "metakraftwerk", "url": server.url, "count": 500, "interval": 2.0, "settled": 4.0}
         figures = run_client("triggerer", job, {name: value})
         counts = server.counts()
     assert figures["failures"] == 0
