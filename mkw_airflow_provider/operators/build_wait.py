@@ -86,8 +86,8 @@ class BuildWait:
 
     def _poll(self) -> Build:
         """Read the build with one request."""
-        hook, request = self.task.hook, runtime.wait.poll_request(self.build_id)
-        return hook.run(runtime.wait.poll_build(hook.session, request, until=time.time())).build
+        hook = self.task.hook
+        return hook.run(runtime.wait.read_build(hook.session, self.build_id, until=time.time()))
 
     def _first_poll(self) -> Build | None:
         """Return the build; None if the server cannot show it now, which is for the wait to sit out within its time."""

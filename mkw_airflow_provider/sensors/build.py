@@ -169,13 +169,12 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
         if limit is not None:
             until = max(limit.deadline, time.time() + self.hook.settings.connect_timeout)
         try:
-            request = runtime.wait.poll_request(build_id)
-            poll = self.hook.run(runtime.wait.poll_build(self.hook.session, request, until=until, exists=wait.own))
-            self._seen = poll.build
+            flow = runtime.wait.read_build(self.hook.session, build_id, until=until, exists=wait.own)
+            build = self._seen = self.hook.run(flow)
             # A rescheduled attempt starts each poll without XComs.
-            self.announce_build(context, build_id, poll.build.project_id, again=wait.own)
-            if poll.build.build_end is not None and not poll.build.has_ended:
-                raise runtime.wait.unknown_status(poll.build)  # handled as any other failed poll
+            self.announce_build(context, build_id, build.project_id, again=wait.own)
+            if build.build_end is not None and not build.has_ended:
+                raise runtime.wait.unknown_status(build)  # handled as any other failed poll
         except MetaKraftwerkError as error:
             failed = runtime.wait_result.Failed(build_id, error)
             self._result = failed
@@ -185,8 +184,7 @@ class BuildSensor(BuildWaitOperator, BaseSensorOperator):
                 self.log.warning("%s With silent_fail the sensor waits on.", failed.message())
                 return PokeReturnValue(False)
             return PokeReturnValue(True)
-        build = poll.build
-        age = runtime.wait.age(runtime.wait.started(build), time.time() if poll.date is None else poll.date)
+        age = runtime.wait.age(runtime.wait.started(build), self.hook.session.server_time())
         self.log.info("%s", runtime.wait_result.describe_progress(build, age))
         self._result = runtime.wait_result.Ended(build)
         return PokeReturnValue(build.has_ended)

@@ -6,13 +6,14 @@ import asyncio
 import math
 import random
 import time
+from functools import partial
 from typing import Any
 
 from airflow.providers.common.compat.connection import get_async_connection
 
-from mkw_airflow_provider.client.flows import ApiSession
+from mkw_airflow_provider.client.flows import ApiSession, Flow
 from mkw_airflow_provider.client.flows.wait import PollHistory, wait
-from mkw_airflow_provider.client.flows.wait_result import TimedOut
+from mkw_airflow_provider.client.flows.wait_result import Failed, TimedOut, WaitResult
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.text import foreign_text, quote_value
 from mkw_airflow_provider.client.token_cache import token_cache_for
@@ -29,52 +30,58 @@ SPREAD = 1.0
 LONGEST_CONNECTION_PAUSE = 30.0
 
 
+class _DeadlineOverError(Exception):
+    """The time for waiting was over before the Airflow connection could be read."""
+
+
 async def watch(trigger: Any) -> dict[str, Any]:
     """Wait for a trigger's build and return the payload of its event.
 
     :param trigger: a :class:`~mkw_airflow_provider.triggers.build.BuildTrigger`.
     """
     history = PollHistory()
+    result: WaitResult
     try:
-        result = await _wait(trigger, history)
+        # Thousands of triggers of one connection share its settings, too.
+        async with shared_client(await _read_settings(trigger), user_agent(), mask_in_triggerer) as client:
+            await _mask(client.settings)
+            result = await client.run(_flow(trigger, client.settings, history))
+    except _DeadlineOverError as error:
+        result = TimedOut(trigger.build_id, trigger.limit, None, str(error))
     except MetaKraftwerkError as error:
-        outcome = {"outcome": "error", "build_id": trigger.build_id, "error": error.to_dict()}
-    else:
-        # Not on the event loop: a build of 1 MiB takes seconds to search for secrets.
-        outcome = await asyncio.to_thread(result.to_dict)
+        result = Failed(trigger.build_id, error)
+    # Not on the event loop: a build of 1 MiB takes seconds to search for secrets.
+    outcome = await asyncio.to_thread(result.to_dict)
     return {**outcome, "deadline": trigger.deadline, "limit": trigger.limit, "history": history.to_dict()}
 
 
-async def _wait(trigger: Any, history: PollHistory) -> Any:
+def _flow(trigger: Any, settings: Settings, history: PollHistory) -> Flow[WaitResult]:
     poll_interval = _number("poll_interval", trigger.poll_interval, least=0.001)
-    deadline = None if trigger.deadline is None else _number("deadline", trigger.deadline)
-    try:
-        settings = await _read_settings(trigger, deadline)
-    except TimeoutError as error:
-        return TimedOut(trigger.build_id, trigger.limit, None, str(error))
-    await _mask(settings)
-
-    async def reload_settings() -> Settings:
-        rotated = settings_of(await get_async_connection(trigger.metakraftwerk_conn_id))
-        await _mask(rotated)
-        return rotated
-
-    session = ApiSession(settings, token_cache_for(settings), log=trigger.log, reload_settings=reload_settings)
+    session = ApiSession(
+        settings,
+        token_cache_for(settings),
+        log=trigger.log,
+        reload_settings=partial(_reload_settings, trigger.metakraftwerk_conn_id),
+    )
     first_pause = SPREAD * session.random()
     if trigger.has_polled:
         first_pause += min(FIRST_POLL, poll_interval)
-    flow = wait(
+    return wait(
         session,
         trigger.build_id,
         poll_interval=poll_interval,
-        deadline=deadline,
+        deadline=_deadline(trigger),
         limit=trigger.limit,
         first_pause=first_pause,
         exists=trigger.has_polled,
         history=history,
     )
-    async with shared_client(settings, user_agent(), mask_in_triggerer) as client:
-        return await client.run(flow)
+
+
+async def _reload_settings(conn_id: str) -> Settings:
+    rotated = settings_of(await get_async_connection(conn_id))
+    await _mask(rotated)
+    return rotated
 
 
 async def _mask(settings: Settings) -> None:
@@ -88,13 +95,18 @@ def _number(name: str, value: Any, least: float = -math.inf) -> float:
     raise WaitInterruptedError(f"the trigger's argument `{name}` is {quote_value(value)}, which is not a valid number")
 
 
-async def _read_settings(trigger: Any, deadline: float | None) -> Settings:
+def _deadline(trigger: Any) -> float | None:
+    return None if trigger.deadline is None else _number("deadline", trigger.deadline)
+
+
+async def _read_settings(trigger: Any) -> Settings:
     """Read the Airflow connection, again while that fails: a secrets backend may be down for a moment.
 
     :raises ConfigurationError: for a connection with malformed fields.
     :raises WaitInterruptedError: if it could not be read within the tolerance.
-    :raises TimeoutError: if the deadline is over before.
+    :raises _DeadlineOverError: if the deadline is over before.
     """
+    deadline = _deadline(trigger)
     tolerance = _number("outage_tolerance", trigger.outage_tolerance)
     began, pause = time.monotonic(), 0.5
     while True:
@@ -113,7 +125,7 @@ async def _read_settings(trigger: Any, deadline: float | None) -> Settings:
         if deadline is not None:
             left = min(left, deadline - time.time())
             if left <= 0:
-                raise TimeoutError(reason)
+                raise _DeadlineOverError(reason)
         seconds = min(pause * (0.5 + 0.5 * random.random()), left)  # noqa: S311  # jitter needs no secrecy
         trigger.log.warning("Build %s: %s; retrying in %.1f s", trigger.build_id, reason, seconds)
         await asyncio.sleep(seconds)

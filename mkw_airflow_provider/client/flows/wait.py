@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mkw_airflow_provider.client.api.builds import Build, BuildStatus, get_build
@@ -17,12 +16,11 @@ from mkw_airflow_provider.client.flows.wait_result import (
     describe_status,
     duration,
 )
-from mkw_airflow_provider.client.request import Request, Response
+from mkw_airflow_provider.client.request import Request
 from mkw_airflow_provider.client.session import ApiSession, Flow, Sleep
 from mkw_airflow_provider.client.text import quote_value
 from mkw_airflow_provider.exceptions import (
-    ApiError,
-    ConnectionFailedError,
+    ConfigurationError,
     MetaKraftwerkError,
     NotFoundError,
     ProtocolError,
@@ -96,37 +94,17 @@ def _step(progress: int | None) -> int | None:
     return None if progress is None else progress // PROGRESS_STEP
 
 
-@dataclass(frozen=True)
-class Poll:
-    """A build and the server's clock, in seconds since the epoch, when it sent it; None: not known."""
+def read_build(session: ApiSession, build_id: int, *, until: float | None = None, exists: bool = False) -> Flow[Build]:
+    """Read a build, again while the server is unreachable.
 
-    build: Build
-    date: float | None
-
-
-def poll_request(build_id: int, running: Collection[str] | None = None) -> Request[Poll]:
-    """Return the request of a poll.
-
-    :param running: see :func:`get_build`.
-    """
-    request = get_build(build_id, running=running)
-
-    def read(response: Response) -> Poll:
-        return Poll(request.read(response), response.date)
-
-    return replace(request, read=read)  # type: ignore[arg-type,return-value]  # the same request for another type
-
-
-def poll_build(
-    session: ApiSession, request: Request[Poll], *, until: float | None = None, exists: bool = False
-) -> Flow[Poll]:
-    """Poll a build once, and again while the server is unreachable.
-
-    :param request: see :func:`poll_request`.
     :param until: epoch seconds after which no retry starts.
     :param exists: the build was read before, or started by this task: a 404 is retried for 60 s.
     :raises NotFoundError: if there is no such build.
     """
+    return (yield from _poll(session, get_build(build_id), until, exists=exists))
+
+
+def _poll(session: ApiSession, request: Request[Build], until: float | None, *, exists: bool) -> Flow[Build]:
     missing_since: float | None = None
     while True:
         try:
@@ -141,14 +119,6 @@ def poll_build(
                 raise
             session.log.warning("%s; the build exists, so this is retried for %s more", error, duration(left))
         yield Sleep(min(NOT_FOUND_PAUSE, left))
-
-
-def read_build(session: ApiSession, build_id: int) -> Flow[Build]:
-    """Read a build.
-
-    :raises NotFoundError: if there is no such build.
-    """
-    return (yield from poll_build(session, poll_request(build_id))).build
 
 
 def wait(
@@ -168,81 +138,58 @@ def wait(
     :param deadline: epoch seconds; None: wait for as long as it takes.
     :param limit: the argument that the deadline comes from: ``timeout`` or ``execution_timeout``.
     :param first_pause: seconds to wait before the first poll, for a build that was just read.
-    :param exists: see :func:`poll_build`.
+    :param exists: see :func:`read_build`.
     :param history: filled in on the way.
     """
+    # Thousands of waits sleep at the same time: this generator is all that each of them holds meanwhile.
     history = PollHistory() if history is None else history
-    try:
-        return (yield from _wait(session, build_id, poll_interval, deadline, limit, first_pause, exists, history))
-    except MetaKraftwerkError as error:
-        return Failed(build_id, error)
-
-
-def _wait(
-    session: ApiSession,
-    build_id: int,
-    poll_interval: float,
-    deadline: float | None,
-    limit: str | None,
-    first_pause: float,
-    exists: bool,
-    history: PollHistory,
-) -> Flow[WaitResult]:
     began = session.monotonic()
     unknown_since: float | None = None
     start: float | None = None
-    request = poll_request(build_id, (*PROGRESS_FIELDS, *START_FIELDS))
     knows_start = False
+    try:
+        request = get_build(build_id, running=(*PROGRESS_FIELDS, *START_FIELDS))
+    except ConfigurationError as error:
+        return Failed(build_id, error)
     # A deadline that has passed already, for example while no triggerer ran, still allows one poll.
     if first_pause > 0:
         yield Sleep(first_pause if deadline is None else max(0.0, min(first_pause, deadline - session.wall())))
     while True:
         exists = exists or history.polls > 0
         try:
-            until = _last_retry(session, deadline)
-            poll = yield from poll_build(session, request, until=until, exists=exists)
-        except (ConnectionFailedError, ApiError, ProtocolError) as error:
+            build = yield from _poll(session, request, _last_retry(session, deadline), exists=exists)
+        except MetaKraftwerkError as error:
             passes = not is_final(error) or (exists and isinstance(error, NotFoundError))
             if passes and deadline is not None and session.wall() >= deadline:
                 return TimedOut(build_id, limit, history.last_seen(), str(error))
-            raise
-        build, now = poll.build, session.monotonic()
+            return Failed(build_id, error)
+        now = session.monotonic()
         start = started(build) or start
         if build.build_start is not None and not knows_start:
-            request, knows_start = poll_request(build_id, PROGRESS_FIELDS), True
-        elapsed = age(start, session.wall() if poll.date is None else poll.date, now - began) or now - began
+            request, knows_start = get_build(build_id, running=PROGRESS_FIELDS), True
+        elapsed = age(start, session.server_time(), now - began) or now - began
         if history.add(build, now - began):
             session.log.info("%s", describe_progress(Build.from_json(build.raw), elapsed))
         if build.has_ended:
             return Ended(build)
-        unknown_since = _check_status(session, build, unknown_since)
+        if build.status == BuildStatus.BUILDING:
+            unknown_since = None
+        else:
+            unknown_since = now if unknown_since is None else unknown_since
+            if build.build_end is not None or now - unknown_since >= session.settings.outage_tolerance:
+                return Failed(build_id, unknown_status(build))
         if deadline is not None and session.wall() >= deadline:
             return TimedOut(build_id, limit, history.last_seen())
         pause = next_pause(
             elapsed=elapsed, progress=build.progress, poll_interval=poll_interval, chance=session.random()
         )
-        # Thousands of waits sleep at the same time.
-        del poll, build
+        del build
         yield Sleep(pause if deadline is None else max(0.0, min(pause, deadline - session.wall())))
 
 
 def _last_retry(session: ApiSession, deadline: float | None) -> float | None:
     """Return until when a poll may be retried: the deadline, and for a poll after it a few seconds more."""
     return None if deadline is None else max(deadline, session.wall() + session.settings.connect_timeout)
-
-
-def _check_status(session: ApiSession, build: Build, unknown_since: float | None) -> float | None:
-    """Return since when the status has been one that the API does not document; None if it is documented.
-
-    :raises ProtocolError: if it stays so for longer than the tolerance, or the build has an end.
-    """
-    if build.status == BuildStatus.BUILDING:
-        return None
-    now = session.monotonic()
-    since = now if unknown_since is None else unknown_since
-    if build.build_end is not None or now - since >= session.settings.outage_tolerance:
-        raise unknown_status(build)
-    return since
 
 
 def unknown_status(build: Build) -> ProtocolError:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -46,7 +46,8 @@ class AsyncClient:
     """
 
     def __init__(self, settings: Settings, user_agent: str, mask: Mask) -> None:
-        self._settings = settings
+        self.settings = settings
+        self._users = 0
         self._user_agent = user_agent
         self._mask = mask
         self._locks: dict[Any, asyncio.Lock] = {}
@@ -58,22 +59,40 @@ class AsyncClient:
         self._proxy, login = _without_login(proxy_for(settings, settings.base_url))
         # A tunnel is requested with its own headers; a request that a proxy forwards carries the proxy's login itself.
         self._tunnel_headers, self._forward_headers = (login, {}) if is_secure else ({}, login)
-        # A complete response may take this long; so may the wait for a connection of the pool, or for a silent proxy.
-        longest = settings.connect_timeout + SLOWEST_RESPONSE * settings.read_timeout
+        # A complete response may take this long; so may the wait for a free connection, or for a silent proxy.
+        self._longest = settings.connect_timeout + SLOWEST_RESPONSE * settings.read_timeout
+        # Not aiohttp's own limit: a request that waits there holds all its objects, and a thousand may wait.
+        self._free_connections = asyncio.Semaphore(POOL)
         self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=POOL, keepalive_timeout=KEEP_ALIVE),
+            connector=_Connector(limit=0, keepalive_timeout=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
-                total=2 * longest,
-                connect=longest,
+                total=2 * self._longest,
+                connect=self._longest,
                 sock_connect=settings.connect_timeout,
                 sock_read=settings.read_timeout,
             ),
         )
 
-    async def close(self) -> None:
-        """Close the session and its connections."""
-        await self._session.close()
+    async def __aenter__(self) -> AsyncClient:  # noqa: PYI034  # `Self` needs Python 3.11
+        """Count another user.
+
+        :raises ConfigurationError: for a CA bundle or a client certificate that cannot be read.
+        """
+        self._users += 1
+        try:
+            await self.read_tls_files()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the session and its connections, unless others use it."""
+        self._users -= 1
+        if self._users == 0:
+            _shared[asyncio.get_running_loop()].pop(self.settings, None)
+            await self._session.close()
 
     async def read_tls_files(self) -> None:
         """Read the CA bundle and the client certificate, if that was not done or they have been replaced since.
@@ -101,29 +120,32 @@ class AsyncClient:
             except Exception as error:  # the flow decides what it means
                 failure = error
 
-    async def _do(self, step: Any) -> Any:
+    def _do(self, step: Any) -> Awaitable[Any]:
         if isinstance(step, Request):
-            return await self.send(step)
+            return self.send(step)
         if isinstance(step, Sleep):
-            return await asyncio.sleep(step.seconds)
+            return asyncio.sleep(step.seconds)
         if isinstance(step, MaskSecret):
-            return await self._mask(step.value)
+            return self._mask(step.value)
         if isinstance(step, Offload):
-            return await asyncio.to_thread(step.function)
+            return asyncio.to_thread(step.function)
         if isinstance(step, ReadConnection):
-            return await step.read()
+            return step.read()  # type: ignore[no-any-return]  # in a triggerer a coroutine
         if isinstance(step, Exclusive):
-            lock = self._locks.setdefault(step.key, asyncio.Lock())
-            try:
-                # Before Python 3.12 a timeout of 0 would end the wait for a free lock, too.
-                await asyncio.wait_for(lock.acquire(), step.timeout if lock.locked() else None)
-            except asyncio.TimeoutError:  # before Python 3.11 it is not the builtin one
-                raise TimeoutError(f"another flow of the same key ran for longer than {step.timeout:.0f} s") from None
-            try:
-                return await self.run(step.flow)
-            finally:
-                lock.release()
+            return self._run_alone(step)
         raise TypeError(f"a flow yielded {step!r}")
+
+    async def _run_alone(self, step: Exclusive) -> Any:
+        lock = self._locks.setdefault(step.key, asyncio.Lock())
+        try:
+            # Before Python 3.12 a timeout of 0 would end the wait for a free lock, too.
+            await asyncio.wait_for(lock.acquire(), step.timeout if lock.locked() else None)
+        except asyncio.TimeoutError:  # before Python 3.11 it is not the builtin one
+            raise TimeoutError(f"another flow of the same key ran for longer than {step.timeout:.0f} s") from None
+        try:
+            return await self.run(step.flow)
+        finally:
+            lock.release()
 
     async def send(self, request: Request[Any]) -> Response:
         """Send one request. Streams nothing: files are downloaded in workers.
@@ -131,10 +153,25 @@ class AsyncClient:
         :raises TransportError: if no complete response came.
         :raises ProtocolError: if the response is larger than its limit.
         """
+        await self._take_connection()
+        try:
+            return await self._send(request)
+        finally:
+            self._free_connections.release()
+
+    async def _take_connection(self) -> None:
+        # Mostly one is free, and a timeout costs a task.
+        longest = self._longest if self._free_connections.locked() else None
+        try:
+            await asyncio.wait_for(self._free_connections.acquire(), longest)
+        except asyncio.TimeoutError:  # before Python 3.11 it is not the builtin one
+            raise TransportError(f"no connection was free for {self._longest:g} s", sent=False) from None
+
+    async def _send(self, request: Request[Any]) -> Response:
         try:
             async with self._session.request(
                 request.method,
-                yarl.URL(request.url(self._settings.base_url), encoded=True),
+                yarl.URL(request.url(self.settings.base_url), encoded=True),
                 headers={**request.request_headers(self._user_agent), **self._forward_headers},
                 data=request.content,
                 allow_redirects=False,
@@ -179,34 +216,18 @@ async def _receive(request: Request[Any], received: aiohttp.ClientResponse) -> R
     return Response(received.status, headers, bytes(body[:limit]))
 
 
-class _Shared:
-    """A client and how many use it."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self.client = client
-        self.users = 0
+#: The clients in use.
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Settings, AsyncClient]] = WeakKeyDictionary()
 
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Settings, _Shared]] = WeakKeyDictionary()
+def shared_client(settings: Settings, user_agent: str, mask: Mask) -> AsyncClient:
+    """Return the client that all users of the same settings on this event loop share, to be used as a context manager.
 
+    The last user closes it.
 
-@asynccontextmanager
-async def shared_client(settings: Settings, user_agent: str, mask: Mask) -> AsyncIterator[AsyncClient]:
-    """Lend the client that all users of the same settings on this event loop share; the last one closes it.
-
-    :raises ConfigurationError: for a CA bundle or a client certificate that cannot be read, or a proxy of the
-        environment that cannot be used.
+    :raises ConfigurationError: for a proxy of the environment that cannot be used.
     """
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
     if settings not in clients:
-        clients[settings] = _Shared(AsyncClient(settings, user_agent, mask))
-    shared = clients[settings]
-    shared.users += 1
-    try:
-        await shared.client.read_tls_files()
-        yield shared.client
-    finally:
-        shared.users -= 1
-        if shared.users == 0:
-            del clients[settings]
-            await shared.client.close()
+        clients[settings] = AsyncClient(settings, user_agent, mask)
+    return clients[settings]

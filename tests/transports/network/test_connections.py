@@ -9,6 +9,7 @@ import pytest
 
 from mkw_airflow_provider.client.api.builds import get_build
 from mkw_airflow_provider.client.api.projects import find_projects
+from mkw_airflow_provider.client.request import TransportError
 from mkw_airflow_provider.client.settings import Settings
 from mkw_airflow_provider.client.transports import aio, sync
 from mkw_airflow_provider.client.transports.aio import AsyncClient, shared_client
@@ -80,6 +81,23 @@ def test_callers_share_at_most_ten_connections(metakraftwerk, connect_over, over
     assert [len(projects) for projects in outcomes] == [4] * 60
     assert POOL == 10
     assert counted()[0] <= POOL
+
+
+def test_wait_for_a_free_connection_is_limited(over_aiohttp, listen):
+    """A server that accepts connections and is silent must not hold a request for longer than the next one may take."""
+    silent = listen(lambda connection: connection.recv(65536) and connection.recv(1))
+    extra = {"token": "t", "connect_timeout": 0.1, "read_timeout": 0.05}
+    settings = Settings.from_fields(name="x", host=f"http://127.0.0.1:{silent.port}", extra=extra)
+
+    async def scenario():
+        async with shared_client(settings, "a", mask) as client:
+            return await asyncio.gather(*(client.send(find_projects()) for _ in range(400)), return_exceptions=True)
+
+    failures = over_aiohttp.do(scenario())
+    waited = [failure for failure in failures if "no connection was free for 0.6 s" in str(failure)]
+    assert {type(failure) for failure in failures} == {TransportError}
+    assert [failure.sent for failure in waited] == [False] * len(waited)
+    assert POOL <= len(failures) - len(waited) < len(failures)
 
 
 async def mask(secret):
