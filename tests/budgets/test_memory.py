@@ -18,7 +18,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def test_trigger_takes_less_than_50_kb() -> None:
-    """Beyond the first hundred triggers. About 20 kB are Python's objects; the rest is a margin for its allocator."""
+    """Beyond the first hundred triggers. Python's objects are about 11 kB; the rest is a margin for its allocator."""
     with serving("polls", seconds=10) as server:
         name, value = triggers.connection("metakraftwerk", server.url)
         job = {"kind": "metakraftwerk", "url": server.url, "count": 500, "interval": 2.0, "settled": 4.0}

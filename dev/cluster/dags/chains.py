@@ -73,7 +73,7 @@ def mapped(dag_id: str, **options: Any) -> DAG:
         def one_chain(number: int) -> None:
             chain("{{ run_id }}_{{ ti.map_index }}", **options)
 
-        one_chain.expand(number=numbers())  # type: ignore[call-arg]
+        one_chain.expand(number=numbers())  # type: ignore[call-arg, misc]
     return dag
 
 
