@@ -100,6 +100,26 @@ def test_wait_for_a_free_connection_is_limited(over_aiohttp, listen):
     assert POOL <= len(failures) - len(waited) < len(failures)
 
 
+def test_canceled_request_frees_its_connection(metakraftwerk, over_aiohttp):
+    """Waiting for a connection or for a response: whoever is canceled leaves its place to the next one."""
+    metakraftwerk.fault("delay", path="/api/*", delay=3600, times=POOL)
+
+    async def scenario():
+        async with shared_client(settings_for(metakraftwerk), "a", mask) as client:
+            tasks = [asyncio.create_task(client.send(find_projects())) for _ in range(3 * POOL)]
+            while len(metakraftwerk.requests(path="/api/*")) < POOL:
+                await asyncio.sleep(0.01)
+            for task in tasks:
+                task.cancel()
+            canceled = await asyncio.gather(*tasks, return_exceptions=True)
+            responses = await asyncio.gather(*(client.send(find_projects()) for _ in range(2 * POOL)))
+        return canceled, responses
+
+    canceled, responses = over_aiohttp.do(scenario())
+    assert {type(outcome) for outcome in canceled} == {asyncio.CancelledError}
+    assert [response.status for response in responses] == [401] * 2 * POOL
+
+
 async def mask(secret):
     del secret
 
