@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 
@@ -19,6 +20,9 @@ class StopSignal:
     def __init__(self) -> None:
         self.is_set = False
         self._wake_up: SimpleQueue[None] = SimpleQueue()
+        # Before Python 3.13, the first `get` of a queue waits forever if its timeout is over before the wait begins.
+        with suppress(Empty):
+            self._wake_up.get_nowait()
 
     def set(self) -> None:
         """End the runs at their next step, pause or piece of a file, whatever thread they are in."""

@@ -34,6 +34,19 @@ def test_stop_ends_a_pause(metakraftwerk):
         client.run(rest(), stop)
 
 
+def test_short_pauses_end():
+    """Before Python 3.13, one in thousands of short waits for a new queue lasts forever."""
+
+    def pause_often():
+        for _ in range(50_000):
+            StopSignal().sleep(2e-6)
+
+    thread = threading.Thread(target=pause_often, daemon=True)
+    thread.start()
+    thread.join(240)
+    assert not thread.is_alive()
+
+
 def test_stop_belongs_to_one_run(metakraftwerk):
     client, stop = Client(settings_for(metakraftwerk), "a", lambda secret: None), StopSignal()
 
