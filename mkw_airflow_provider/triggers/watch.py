@@ -42,8 +42,8 @@ async def watch(trigger: Any) -> dict[str, Any]:
     history = PollHistory()
     result: WaitResult
     try:
-        # Thousands of triggers of one connection share its settings, too.
         async with shared_client(await _read_settings(trigger), user_agent(), mask_in_triggerer) as client:
+            # The client's settings, not those just read: thousands of triggers share one object.
             await _mask(client.settings)
             result = await client.run(_flow(trigger, client.settings, history))
     except _DeadlineOverError as error:

@@ -141,7 +141,6 @@ def wait(
     :param exists: see :func:`read_build`.
     :param history: filled in on the way.
     """
-    # Thousands of waits sleep at the same time: this generator is all that each of them holds meanwhile.
     history = PollHistory() if history is None else history
     began = session.monotonic()
     unknown_since: float | None = None
@@ -183,6 +182,7 @@ def wait(
         pause = next_pause(
             elapsed=elapsed, progress=build.progress, poll_interval=poll_interval, chance=session.random()
         )
+        # Thousands of waits sleep at the same time, and none needs its last build.
         del build
         yield Sleep(pause if deadline is None else max(0.0, min(pause, deadline - session.wall())))
 

@@ -221,9 +221,9 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Settings, AsyncClient
 
 
 def shared_client(settings: Settings, user_agent: str, mask: Mask) -> AsyncClient:
-    """Return the client that all users of the same settings on this event loop share, to be used as a context manager.
+    """Return the client that all users of the same settings on this event loop share.
 
-    The last user closes it.
+    Each user enters it with ``async with``; the last one to leave closes it.
 
     :raises ConfigurationError: for a proxy of the environment that cannot be used.
     """

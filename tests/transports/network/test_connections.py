@@ -84,7 +84,7 @@ def test_callers_share_at_most_ten_connections(metakraftwerk, connect_over, over
 
 
 def test_wait_for_a_free_connection_is_limited(over_aiohttp, listen):
-    """A server that accepts connections and is silent must not hold a request for longer than the next one may take."""
+    """A silent server keeps all connections in use; a request that waits for one fails after a while."""
     silent = listen(lambda connection: connection.recv(65536) and connection.recv(1))
     extra = {"token": "t", "connect_timeout": 0.1, "read_timeout": 0.05}
     settings = Settings.from_fields(name="x", host=f"http://127.0.0.1:{silent.port}", extra=extra)
@@ -101,7 +101,7 @@ def test_wait_for_a_free_connection_is_limited(over_aiohttp, listen):
 
 
 def test_canceled_request_frees_its_connection(metakraftwerk, over_aiohttp):
-    """Waiting for a connection or for a response: whoever is canceled leaves its place to the next one."""
+    """Both while it waits for its response and while it waits for a connection."""
     metakraftwerk.fault("delay", path="/api/*", delay=3600, times=POOL)
 
     async def scenario():

@@ -35,7 +35,7 @@ def test_stop_ends_a_pause(metakraftwerk):
 
 
 def test_short_pauses_end():
-    """Before Python 3.13, one in thousands of short waits for a new queue lasts forever."""
+    """Before Python 3.13, one in some thousand short waits for a new queue lasts forever."""
 
     def pause_often():
         for _ in range(50_000):
